@@ -1,0 +1,51 @@
+package io.ballast.core.config;
+
+import java.net.InetAddress;
+import java.util.List;
+
+/**
+ * One machine.
+ *
+ * @param interfaces its network interfaces with their addresses; may be empty where only the name matters
+ */
+public record NodeSpec(String name, List<InterfaceSpec> interfaces) {
+
+    /**
+     * One network interface of a node.
+     *
+     * @param addresses the addresses it has, each with its prefix length
+     */
+    public record InterfaceSpec(String name, List<Cidr> addresses) {}
+
+    /** An address with the length of its network prefix, for instance {@code 192.0.2.1/24}. */
+    public record Cidr(InetAddress address, int prefixLength) {
+
+        /** Whether {@code other} lies in this network; false across address families. */
+        public boolean contains(InetAddress other) {
+            byte[] mine = address.getAddress();
+            byte[] its = other.getAddress();
+            if (mine.length != its.length) {
+                return false;
+            }
+            for (int bit = 0; bit < prefixLength; bit++) {
+                int mask = 0x80 >>> (bit & 7);
+                if (((mine[bit >> 3] ^ its[bit >> 3]) & mask) != 0) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        @Override
+        public String toString() {
+            return address.getHostAddress() + "/" + prefixLength;
+        }
+    }
+
+    /** Whether one of the node's interfaces has exactly this address. */
+    public boolean hasAddress(InetAddress address) {
+        return interfaces.stream()
+                .flatMap(i -> i.addresses().stream())
+                .anyMatch(c -> c.address().equals(address));
+    }
+}

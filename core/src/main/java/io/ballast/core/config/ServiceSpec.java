@@ -1,0 +1,114 @@
+package io.ballast.core.config;
+
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * One virtual service.
+ *
+ * @param listen where it answers; at least one
+ * @param directors the nodes that balance it; empty means every node that has one of the listen addresses, and where
+ *     no node has one, every node that runs the daemon
+ * @param persistence a client's connections lead to one server for a time; empty means they need not
+ * @param source the address from which a director connects to the servers; empty lets the kernel choose
+ * @param servers the real servers; may be empty where a sorry server is given
+ * @param checks what a server must pass, all of them, to be given connections; empty means always up
+ * @param sorry answers while no real server is up
+ */
+public record ServiceSpec(
+        String name,
+        List<Endpoint> listen,
+        List<String> directors,
+        SchedulerKind scheduler,
+        EngineKind engine,
+        Optional<Persistence> persistence,
+        Timeouts timeouts,
+        Limits limits,
+        ConnectRetry connectRetry,
+        ProxyProtocol proxyProtocol,
+        OnDown onDown,
+        Optional<InetAddress> source,
+        List<ServerSpec> servers,
+        List<CheckSpec> checks,
+        Optional<HostPort> sorry,
+        NotifySpec notify) {
+
+    /**
+     * Persistence by client address.
+     *
+     * @param timeout how long after its last connection a client is remembered
+     * @param prefix4 IPv4 prefix length, 1 to 32, that makes clients one: 24 takes a /24 network as one client
+     * @param prefix6 IPv6 prefix length, 1 to 128
+     */
+    public record Persistence(Duration timeout, int prefix4, int prefix6) {}
+
+    /**
+     * Time-outs; zero is not allowed.
+     *
+     * @param connect for the connection to a server, each attempt
+     * @param idle a TCP connection without a byte in either direction ends after it
+     * @param halfClosed the same once one side has closed
+     * @param udp a UDP flow without a datagram ends after it
+     * @param queue how long a connection may wait for a server below its limit
+     * @param drain how long draining waits for connections to end by themselves
+     */
+    public record Timeouts(
+            Duration connect, Duration idle, Duration halfClosed, Duration udp, Duration queue, Duration drain) {}
+
+    /**
+     * Limits of the service; 0 means none.
+     *
+     * @param connections connections at a time; more are not accepted and wait in the kernel's listen queue
+     * @param queue connections that may wait while every server is at its limit; more are closed at once
+     * @param backlog length of the kernel's listen queue; 0 takes the system's maximum (net.core.somaxconn)
+     */
+    public record Limits(int connections, int queue, int backlog) {}
+
+    /**
+     * What happens when a server does not accept a connection, before a byte has passed.
+     *
+     * @param attempts further servers that are tried; 0 means none
+     */
+    public record ConnectRetry(int attempts) {}
+
+    /** The PROXY protocol toward the servers, which tells them the client's address. */
+    public enum ProxyProtocol {
+        /** None is sent. */
+        OFF,
+        /** Version 1, a line of text. */
+        V1,
+        /** Version 2, binary. */
+        V2;
+
+        /** The name in {@code ballast.yaml}. */
+        public String yamlName() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** What happens to a server's established connections when its checks fail. */
+    public enum OnDown {
+        /** They go on: the check may be wrong, and a dead server's connections end by themselves. */
+        KEEP,
+        /** They are reset at once, so that clients try again. */
+        RESET;
+
+        /** The name in {@code ballast.yaml}. */
+        public String yamlName() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /**
+     * Programs to run when something changes; each gets facts in BALLAST_* environment variables, and its exit is
+     * written to the journal.
+     */
+    public record NotifySpec(
+            Optional<String> serverUp,
+            Optional<String> serverDown,
+            Optional<String> serviceUp,
+            Optional<String> serviceDown) {}
+}
