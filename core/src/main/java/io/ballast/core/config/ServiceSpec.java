@@ -34,7 +34,7 @@ public record ServiceSpec(
         List<ServerSpec> servers,
         List<CheckSpec> checks,
         Optional<HostPort> sorry,
-        NotifySpec notify) {
+        NotifySpec hooks) {
 
     /**
      * Persistence by client address.
