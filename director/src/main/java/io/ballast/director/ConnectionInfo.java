@@ -1,0 +1,24 @@
+package io.ballast.director;
+
+/**
+ * One connection or flow as {@code ballast connections} shows it.
+ *
+ * @param protocol {@code tcp} or {@code udp}
+ * @param client address and port
+ * @param listen the virtual service's endpoint
+ * @param server the real server's name
+ * @param state {@code connecting}, {@code established}, {@code half-closed}, {@code queued} or {@code flow}
+ * @param ageMillis since it began
+ * @param idleMillis since its last byte
+ */
+public record ConnectionInfo(
+        String service,
+        String protocol,
+        String client,
+        String listen,
+        String server,
+        String state,
+        long ageMillis,
+        long idleMillis,
+        long bytesIn,
+        long bytesOut) {}

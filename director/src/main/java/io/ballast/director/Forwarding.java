@@ -1,0 +1,54 @@
+package io.ballast.director;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * One virtual service as an engine is to forward it now: the description with the checks' results and the operator's
+ * wishes already applied. Immutable; two equal ones mean the same forwarding.
+ *
+ * @param servers in the description's order, which some schedulers use to break ties
+ * @param sorry answers while no server in {@code servers} is {@link ServerState#UP} with a weight above 0
+ * @param source the address to connect to servers from
+ */
+public record Forwarding(
+        String service,
+        List<Endpoint> listen,
+        SchedulerKind scheduler,
+        Optional<ServiceSpec.Persistence> persistence,
+        ServiceSpec.Timeouts timeouts,
+        ServiceSpec.Limits limits,
+        ServiceSpec.ConnectRetry connectRetry,
+        ServiceSpec.ProxyProtocol proxyProtocol,
+        ServiceSpec.OnDown onDown,
+        Optional<InetAddress> source,
+        List<Server> servers,
+        Optional<InetSocketAddress> sorry) {
+
+    /**
+     * One real server.
+     *
+     * @param name unique in the service, and the server's identity over changes
+     * @param address resolved
+     * @param weight 0 to 65535; 0 drains
+     * @param limit connections at a time, 0 for none
+     */
+    public record Server(String name, InetSocketAddress address, int weight, int limit, ServerState state) {}
+
+    /** Whether a server may have connections. */
+    public enum ServerState {
+        /** New connections may come. */
+        UP,
+        /** Established connections go on without a time limit, as with weight 0; no new ones. */
+        DRAINING,
+        /** The operator took it out: no new connections, and what is left after the drain time-out is closed. */
+        DISABLED,
+        /** Its checks fail: no new connections, flows without a connection move, {@code onDown} says the rest. */
+        DOWN
+    }
+}
