@@ -68,11 +68,14 @@ public record ServiceSpec(
     public record Limits(int connections, int queue, int backlog) {}
 
     /**
-     * What happens when a server does not accept a connection, before a byte has passed.
+     * What happens when a server does not take a connection, before a byte of its answer has passed.
      *
      * @param attempts further servers that are tried; 0 means none
+     * @param replayBytes when a server dies after it accepted, but before its first byte, what the client has sent so
+     *     far is sent to another server, as long as it is no more than this; 0 means never. Right only where asking
+     *     twice does no harm (idempotent requests)
      */
-    public record ConnectRetry(int attempts) {}
+    public record ConnectRetry(int attempts, int replayBytes) {}
 
     /** The PROXY protocol toward the servers, which tells them the client's address. */
     public enum ProxyProtocol {
