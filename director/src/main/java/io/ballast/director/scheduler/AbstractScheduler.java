@@ -1,0 +1,112 @@
+package io.ballast.director.scheduler;
+
+import java.util.Arrays;
+import java.util.List;
+
+/** What all schedulers share: the members in order of addition, and their counters. */
+abstract class AbstractScheduler implements Scheduler {
+
+    /** The members in order of addition; {@code members[i].index == i} below {@link #size}. */
+    Member[] members = new Member[8];
+
+    int size;
+
+    /** The member was put at the end of {@link #members}. */
+    abstract void added(Member member);
+
+    /** The member is no longer in {@link #members}; it was at {@code index}, and those behind it have moved up. */
+    abstract void removed(Member member, int index);
+
+    /**
+     * Its counters, weight, limit or eligibility may have changed.
+     *
+     * @param described whether weight or eligibility did, which is rare; otherwise only counters and limit
+     */
+    abstract void changed(Member member, boolean described);
+
+    @Override
+    public final void opened(Member member) {
+        count(member, 1, 0);
+    }
+
+    @Override
+    public final void deactivated(Member member) {
+        count(member, -1, 1);
+    }
+
+    @Override
+    public final void closed(Member member) {
+        count(member, -1, 0);
+    }
+
+    @Override
+    public final void closedInactive(Member member) {
+        count(member, 0, -1);
+    }
+
+    private void count(Member member, int active, int inactive) {
+        boolean here = isHere(member);
+        member.count(active, inactive);
+        if (here) {
+            changed(member, false);
+        }
+    }
+
+    @Override
+    public final void add(Member member) {
+        if (member.owner != null) {
+            throw new IllegalStateException("server " + member.name() + " is in a scheduler already");
+        }
+        if (size == members.length) {
+            members = Arrays.copyOf(members, size * 2);
+        }
+        member.owner = this;
+        member.index = size;
+        members[size++] = member;
+        added(member);
+    }
+
+    @Override
+    public final void remove(Member member) {
+        if (!isHere(member)) {
+            throw new IllegalStateException("server " + member.name() + " is not in this scheduler");
+        }
+        int index = member.index;
+        for (int i = index; i < size - 1; i++) {
+            members[i] = members[i + 1];
+            members[i].index = i;
+        }
+        clearLast();
+        member.owner = null;
+        member.index = -1;
+        removed(member, index);
+    }
+
+    @SuppressWarnings("NullAway") // slots at and behind size hold no member and are not read
+    private void clearLast() {
+        members[--size] = null;
+    }
+
+    @Override
+    public final void update(Member member, int weight, int limit, boolean eligible) {
+        boolean here = isHere(member);
+        boolean described = weight != member.weight() || eligible != member.eligible();
+        member.set(weight, limit, eligible);
+        if (here) {
+            changed(member, described);
+        }
+    }
+
+    @SuppressWarnings("ReferenceEquality") // identity is meant
+    private boolean isHere(Member member) {
+        if (member.owner != null && member.owner != this) {
+            throw new IllegalStateException("server " + member.name() + " is in another scheduler");
+        }
+        return member.owner != null;
+    }
+
+    @Override
+    public final List<Member> members() {
+        return List.of(Arrays.copyOf(members, size));
+    }
+}
