@@ -1,0 +1,84 @@
+package io.ballast.linux;
+
+/** Numbers of Linux's interface that x86_64 and aarch64 share, under the names of the C headers. */
+final class Constants {
+    static final int AF_UNIX = 1;
+    static final int AF_INET = 2;
+    static final int AF_INET6 = 10;
+
+    static final int SOCK_STREAM = 1;
+    static final int SOCK_DGRAM = 2;
+    static final int SOCK_RAW = 3;
+    static final int SOCK_NONBLOCK = 0x800;
+    static final int SOCK_CLOEXEC = 0x80000;
+
+    static final int IPPROTO_IP = 0;
+    static final int IPPROTO_ICMP = 1;
+    static final int IPPROTO_TCP = 6;
+    static final int IPPROTO_UDP = 17;
+    static final int IPPROTO_IPV6 = 41;
+    static final int IPPROTO_ICMPV6 = 58;
+
+    static final int SOL_SOCKET = 1;
+    static final int SO_REUSEADDR = 2;
+    static final int SO_TYPE = 3;
+    static final int SO_ERROR = 4;
+    static final int SO_LINGER = 13;
+    static final int SO_REUSEPORT = 15;
+    static final int SO_PEERCRED = 17;
+    static final int SO_BINDTODEVICE = 25;
+    static final int SO_ACCEPTCONN = 30;
+    static final int SO_PROTOCOL = 38;
+    static final int SO_DOMAIN = 39;
+    static final int SCM_RIGHTS = 1;
+
+    static final int IP_RECVERR = 11;
+    static final int IP_FREEBIND = 15;
+    static final int IPV6_RECVERR = 25;
+    static final int IPV6_V6ONLY = 26;
+    static final int IPV6_FREEBIND = 78;
+    static final int TCP_NODELAY = 1;
+
+    static final int SOL_RAW = 255;
+    static final int ICMP_FILTER = 1;
+    static final int ICMP6_FILTER = 1;
+
+    static final int MSG_CTRUNC = 0x8;
+    static final int MSG_TRUNC = 0x20;
+    static final int MSG_DONTWAIT = 0x40;
+    static final int MSG_NOSIGNAL = 0x4000;
+    static final int MSG_CMSG_CLOEXEC = 0x40000000;
+
+    static final int SHUT_RD = 0;
+    static final int SHUT_WR = 1;
+    static final int SHUT_RDWR = 2;
+
+    static final int F_GETFD = 1;
+    static final int F_SETFL = 4;
+    static final int F_DUPFD_CLOEXEC = 1030;
+    static final int O_NONBLOCK = 0x800;
+    static final int O_CLOEXEC = 0x80000;
+    static final int LOCK_EX = 2;
+
+    static final int EPOLL_CLOEXEC = 0x80000;
+    static final int EPOLL_CTL_ADD = 1;
+    static final int EPOLL_CTL_DEL = 2;
+    static final int EPOLL_CTL_MOD = 3;
+    static final int EPOLLIN = 0x1;
+    static final int EPOLLOUT = 0x4;
+    static final int EPOLLERR = 0x8;
+    static final int EPOLLHUP = 0x10;
+    static final int EPOLLRDHUP = 0x2000;
+    static final int EPOLLONESHOT = 0x40000000;
+
+    static final int CLONE_NEWUSER = 0x10000000;
+    static final int CLONE_NEWNET = 0x40000000;
+    static final long SIOCGIFFLAGS = 0x8913;
+    static final long SIOCSIFFLAGS = 0x8914;
+    static final int IFF_UP = 1;
+
+    static final int RLIMIT_NOFILE = 7;
+    static final int CLOCK_MONOTONIC = 1;
+
+    private Constants() {}
+}

@@ -1,0 +1,459 @@
+package io.ballast.linux;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.net.SocketException;
+import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A client socket for virtual threads: calls look blocking and each takes a deadline, while underneath no native call
+ * ever blocks a carrier. It exists beside {@link java.net.Socket} because health checks need what that one hides: the
+ * exact error of the kernel ({@link LinuxException#errno()}), the interface to leave by, ICMP, a deadline per operation,
+ * and no hidden read-ahead or close-ahead.
+ *
+ * <p>How an operation works: it tries the non-blocking call; on EAGAIN the thread parks and the {@link Poller}'s thread
+ * unparks it when the kernel reports the descriptor ready; it tries again, until success, error or deadline. Most calls
+ * toward a fast peer succeed at the first try and never meet the poller.
+ *
+ * <p>Deadlines are points of {@link System#nanoTime()}; {@link #NO_DEADLINE} waits for ever. A deadline that passes throws
+ * {@link SocketTimeoutException}; an interrupted thread gets {@link InterruptedIOException}. One thread may read and
+ * another write at the same time, and any thread may {@link #close()}, which wakes both with {@link SocketException}. The
+ * network namespace is that of the thread that opened the socket (virtual threads: the process's; see
+ * {@link NetworkNamespace}).
+ */
+public final class NativeSocket implements AutoCloseable {
+    /** Wait for ever. */
+    public static final long NO_DEADLINE = Pollable.NEVER;
+
+    /** More than this is not copied in one call; larger reads and writes take several. */
+    private static final int CHUNK = 64 * 1024;
+
+    private final Pollable pollable;
+    private final String protocol;
+    private final boolean stream;
+    private final boolean raw;
+    private final int family;
+    private volatile @Nullable InetSocketAddress remote;
+
+    private NativeSocket(int fd, String protocol, boolean stream, boolean raw, int family) {
+        this.pollable = new Pollable(fd);
+        this.protocol = protocol;
+        this.stream = stream;
+        this.raw = raw;
+        this.family = family;
+    }
+
+    /** The deadline {@code nanos} from now. */
+    public static long deadlineIn(long nanos) {
+        return System.nanoTime() + nanos;
+    }
+
+    /** A TCP socket of the peer's address family, not yet connected. */
+    public static NativeSocket tcp(InetAddress peer) throws IOException {
+        int family = SocketAddresses.family(peer);
+        return new NativeSocket(socket(family, Constants.SOCK_STREAM, 0, "tcp"), "tcp", true, false, family);
+    }
+
+    /** A UDP socket of the peer's address family. */
+    public static NativeSocket udp(InetAddress peer) throws IOException {
+        int family = SocketAddresses.family(peer);
+        return new NativeSocket(socket(family, Constants.SOCK_DGRAM, 0, "udp"), "udp", false, false, family);
+    }
+
+    /**
+     * A socket for ICMP or ICMPv6 echo, by the peer's family: the unprivileged "ping socket" (icmp(7)) where
+     * {@code net.ipv4.ping_group_range} admits this group, else a raw socket, which needs CAP_NET_RAW. Most callers want
+     * {@link Ping}.
+     */
+    public static NativeSocket icmp(InetAddress peer) throws IOException {
+        int family = SocketAddresses.family(peer);
+        int protocol = family == Constants.AF_INET6 ? Constants.IPPROTO_ICMPV6 : Constants.IPPROTO_ICMP;
+        String name = family == Constants.AF_INET6 ? "icmpv6" : "icmp";
+        try (Libc libc = Libc.open()) {
+            int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;
+            int fd = libc.socket(family, Constants.SOCK_DGRAM | flags, protocol);
+            boolean raw = false;
+            if (fd == -Errno.EACCES.number() || fd == -Errno.EPERM.number()) {
+                raw = true;
+                fd = libc.socket(family, Constants.SOCK_RAW | flags, protocol);
+            }
+            if (fd == -Errno.EPERM.number() || fd == -Errno.EACCES.number()) {
+                throw new LinuxException(
+                        -fd, "socket", name, "needs this group in net.ipv4.ping_group_range, or CAP_NET_RAW");
+            }
+            LinuxException.check(fd, "socket", name);
+            return new NativeSocket(fd, name, false, raw, family);
+        }
+    }
+
+    private static int socket(int family, int type, int protocol, String name) throws LinuxException {
+        try (Libc libc = Libc.open()) {
+            int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;
+            return LinuxException.check(libc.socket(family, type | flags, protocol), "socket", name);
+        }
+    }
+
+    /** True for a raw ICMP socket: IPv4 replies then begin with the IP header. */
+    public boolean isRaw() {
+        return raw;
+    }
+
+    /** Binds the source address; port 0 lets the kernel choose. */
+    public void bind(InetSocketAddress source) throws IOException {
+        String object = label(source);
+        try (Libc libc = Libc.open()) {
+            int fd = pollable.enter();
+            try {
+                if (stream && source.getPort() != 0) {
+                    libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, 1);
+                }
+                int result = libc.bind(fd, SocketAddresses.encode(libc, source));
+                if (source.getPort() == 0) {
+                    LinuxException.check(result, "bind", object);
+                } else {
+                    LinuxException.check(result, "bind", object, Capability.NET_BIND_SERVICE);
+                }
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /** Leaves and arrives by this interface only (SO_BINDTODEVICE). */
+    public void bindToDevice(String device) throws IOException {
+        try (Libc libc = Libc.open()) {
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(
+                        libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_BINDTODEVICE, libc.string(device)),
+                        "setsockopt SO_BINDTODEVICE",
+                        device,
+                        Capability.NET_RAW);
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /**
+     * Makes close send a reset instead of going through TIME_WAIT (SO_LINGER 0): right for a check that opens thousands
+     * of connections and has nothing left to say, wrong where sent data must arrive.
+     */
+    public void abortOnClose() throws IOException {
+        try (Libc libc = Libc.open()) {
+            MemorySegment linger = libc.allocateFrom(ValueLayout.JAVA_INT, 1, 0);
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(
+                        libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_LINGER, linger),
+                        "setsockopt SO_LINGER",
+                        label());
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /** Sends small writes at once (TCP_NODELAY). */
+    public void noDelay() throws IOException {
+        setOption(Constants.IPPROTO_TCP, Constants.TCP_NODELAY, 1, "TCP_NODELAY");
+    }
+
+    /** Sets an integer option by number; for what has no method of its own here. */
+    void setOption(int level, int option, int value, String name) throws IOException {
+        try (Libc libc = Libc.open()) {
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(libc.setsockopt(fd, level, option, value), "setsockopt " + name, label());
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /** As above for a value that is more than an integer. */
+    void setOption(int level, int option, byte[] value, String name) throws IOException {
+        try (Libc libc = Libc.open()) {
+            MemorySegment bytes = libc.allocateFrom(ValueLayout.JAVA_BYTE, value);
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(libc.setsockopt(fd, level, option, bytes), "setsockopt " + name, label());
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /** The pending error (SO_ERROR), which this call clears; null where there is none. */
+    public @Nullable Errno error() throws IOException {
+        try (Libc libc = Libc.open()) {
+            MemorySegment value = libc.allocate(ValueLayout.JAVA_INT);
+            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, 4);
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(
+                        libc.getsockopt(fd, Constants.SOL_SOCKET, Constants.SO_ERROR, value, length),
+                        "getsockopt SO_ERROR",
+                        label());
+            } finally {
+                pollable.leave();
+            }
+            int number = value.get(ValueLayout.JAVA_INT, 0);
+            return number == 0 ? null : Errno.of(number);
+        }
+    }
+
+    /**
+     * Connects; for datagrams this only fixes the peer, so that refusals come back as errors.
+     *
+     * @throws LinuxException with the exact error: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ...
+     * @throws SocketTimeoutException when the deadline passed first
+     */
+    public void connect(InetSocketAddress peer, long deadlineNanos) throws IOException {
+        remote = peer;
+        try (Libc libc = Libc.open()) {
+            MemorySegment address = SocketAddresses.encode(libc, peer);
+            int fd = pollable.enter();
+            try {
+                while (true) {
+                    // Asking again after EINPROGRESS tells the outcome (EALREADY, 0 or the error that ended it), and on
+                    // a short way the second call usually finds it done, without the poller.
+                    int result = libc.connect(fd, address);
+                    if (result == -Errno.EINPROGRESS.number()) {
+                        result = libc.connect(fd, address);
+                    }
+                    if (result == -Errno.EALREADY.number() || result == -Errno.EINTR.number()) {
+                        await(true, deadlineNanos, "connect");
+                        continue;
+                    }
+                    if (result != -Errno.EISCONN.number()) {
+                        LinuxException.check(result, "connect", label());
+                    }
+                    return;
+                }
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /**
+     * Reads at least one byte, or one datagram (whose rest is lost if it is longer).
+     *
+     * @return the number of bytes; -1 at the end of a stream
+     */
+    public int read(byte[] bytes, int offset, int length, long deadlineNanos) throws IOException {
+        return read(ByteBuffer.wrap(bytes, offset, length), deadlineNanos);
+    }
+
+    /** Reads into the buffer's remaining room, as {@link #read(byte[], int, int, long)}. */
+    public int read(ByteBuffer buffer, long deadlineNanos) throws IOException {
+        if (!buffer.hasRemaining() && stream) {
+            return 0;
+        }
+        try (Libc libc = Libc.open()) {
+            MemorySegment target = room(libc, buffer);
+            int count = receive(libc, target, MemorySegment.NULL, MemorySegment.NULL, deadlineNanos);
+            if (count == 0 && stream) {
+                return -1;
+            }
+            taken(buffer, target, count);
+            return count;
+        }
+    }
+
+    /**
+     * Receives one datagram and says from whom.
+     *
+     * @return the sender
+     */
+    public InetSocketAddress receive(ByteBuffer buffer, long deadlineNanos) throws IOException {
+        try (Libc libc = Libc.open()) {
+            MemorySegment from = libc.allocate(SocketAddresses.MAX_SIZE, 8);
+            MemorySegment fromLength = libc.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
+            MemorySegment target = room(libc, buffer);
+            int count = receive(libc, target, from, fromLength, deadlineNanos);
+            taken(buffer, target, count);
+            return SocketAddresses.decode(from);
+        }
+    }
+
+    private static MemorySegment room(Libc libc, ByteBuffer buffer) {
+        return buffer.isDirect() ? MemorySegment.ofBuffer(buffer) : libc.allocate(Math.min(buffer.remaining(), CHUNK));
+    }
+
+    private static void taken(ByteBuffer buffer, MemorySegment target, int count) {
+        if (buffer.isDirect()) {
+            buffer.position(buffer.position() + count);
+        } else {
+            buffer.put(target.asSlice(0, count).asByteBuffer());
+        }
+    }
+
+    private int receive(
+            Libc libc, MemorySegment target, MemorySegment from, MemorySegment fromLength, long deadlineNanos)
+            throws IOException {
+        int fd = pollable.enter();
+        try {
+            while (true) {
+                int result = libc.recvfrom(fd, target, Constants.MSG_DONTWAIT, from, fromLength);
+                if (result == -Errno.EAGAIN.number()) {
+                    await(false, deadlineNanos, "read");
+                } else if (result != -Errno.EINTR.number()) {
+                    return LinuxException.check(result, "read", label());
+                }
+            }
+        } finally {
+            pollable.leave();
+        }
+    }
+
+    /** Writes all of it. */
+    public void write(byte[] bytes, int offset, int length, long deadlineNanos) throws IOException {
+        write(ByteBuffer.wrap(bytes, offset, length), deadlineNanos);
+    }
+
+    /** Writes what remains in the buffer; for a connected datagram socket, as one datagram. */
+    public void write(ByteBuffer buffer, long deadlineNanos) throws IOException {
+        do {
+            try (Libc libc = Libc.open()) {
+                buffer.position(
+                        buffer.position() + send(libc, source(libc, buffer), MemorySegment.NULL, deadlineNanos));
+            }
+        } while (buffer.hasRemaining());
+    }
+
+    /** Sends what remains in the buffer as one datagram. */
+    public void send(ByteBuffer buffer, InetSocketAddress to, long deadlineNanos) throws IOException {
+        try (Libc libc = Libc.open()) {
+            send(libc, source(libc, buffer), SocketAddresses.encode(libc, to), deadlineNanos);
+            buffer.position(buffer.limit());
+        }
+    }
+
+    private MemorySegment source(Libc libc, ByteBuffer buffer) {
+        if (buffer.isDirect()) {
+            return MemorySegment.ofBuffer(buffer);
+        }
+        int length = stream ? Math.min(buffer.remaining(), CHUNK) : buffer.remaining();
+        MemorySegment copy = libc.allocate(length);
+        copy.copyFrom(MemorySegment.ofBuffer(buffer).asSlice(0, length));
+        return copy;
+    }
+
+    private int send(Libc libc, MemorySegment bytes, MemorySegment to, long deadlineNanos) throws IOException {
+        int fd = pollable.enter();
+        try {
+            while (true) {
+                int result = libc.sendto(fd, bytes, Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL, to);
+                if (result == -Errno.EAGAIN.number()) {
+                    await(true, deadlineNanos, "write");
+                } else if (result != -Errno.EINTR.number()) {
+                    return LinuxException.check(result, "write", label());
+                }
+            }
+        } finally {
+            pollable.leave();
+        }
+    }
+
+    private void await(boolean write, long deadlineNanos, String operation) throws IOException {
+        if (!pollable.await(write, deadlineNanos)) {
+            throw new SocketTimeoutException(operation + " " + label() + ": timed out");
+        }
+    }
+
+    /** Ends the stream toward the peer; reading goes on. */
+    public void shutdownOutput() throws IOException {
+        shutdown(Constants.SHUT_WR);
+    }
+
+    /** Discards what the peer still sends. */
+    public void shutdownInput() throws IOException {
+        shutdown(Constants.SHUT_RD);
+    }
+
+    private void shutdown(int how) throws IOException {
+        try (Libc libc = Libc.open()) {
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(libc.shutdown(fd, how), "shutdown", label());
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
+    /** The address that this end has. */
+    public InetSocketAddress localAddress() throws IOException {
+        try (Libc libc = Libc.open()) {
+            MemorySegment address = libc.allocate(SocketAddresses.MAX_SIZE, 8);
+            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
+            int fd = pollable.enter();
+            try {
+                LinuxException.check(libc.getsockname(fd, address, length), "getsockname", label());
+            } finally {
+                pollable.leave();
+            }
+            return SocketAddresses.decode(address);
+        }
+    }
+
+    /** The peer given to {@link #connect}; null before. */
+    public @Nullable InetSocketAddress remoteAddress() {
+        return remote;
+    }
+
+    /** False once closed. */
+    public boolean isOpen() {
+        return pollable.isOpen();
+    }
+
+    /** Closes; threads inside another operation leave it with {@link SocketException}. Idempotent. */
+    @Override
+    public void close() {
+        pollable.close();
+    }
+
+    /** This connection as a {@link Socket}, for APIs that want one, above all TLS layered over it. No deadline. */
+    public Socket asSocket() {
+        return asSocket(NO_DEADLINE);
+    }
+
+    /**
+     * As {@link #asSocket()}: every read and write of it also ends at the deadline; a read ends at the earlier of that
+     * and {@link Socket#setSoTimeout}. Closing it closes this.
+     */
+    public Socket asSocket(long deadlineNanos) {
+        return new NativeSocketAdapter(this, deadlineNanos);
+    }
+
+    private String label() {
+        InetSocketAddress peer = remote;
+        return peer == null ? protocol : label(peer);
+    }
+
+    private String label(InetSocketAddress address) {
+        if (protocol.startsWith("icmp")) {
+            return address.getAddress().getHostAddress() + "/" + protocol;
+        }
+        return SocketAddresses.text(address) + "/" + protocol;
+    }
+
+    /** The address family, AF_INET or AF_INET6. */
+    int family() {
+        return family;
+    }
+
+    @Override
+    public String toString() {
+        return label();
+    }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.linux;
+
+import org.jspecify.annotations.NullMarked;
