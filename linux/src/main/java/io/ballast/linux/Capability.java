@@ -1,6 +1,12 @@
 package io.ballast.linux;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 
 /** The capabilities (capabilities(7)) that Ballast asks for or explains the lack of. */
 public enum Capability {
@@ -39,5 +45,32 @@ public enum Capability {
     /** The name as in capabilities(7), for example {@code CAP_NET_ADMIN}. */
     public String kernelName() {
         return "CAP_" + name().toUpperCase(Locale.ROOT);
+    }
+
+    /** The capabilities of this list that are effective in the calling thread (CapEff of /proc/thread-self/status). */
+    public static Set<Capability> effective() throws IOException {
+        return effective(Files.readAllLines(Path.of("/proc/thread-self/status")));
+    }
+
+    static Set<Capability> effective(List<String> status) throws IOException {
+        for (String line : status) {
+            if (line.startsWith("CapEff:")) {
+                long bits = Long.parseUnsignedLong(
+                        line.substring("CapEff:".length()).strip(), 16);
+                Set<Capability> effective = EnumSet.noneOf(Capability.class);
+                for (Capability capability : values()) {
+                    if ((bits >>> capability.bit & 1) != 0) {
+                        effective.add(capability);
+                    }
+                }
+                return effective;
+            }
+        }
+        throw new IOException("/proc/thread-self/status has no CapEff line");
+    }
+
+    /** True when this capability is effective in the calling thread. */
+    public boolean isEffective() throws IOException {
+        return effective().contains(this);
     }
 }

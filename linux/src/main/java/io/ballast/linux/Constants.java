@@ -54,6 +54,8 @@ final class Constants {
     static final int SHUT_RDWR = 2;
 
     static final int F_GETFD = 1;
+    static final int F_SETFD = 2;
+    static final int FD_CLOEXEC = 1;
     static final int F_SETFL = 4;
     static final int F_DUPFD_CLOEXEC = 1030;
     static final int O_NONBLOCK = 0x800;

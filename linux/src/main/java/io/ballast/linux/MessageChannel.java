@@ -38,23 +38,10 @@ public final class MessageChannel implements AutoCloseable {
     public static final int DEFAULT_MAX_PAYLOAD = 64 * 1024 * 1024;
 
     /** Descriptors in one message; the kernel's SCM_MAX_FD. */
-    public static final int MAX_DESCRIPTORS = 253;
+    public static final int MAX_DESCRIPTORS = ControlMessage.MAX_DESCRIPTORS;
 
     private static final int HEADER = 4;
     private static final int CHUNK = 64 * 1024;
-
-    // struct msghdr and struct cmsghdr of 64-bit Linux.
-    private static final int MSGHDR_SIZE = 56;
-    private static final int MSG_IOV = 16;
-    private static final int MSG_IOVLEN = 24;
-    private static final int MSG_CONTROL = 32;
-    private static final int MSG_CONTROLLEN = 40;
-    private static final int MSG_FLAGS = 48;
-    private static final int CMSG_HEADER = 16;
-    private static final int CMSG_LEN = 0;
-    private static final int CMSG_LEVEL = 8;
-    private static final int CMSG_TYPE = 12;
-    private static final long CONTROL_SIZE = align(CMSG_HEADER + 4L * MAX_DESCRIPTORS);
 
     private static final ValueLayout.OfInt LENGTH = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
 
@@ -164,19 +151,19 @@ public final class MessageChannel implements AutoCloseable {
         long total = (long) HEADER + payload.length;
         long sent = 0;
         try (Libc libc = Libc.open()) {
-            Transfer transfer = new Transfer(libc, Math.min(total, CHUNK));
+            ControlMessage message = new ControlMessage(libc, Math.min(total, CHUNK));
             while (sent < total) {
                 int length;
                 if (sent == 0) {
-                    transfer.buffer.set(LENGTH, 0, payload.length);
-                    length = HEADER + copy(payload, 0, transfer.buffer, HEADER);
-                    transfer.attach(descriptors);
+                    message.buffer().set(LENGTH, 0, payload.length);
+                    length = HEADER + copy(payload, 0, message.buffer(), HEADER);
+                    message.attach(descriptors);
                 } else {
-                    length = copy(payload, (int) sent - HEADER, transfer.buffer, 0);
-                    transfer.attach(List.of());
+                    length = copy(payload, (int) sent - HEADER, message.buffer(), 0);
+                    message.attach(List.of());
                 }
-                transfer.setLength(length);
-                int result = libc.sendmsg(fd, transfer.header, Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL);
+                message.setLength(length);
+                int result = libc.sendmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL);
                 if (result == -Errno.EAGAIN.number()) {
                     if (!pollable.await(true, deadlineNanos)) {
                         throw new SocketTimeoutException("send " + label + ": timed out, the peer does not read");
@@ -232,16 +219,16 @@ public final class MessageChannel implements AutoCloseable {
         int have = 0;
         boolean complete = false;
         try (Libc libc = Libc.open()) {
-            Transfer transfer = new Transfer(libc, HEADER);
+            ControlMessage message = new ControlMessage(libc, HEADER);
             while (have < HEADER) {
-                int count = receiveSome(libc, fd, transfer, HEADER - have, descriptors, deadlineNanos);
+                int count = receiveSome(libc, fd, message, HEADER - have, descriptors, deadlineNanos);
                 if (count == 0) {
                     if (have == 0) {
                         return null;
                     }
                     throw new EOFException("receive " + label + ": the peer ended inside a frame's length");
                 }
-                MemorySegment.copy(transfer.buffer, ValueLayout.JAVA_BYTE, 0, start, have, count);
+                MemorySegment.copy(message.buffer(), ValueLayout.JAVA_BYTE, 0, start, have, count);
                 have += count;
             }
             int length = ByteBuffer.wrap(start).getInt();
@@ -266,11 +253,11 @@ public final class MessageChannel implements AutoCloseable {
             throws IOException {
         // Grown as bytes arrive: a length alone makes nobody allocate.
         byte[] payload = new byte[Math.min(length, CHUNK)];
-        Transfer transfer = new Transfer(libc, payload.length);
+        ControlMessage message = new ControlMessage(libc, payload.length);
         int have = 0;
         while (have < length) {
             int wanted = Math.min(length - have, CHUNK);
-            int count = receiveSome(libc, fd, transfer, wanted, descriptors, deadlineNanos);
+            int count = receiveSome(libc, fd, message, wanted, descriptors, deadlineNanos);
             if (count == 0) {
                 throw new EOFException(
                         "receive " + label + ": the peer ended inside a frame, " + have + " of " + length + " bytes");
@@ -278,7 +265,7 @@ public final class MessageChannel implements AutoCloseable {
             if (have + count > payload.length) {
                 payload = Arrays.copyOf(payload, (int) Math.min(length, Math.max(have + count, 2L * payload.length)));
             }
-            MemorySegment.copy(transfer.buffer, ValueLayout.JAVA_BYTE, 0, payload, have, count);
+            MemorySegment.copy(message.buffer(), ValueLayout.JAVA_BYTE, 0, payload, have, count);
             have += count;
         }
         return payload;
@@ -286,20 +273,20 @@ public final class MessageChannel implements AutoCloseable {
 
     /** One recvmsg; whatever descriptors it brings are in the list even when this throws. */
     private int receiveSome(
-            Libc libc, int fd, Transfer transfer, int length, List<Descriptor> descriptors, long deadlineNanos)
+            Libc libc, int fd, ControlMessage message, int length, List<Descriptor> descriptors, long deadlineNanos)
             throws IOException {
         while (true) {
-            transfer.setLength(length);
-            transfer.expectDescriptors();
-            int result = libc.recvmsg(fd, transfer.header, Constants.MSG_DONTWAIT | Constants.MSG_CMSG_CLOEXEC);
+            message.setLength(length);
+            message.expectDescriptors();
+            int result = libc.recvmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_CMSG_CLOEXEC);
             if (result == -Errno.EAGAIN.number()) {
                 if (!pollable.await(false, deadlineNanos)) {
                     throw new SocketTimeoutException("receive " + label + ": timed out");
                 }
             } else if (result != -Errno.EINTR.number()) {
                 LinuxException.check(result, "recvmsg", label);
-                transfer.takeDescriptors(descriptors, "descriptor from " + label);
-                if ((transfer.flags() & Constants.MSG_CTRUNC) != 0) {
+                message.takeDescriptors(descriptors, "descriptor from " + label);
+                if ((message.flags() & Constants.MSG_CTRUNC) != 0) {
                     throw new ProtocolException("receive " + label + ": descriptors were lost on the way (MSG_CTRUNC); "
                             + "this process is out of descriptors, or the peer sent too many");
                 }
@@ -310,82 +297,6 @@ public final class MessageChannel implements AutoCloseable {
                 return result;
             }
         }
-    }
-
-    /** The arguments of sendmsg and recvmsg: struct msghdr with one struct iovec and room for SCM_RIGHTS. */
-    private static final class Transfer {
-        private final MemorySegment buffer;
-        private final MemorySegment vector;
-        private final MemorySegment header;
-        private final MemorySegment control;
-
-        Transfer(Libc libc, long size) {
-            buffer = libc.allocate(size, 8);
-            vector = libc.allocate(16, 8);
-            vector.set(ValueLayout.ADDRESS, 0, buffer);
-            header = libc.allocate(MSGHDR_SIZE, 8);
-            header.set(ValueLayout.ADDRESS, MSG_IOV, vector);
-            header.set(ValueLayout.JAVA_LONG, MSG_IOVLEN, 1);
-            control = libc.allocate(CONTROL_SIZE, 8);
-        }
-
-        void setLength(long length) {
-            vector.set(ValueLayout.JAVA_LONG, 8, length);
-        }
-
-        void attach(List<Descriptor> descriptors) {
-            if (descriptors.isEmpty()) {
-                setControl(MemorySegment.NULL, 0);
-                return;
-            }
-            long length = CMSG_HEADER + 4L * descriptors.size();
-            control.set(ValueLayout.JAVA_LONG, CMSG_LEN, length);
-            control.set(ValueLayout.JAVA_INT, CMSG_LEVEL, Constants.SOL_SOCKET);
-            control.set(ValueLayout.JAVA_INT, CMSG_TYPE, Constants.SCM_RIGHTS);
-            for (int i = 0; i < descriptors.size(); i++) {
-                control.set(
-                        ValueLayout.JAVA_INT,
-                        CMSG_HEADER + 4L * i,
-                        descriptors.get(i).fd());
-            }
-            setControl(control, align(length));
-        }
-
-        void expectDescriptors() {
-            setControl(control, CONTROL_SIZE);
-            header.set(ValueLayout.JAVA_INT, MSG_FLAGS, 0);
-        }
-
-        private void setControl(MemorySegment segment, long length) {
-            header.set(ValueLayout.ADDRESS, MSG_CONTROL, segment);
-            header.set(ValueLayout.JAVA_LONG, MSG_CONTROLLEN, length);
-        }
-
-        int flags() {
-            return header.get(ValueLayout.JAVA_INT, MSG_FLAGS);
-        }
-
-        void takeDescriptors(List<Descriptor> into, String label) {
-            long end = header.get(ValueLayout.JAVA_LONG, MSG_CONTROLLEN);
-            long at = 0;
-            while (at + CMSG_HEADER <= end) {
-                long length = control.get(ValueLayout.JAVA_LONG, at + CMSG_LEN);
-                if (length < CMSG_HEADER || at + length > end) {
-                    break; // the kernel does not write such a thing; without this a loop would have no bound
-                }
-                if (control.get(ValueLayout.JAVA_INT, at + CMSG_LEVEL) == Constants.SOL_SOCKET
-                        && control.get(ValueLayout.JAVA_INT, at + CMSG_TYPE) == Constants.SCM_RIGHTS) {
-                    for (long i = at + CMSG_HEADER; i + 4 <= at + length; i += 4) {
-                        into.add(Descriptor.own(control.get(ValueLayout.JAVA_INT, i), label));
-                    }
-                }
-                at += align(length);
-            }
-        }
-    }
-
-    private static long align(long length) {
-        return (length + 7) & ~7L;
     }
 
     /** The process at the other end (SO_PEERCRED). */
