@@ -28,8 +28,14 @@ public final class Member {
     /** Its place in the order of addition; meaningful while it has an owner. */
     int index = -1;
 
-    /** Its place in a heap of members; -1 while it is in none. */
-    int heapIndex = -1;
+    /** Its place in each {@link MemberHeap}, by the heap's slot; -1 while it is not in that heap. */
+    int[] places = {-1};
+
+    /** Whether {@link Locality} counts it among those with room to spare. */
+    boolean roomy;
+
+    /** The weight with which it stands in a hash table; -1 while it is in none. */
+    int tableWeight = -1;
 
     /**
      * A server without connections.

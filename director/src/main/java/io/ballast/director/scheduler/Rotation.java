@@ -23,7 +23,7 @@ abstract class Rotation extends AbstractScheduler {
     /** Moves on to the next server with a turn and returns its index; -1, without a move, where {@code weights} is 0. */
     abstract int turn();
 
-    /** The state of the rotation besides {@link #last}, so that a pick that finds nobody can be undone. */
+    /** Called once before the turns of a pick; what {@link #reset} needs, besides {@link #last}, to undo them. */
     abstract int mark();
 
     abstract void reset(int mark);

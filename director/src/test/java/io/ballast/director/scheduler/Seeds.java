@@ -1,0 +1,35 @@
+package io.ballast.director.scheduler;
+
+import java.util.Random;
+
+/**
+ * Runs a property with many seeds. A failure names the seed; {@code -Dballast.seed=N} runs that one alone. By default
+ * the seeds are 1, 2, 3 and so on, so that a build is repeatable.
+ */
+final class Seeds {
+
+    interface Property {
+        void holds(Random random);
+    }
+
+    private Seeds() {}
+
+    static void forEach(int runs, Property property) {
+        String only = System.getProperty("ballast.seed", "");
+        if (!only.isEmpty()) {
+            run(Long.parseLong(only), property);
+            return;
+        }
+        for (long seed = 1; seed <= runs; seed++) {
+            run(seed, property);
+        }
+    }
+
+    private static void run(long seed, Property property) {
+        try {
+            property.holds(new Random(seed));
+        } catch (AssertionError | RuntimeException e) {
+            throw new AssertionError("with seed " + seed + " (-Dballast.seed=" + seed + " repeats it): " + e, e);
+        }
+    }
+}
