@@ -34,6 +34,7 @@ final class Constants {
 
     static final int IP_RECVERR = 11;
     static final int IP_FREEBIND = 15;
+    static final int IP_BIND_ADDRESS_NO_PORT = 24;
     static final int IPV6_RECVERR = 25;
     static final int IPV6_V6ONLY = 26;
     static final int IPV6_FREEBIND = 78;

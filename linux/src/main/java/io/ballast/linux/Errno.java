@@ -1,5 +1,7 @@
 package io.ballast.linux;
 
+import java.util.Arrays;
+
 /**
  * The error numbers of Linux, with the kernel's generic numbering (asm-generic/errno-base.h, errno.h), which x86_64 and
  * aarch64 share. Messages are glibc's in lower case, fixed here so that they do not change with the user's locale.
@@ -166,7 +168,7 @@ public enum Errno {
 
     private static Errno[] byNumber() {
         Errno[] table = new Errno[134];
-        java.util.Arrays.fill(table, UNKNOWN);
+        Arrays.fill(table, UNKNOWN);
         for (Errno errno : values()) {
             if (errno.number > 0) {
                 table[errno.number] = errno;

@@ -2,6 +2,7 @@ package io.ballast.linux;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.net.ProtocolException;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -52,7 +54,7 @@ public final class MessageChannel implements AutoCloseable {
     private final ReentrantLock receiving = new ReentrantLock();
 
     private MessageChannel(int fd, String label, int maxPayload) {
-        this.pollable = new Pollable(fd);
+        this.pollable = new Pollable(fd, () -> label);
         this.label = label;
         this.maxPayload = maxPayload;
     }
@@ -133,7 +135,7 @@ public final class MessageChannel implements AutoCloseable {
             throw new ProtocolException("send " + label + ": " + descriptors.size()
                     + " descriptors in one message; at most " + MAX_DESCRIPTORS);
         }
-        sending.lock();
+        lockForSending(deadlineNanos);
         try {
             int fd = pollable.enter();
             try {
@@ -143,6 +145,21 @@ public final class MessageChannel implements AutoCloseable {
             }
         } finally {
             sending.unlock();
+        }
+    }
+
+    private void lockForSending(long deadlineNanos) throws IOException {
+        if (deadlineNanos == NO_DEADLINE) {
+            sending.lock();
+            return;
+        }
+        try {
+            if (!sending.tryLock(deadlineNanos - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+                throw new SocketTimeoutException("send " + label + ": timed out behind another sender");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("send " + label + ": interrupted while waiting");
         }
     }
 

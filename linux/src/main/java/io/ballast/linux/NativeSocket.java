@@ -43,7 +43,7 @@ public final class NativeSocket implements AutoCloseable {
     private volatile @Nullable InetSocketAddress remote;
 
     private NativeSocket(int fd, String protocol, boolean stream, boolean raw, int family) {
-        this.pollable = new Pollable(fd);
+        this.pollable = new Pollable(fd, this::label);
         this.protocol = protocol;
         this.stream = stream;
         this.raw = raw;
@@ -111,8 +111,11 @@ public final class NativeSocket implements AutoCloseable {
         try (Libc libc = Libc.open()) {
             int fd = pollable.enter();
             try {
-                if (stream && source.getPort() != 0) {
-                    libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, 1);
+                if (stream && source.getPort() == 0) {
+                    // The port is chosen at connect, per peer; without this all peers would share one range of ports.
+                    set(libc, fd, Constants.IPPROTO_IP, Constants.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT");
+                } else if (stream) {
+                    set(libc, fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, "SO_REUSEADDR");
                 }
                 int result = libc.bind(fd, SocketAddresses.encode(libc, source));
                 if (source.getPort() == 0) {
@@ -164,6 +167,10 @@ public final class NativeSocket implements AutoCloseable {
     /** Sends small writes at once (TCP_NODELAY). */
     public void noDelay() throws IOException {
         setOption(Constants.IPPROTO_TCP, Constants.TCP_NODELAY, 1, "TCP_NODELAY");
+    }
+
+    private void set(Libc libc, int fd, int level, int option, String name) throws LinuxException {
+        LinuxException.check(libc.setsockopt(fd, level, option, 1), "setsockopt " + name, label());
     }
 
     /** Sets an integer option by number; for what has no method of its own here. */
@@ -423,7 +430,7 @@ public final class NativeSocket implements AutoCloseable {
     }
 
     /** This connection as a {@link Socket}, for APIs that want one, above all TLS layered over it. No deadline. */
-    public Socket asSocket() {
+    public Socket asSocket() throws IOException {
         return asSocket(NO_DEADLINE);
     }
 
@@ -431,8 +438,8 @@ public final class NativeSocket implements AutoCloseable {
      * As {@link #asSocket()}: every read and write of it also ends at the deadline; a read ends at the earlier of that
      * and {@link Socket#setSoTimeout}. Closing it closes this.
      */
-    public Socket asSocket(long deadlineNanos) {
-        return new NativeSocketAdapter(this, deadlineNanos);
+    public Socket asSocket(long deadlineNanos) throws IOException {
+        return NativeSocketImpl.socket(this, deadlineNanos);
     }
 
     private String label() {

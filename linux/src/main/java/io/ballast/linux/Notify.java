@@ -128,6 +128,10 @@ public final class Notify {
      * @param pid this process's id; descriptors for another are left alone
      */
     public static List<Passed> listenFds(Map<String, String> environment, long pid) throws IOException {
+        return listenFds(environment, pid, LISTEN_FDS_START);
+    }
+
+    static List<Passed> listenFds(Map<String, String> environment, long pid, int start) throws IOException {
         String count = environment.get("LISTEN_FDS");
         if (count == null || !String.valueOf(pid).equals(environment.get("LISTEN_PID"))) {
             return List.of();
@@ -137,7 +141,7 @@ public final class Notify {
         List<Passed> passed = new ArrayList<>();
         try (Libc libc = Libc.open()) {
             for (int i = 0; i < number; i++) {
-                int fd = LISTEN_FDS_START + i;
+                int fd = start + i;
                 String name = i < names.length && !names[i].isEmpty() ? names[i] : "unknown";
                 LinuxException.check(
                         libc.fcntl(fd, Constants.F_SETFD, Constants.FD_CLOEXEC), "fcntl F_SETFD", "passed fd " + fd);

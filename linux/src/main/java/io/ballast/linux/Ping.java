@@ -6,6 +6,8 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 
@@ -85,9 +87,9 @@ public final class Ping {
         if (v6) {
             // struct icmp6_filter: 256 bits in host words, a set bit blocks.
             int[] words = new int[8];
-            java.util.Arrays.fill(words, -1);
+            Arrays.fill(words, -1);
             words[ECHO_REPLY_V6 >> 5] &= ~(1 << (ECHO_REPLY_V6 & 31));
-            ByteBuffer filter = ByteBuffer.allocate(32).order(java.nio.ByteOrder.nativeOrder());
+            ByteBuffer filter = ByteBuffer.allocate(32).order(ByteOrder.nativeOrder());
             filter.asIntBuffer().put(words);
             socket.setOption(Constants.IPPROTO_ICMPV6, Constants.ICMP6_FILTER, filter.array(), "ICMPV6_FILTER");
         } else {

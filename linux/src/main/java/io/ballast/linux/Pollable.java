@@ -4,6 +4,7 @@ import java.io.InterruptedIOException;
 import java.net.SocketException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,6 +28,7 @@ final class Pollable {
 
     private final int fd;
     private final int serial;
+    private final Supplier<String> label;
     /** Threads inside, plus {@link #CLOSED}. */
     private final AtomicInteger users = new AtomicInteger();
 
@@ -35,8 +37,14 @@ final class Pollable {
     private @Nullable Waiter writer;
     private boolean registered;
 
-    Pollable(int fd) {
+    /**
+     * Takes ownership of a non-blocking descriptor.
+     *
+     * @param label what it is, for messages
+     */
+    Pollable(int fd, Supplier<String> label) {
         this.fd = fd;
+        this.label = label;
         this.serial = Poller.instance().nextSerial();
     }
 
@@ -50,10 +58,14 @@ final class Pollable {
         do {
             seen = users.get();
             if ((seen & CLOSED) != 0) {
-                throw new SocketException("socket closed");
+                throw closed();
             }
         } while (!users.compareAndSet(seen, seen + 1));
         return fd;
+    }
+
+    private SocketException closed() {
+        return new SocketException(label.get() + ": closed");
     }
 
     void leave() {
@@ -106,7 +118,8 @@ final class Pollable {
         Waiter waiter = new Waiter();
         synchronized (this) {
             if ((write ? writer : reader) != null) {
-                throw new IllegalStateException("two threads " + (write ? "write to" : "read from") + " one socket");
+                throw new IllegalStateException(
+                        label.get() + ": two threads " + (write ? "write" : "read") + " at the same time");
             }
             if (write) {
                 writer = waiter;
@@ -123,7 +136,7 @@ final class Pollable {
         try {
             while (!waiter.ready && isOpen()) {
                 if (Thread.currentThread().isInterrupted()) {
-                    throw new InterruptedIOException("interrupted while waiting for a socket");
+                    throw new InterruptedIOException(label.get() + ": interrupted while waiting");
                 }
                 if (deadline == NEVER) {
                     LockSupport.park(this);
@@ -141,7 +154,7 @@ final class Pollable {
             }
         }
         if (!isOpen()) {
-            throw new SocketException("socket closed");
+            throw closed();
         }
         return true;
     }

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Objects;
 
@@ -28,7 +29,7 @@ public final class UnixListener implements AutoCloseable {
     private UnixListener(Path path, Object fileKey, int fd) {
         this.path = path;
         this.fileKey = fileKey;
-        this.pollable = new Pollable(fd);
+        this.pollable = new Pollable(fd, path::toString);
     }
 
     /**
@@ -55,6 +56,7 @@ public final class UnixListener implements AutoCloseable {
         MemorySegment address = SocketAddresses.encodeUnix(libc, name);
         int type = Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK;
         int fd = LinuxException.check(libc.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
+        boolean bound = false;
         try {
             int result = libc.bind(fd, address);
             if (result == -Errno.EADDRINUSE.number()) {
@@ -63,11 +65,15 @@ public final class UnixListener implements AutoCloseable {
                 result = libc.bind(fd, address);
             }
             LinuxException.check(result, "bind", name);
+            bound = true;
             Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
             LinuxException.check(libc.listen(fd, BACKLOG), "listen", name);
             return new UnixListener(path, fileKey(path), fd);
         } catch (IOException | RuntimeException e) {
             libc.close(fd);
+            if (bound) {
+                Files.deleteIfExists(path);
+            }
             throw e;
         }
     }
@@ -79,8 +85,7 @@ public final class UnixListener implements AutoCloseable {
             int result = libc.connect(probe, address);
             // Refused is what the kernel says of a socket file without a listener, and also of a plain file, which is
             // nothing of ours to delete.
-            boolean socketFile = Files.readAttributes(
-                            path, java.nio.file.attribute.BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+            boolean socketFile = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
                     .isOther();
             if (!socketFile) {
                 throw new LinuxException(
