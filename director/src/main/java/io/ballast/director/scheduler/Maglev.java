@@ -61,7 +61,11 @@ final class Maglev extends AbstractScheduler {
 
     @Override
     public @Nullable Member pick(FlowKey flow, Predicate<? super Member> excluded) {
-        refresh();
+        if (stale) {
+            servers = serversWithSlots();
+            fill(servers, slots);
+            stale = false;
+        }
         if (servers.length == 0) {
             return null;
         }
@@ -71,22 +75,6 @@ final class Maglev extends AbstractScheduler {
             return server;
         }
         return options.fallback() ? another(hash, excluded) : null;
-    }
-
-    private void refresh() {
-        if (stale) {
-            servers = serversWithSlots();
-            fill(servers, slots);
-            stale = false;
-        }
-    }
-
-    /** For each slot the name of its server, for tests. */
-    String[] table() {
-        refresh();
-        String[] table = new String[slots.length];
-        Arrays.setAll(table, slot -> servers[slots[slot]].name());
-        return table;
     }
 
     private @Nullable Member another(long hash, Predicate<? super Member> excluded) {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.lab.load;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.lab.topology;
+
+import org.jspecify.annotations.NullMarked;
