@@ -6,7 +6,8 @@ import java.util.Locale;
 /**
  * One real server of a service.
  *
- * @param name unique in its service; where the file gives none, the address as written
+ * @param name unique in its service; where the file gives none, the node's name (for the first server on a node), else
+ *     the address as written
  * @param weight 0 to 65535; 0 drains: established connections go on, new ones go elsewhere
  * @param limit connections at a time; 0 means none
  * @param state what the operator wants, whatever the checks say

@@ -1,0 +1,100 @@
+package io.ballast.core.config.reader;
+
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.Problem.Severity;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/** Collects what is wrong with one text, and adds the excerpts at the end. */
+final class Problems {
+    /** More than these are counted, but not shown. */
+    static final int MAX_SHOWN = 100;
+
+    private static final int EXCERPT_WIDTH = 110;
+
+    private record Found(Severity severity, int line, int column, String path, String message) {}
+
+    private final String file;
+    private final byte[] text;
+    private final List<Found> found = new ArrayList<>();
+
+    Problems(String file, byte[] text) {
+        this.file = file;
+        this.text = text;
+    }
+
+    void add(Severity severity, int line, int column, String path, String message) {
+        found.add(new Found(severity, line, column, path, message));
+    }
+
+    /** A mark to return to with {@link #forget}. */
+    int mark() {
+        return found.size();
+    }
+
+    /** Takes back what was added since the mark. */
+    void forget(int mark) {
+        found.subList(mark, found.size()).clear();
+    }
+
+    boolean anyErrorSince(int mark) {
+        return found.subList(mark, found.size()).stream().anyMatch(f -> f.severity() == Severity.ERROR);
+    }
+
+    boolean isEmpty() {
+        return found.isEmpty();
+    }
+
+    /** What was found, in the order of the text. */
+    List<Problem> list() {
+        found.sort(Comparator.comparingInt(Found::line).thenComparingInt(Found::column));
+        List<Problem> shown = new ArrayList<>();
+        int at = 0;
+        int line = 1;
+        int errors =
+                (int) found.stream().filter(f -> f.severity() == Severity.ERROR).count();
+        boolean warningsToo = found.size() <= MAX_SHOWN;
+        for (Found f : found) {
+            if (shown.size() == MAX_SHOWN) {
+                break;
+            }
+            if (f.severity() == Severity.WARNING && !warningsToo && errors > 0) {
+                continue;
+            }
+            while (line < f.line() && at < text.length) {
+                if (text[at++] == '\n') {
+                    line++;
+                }
+            }
+            String excerpt = f.line() > 0 ? excerpt(at, f.line(), f.column()) : "";
+            shown.add(new Problem(f.severity(), file, f.line(), f.column(), f.path(), f.message(), excerpt));
+        }
+        int left = found.size() - shown.size();
+        if (left > 0) {
+            Severity severity = errors > 0 ? Severity.ERROR : Severity.WARNING;
+            shown.add(new Problem(severity, file, 0, 0, "", "and " + left + " more problems like these", ""));
+        }
+        return List.copyOf(shown);
+    }
+
+    private String excerpt(int start, int line, int column) {
+        int end = start;
+        while (end < text.length && text[end] != '\n' && end - start < 4 * (column + EXCERPT_WIDTH)) {
+            end++;
+        }
+        String whole = new String(text, start, end - start, StandardCharsets.UTF_8);
+        int[] characters = whole.codePoints()
+                .map(c -> c == '\t' || c == '\uFEFF' || Character.isISOControl(c) ? ' ' : c)
+                .toArray();
+        int from = Math.max(0, Math.min(column - 1, characters.length) - EXCERPT_WIDTH * 2 / 3);
+        int to = Math.min(characters.length, from + EXCERPT_WIDTH);
+        String shown = new String(characters, from, to - from).stripTrailing();
+        String number = Integer.toString(line);
+        String before = from > 0 ? "..." : "";
+        int caret = before.length() + column - 1 - from;
+        return "  " + number + " | " + before + shown + "\n  " + " ".repeat(number.length()) + " | "
+                + " ".repeat(Math.max(0, caret)) + "^";
+    }
+}

@@ -1,0 +1,131 @@
+package io.ballast.core.config.reader;
+
+import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.HostPort;
+import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.Problem.Severity;
+import io.ballast.core.yaml.Node;
+import io.ballast.core.yaml.Node.Scalar;
+import java.net.InetAddress;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
+
+/** Where the reading stands: the path to the value at hand, the names known so far, and the problems found. */
+final class Scope {
+    private final Problems problems;
+    private final List<Object> path = new ArrayList<>();
+
+    final SequencedMap<String, NodeSpec> nodes = new LinkedHashMap<>();
+    final Map<String, CheckSpec> checks = new HashMap<>();
+    /** False while a part of the file that may define names is still to come. */
+    boolean namesComplete;
+    /** Whether a name was looked up that may still come; what looked it up is to be read again then. */
+    boolean namesMissing;
+
+    Scope(Problems problems) {
+        this.problems = problems;
+    }
+
+    void enter(String key) {
+        path.add(key);
+    }
+
+    void enter(int index) {
+        path.add(index);
+    }
+
+    void leave() {
+        path.removeLast();
+    }
+
+    void error(Node at, String message) {
+        problems.add(Severity.ERROR, at.line(), at.column(), path(), message);
+    }
+
+    void warning(Node at, String message) {
+        problems.add(Severity.WARNING, at.line(), at.column(), path(), message);
+    }
+
+    /** The name at hand: the last step of the path. */
+    String lastName() {
+        return String.valueOf(path.getLast());
+    }
+
+    /**
+     * The key of a map by name, or null where it cannot be one; a repeated key is reported.
+     *
+     * @param seen the keys of the map so far
+     */
+    @Nullable
+    String key(Scalar key, Type<String> type, Map<String, Scalar> seen) {
+        Scalar first = seen.putIfAbsent(key.text(), key);
+        if (first != null) {
+            error(key, "the key is here a second time; the first is in line " + first.line());
+        }
+        return type.read(new Scalar(key.line(), key.column(), key.text(), false), this);
+    }
+
+    /** The host with the name of a node replaced by the node's first address. */
+    HostPort resolve(Node at, Host host, int port) {
+        return resolve(at, host, port, List.of(), List.of());
+    }
+
+    /**
+     * The host with the name of a node replaced by the node's address: the first that lies in a network of one of
+     * the directors, else the first.
+     *
+     * @param taken addresses that are no answer, because the service listens there
+     */
+    HostPort resolve(Node at, Host host, int port, List<NodeSpec> directors, List<InetAddress> taken) {
+        if (host.literal()) {
+            return new HostPort(host.host(), port);
+        }
+        NodeSpec node = nodes.get(host.host());
+        if (node == null) {
+            namesMissing |= !namesComplete;
+            if (namesComplete && host.host().indexOf('.') < 0) {
+                Suggestions.nearest(host.host(), nodes.keySet())
+                        .ifPresent(near -> warning(
+                                at,
+                                Type.quoted(host.host()) + " is no node of this description, so the resolver will be"
+                                        + " asked for it; did you mean \"" + near + "\"?"));
+            }
+            return new HostPort(host.host(), port);
+        }
+        List<InetAddress> addresses = node.interfaces().stream()
+                .flatMap(i -> i.addresses().stream())
+                .map(Cidr::address)
+                .filter(a -> !taken.contains(a))
+                .toList();
+        if (addresses.isEmpty()) {
+            error(at, "the node " + host.host() + " has no address to take; give it one, or write the address here");
+            return new HostPort(host.host(), port);
+        }
+        return directors.stream()
+                .filter(d -> !d.name().equals(node.name()))
+                .flatMap(d -> d.interfaces().stream())
+                .flatMap(i -> i.addresses().stream())
+                .flatMap(net -> addresses.stream().filter(net::contains))
+                .findFirst()
+                .map(a -> new HostPort(a.getHostAddress(), port))
+                .orElseGet(() -> new HostPort(addresses.getFirst().getHostAddress(), port));
+    }
+
+    String path() {
+        var text = new StringBuilder();
+        for (Object step : path) {
+            if (step instanceof Integer) {
+                text.append('[').append(step).append(']');
+            } else {
+                text.append(text.isEmpty() ? "" : ".").append(Type.shown(step.toString()));
+            }
+        }
+        return text.toString();
+    }
+}

@@ -1,0 +1,44 @@
+package io.ballast.core.yaml;
+
+/** The parser's messages in words that say what to do. */
+final class SyntaxMessages {
+    private SyntaxMessages() {}
+
+    static String friendly(String context, String problem, String since) {
+        if (problem.startsWith("mapping values are not allowed")) {
+            return "a ':' makes a key here, where none can stand; indent the line as its neighbours,"
+                    + " or quote a text that contains ': '";
+        }
+        if (problem.startsWith("could not find expected ':'")) {
+            return "expected a ':' after this key" + since;
+        }
+        if (problem.startsWith("found character '\\t")) {
+            return "a tab; YAML is indented with spaces";
+        }
+        if (problem.startsWith("found character")) {
+            return problem.substring("found ".length(), problem.indexOf(" that")) + " cannot begin a text; quote it";
+        }
+        if (problem.startsWith("found unexpected end of stream")) {
+            return "the file ends inside a quoted text" + since + "; is a quote missing?";
+        }
+        if (problem.startsWith("found unexpected document separator")) {
+            return "a document separator inside a quoted text" + since + "; is a quote missing?";
+        }
+        if (problem.contains("expected <block end>")) {
+            return "this line does not fit the block" + since
+                    + "; indent it as its neighbours (list items begin with '- ', keys end with ':')";
+        }
+        if (problem.contains("expected ',' or '}'") || problem.contains("expected ',' or ']'")) {
+            char close = problem.contains("'}'") ? '}' : ']';
+            return "expected ',' or '" + close + "'" + (close == '}' ? " in the map" : " in the list") + since;
+        }
+        if (problem.startsWith("sequence entries are not allowed")) {
+            return "a list item ('- ') cannot stand here; put it on its own line, indented below its key";
+        }
+        if (problem.startsWith("mapping keys are not allowed")) {
+            return "a key cannot stand here; indent the line as its neighbours";
+        }
+        String text = context.isEmpty() ? problem : problem + " (" + context + since + ")";
+        return text.replace("<stream end>", "the end of the file").replace("<document start>", "'---'");
+    }
+}
