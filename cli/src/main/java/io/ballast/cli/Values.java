@@ -5,11 +5,11 @@ import java.util.List;
 import java.util.Optional;
 
 /** Text forms of values, and the nearest of the words that were meant. */
-final class Values {
+public final class Values {
     private Values() {}
 
     /** A duration such as {@code 100ms}, {@code 1.5s} or {@code 1h30m}; empty where the text is none. */
-    static Optional<Duration> duration(String text) {
+    public static Optional<Duration> duration(String text) {
         Duration sum = Duration.ZERO;
         int at = 0;
         while (at < text.length()) {

@@ -1,5 +1,13 @@
 package io.ballast.cli;
 
+import io.ballast.cli.control.ChangeVerb;
+import io.ballast.cli.control.CompleteVerb;
+import io.ballast.cli.control.ConnectionsVerb;
+import io.ballast.cli.control.EventsVerb;
+import io.ballast.cli.control.ListVerb;
+import io.ballast.cli.control.ServerVerb;
+import io.ballast.cli.control.StatusVerb;
+import io.ballast.cli.control.StopVerb;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -8,7 +16,20 @@ import java.util.ServiceLoader;
 /** Every verb there is: those of this room by name, those of the rooms above through {@link ServiceLoader}. */
 final class Verbs {
     /** The verbs of this room, in the order of the help; {@link #builtIn} makes each. */
-    private static final List<String> NAMES = List.of("version");
+    private static final List<String> NAMES = List.of(
+            "plan",
+            "apply",
+            "reload",
+            "stop",
+            "status",
+            "list",
+            "server",
+            "connections",
+            "events",
+            "doctor",
+            "completion",
+            "manpage",
+            "version");
 
     private Verbs() {}
 
@@ -16,6 +37,9 @@ final class Verbs {
     static Optional<Verb> find(String name) {
         if (NAMES.contains(name)) {
             return Optional.of(builtIn(name));
+        }
+        if (name.equals("complete")) {
+            return Optional.of(new CompleteVerb());
         }
         for (Verb verb : above()) {
             if (verb.spec().name().equals(name)) {
@@ -35,6 +59,18 @@ final class Verbs {
 
     private static Verb builtIn(String name) {
         return switch (name) {
+            case "plan" -> ChangeVerb.plan();
+            case "apply" -> ChangeVerb.apply();
+            case "reload" -> ChangeVerb.reload();
+            case "stop" -> new StopVerb();
+            case "status" -> new StatusVerb();
+            case "list" -> new ListVerb();
+            case "server" -> new ServerVerb();
+            case "connections" -> new ConnectionsVerb();
+            case "events" -> new EventsVerb();
+            case "doctor" -> new DoctorVerb();
+            case "completion" -> new CompletionVerb();
+            case "manpage" -> new ManPageVerb();
             case "version" -> new VersionVerb();
             default -> throw new IllegalArgumentException(name);
         };

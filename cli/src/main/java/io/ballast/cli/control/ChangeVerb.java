@@ -1,0 +1,142 @@
+package io.ballast.cli.control;
+
+import com.google.gson.JsonObject;
+import io.ballast.cli.Exit;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Invocation;
+import io.ballast.cli.Json;
+import io.ballast.cli.Parameter;
+import io.ballast.cli.Terminal;
+import io.ballast.cli.Terminal.Style;
+import io.ballast.cli.ValueKind;
+import io.ballast.cli.Verb;
+import io.ballast.cli.VerbSpec;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/** {@code ballast plan}, {@code apply} and {@code reload}: from one description to the next. */
+public final class ChangeVerb implements Verb {
+    private final VerbSpec spec;
+
+    private ChangeVerb(VerbSpec spec) {
+        this.spec = spec;
+    }
+
+    /** {@code ballast plan}. */
+    public static Verb plan() {
+        return new ChangeVerb(VerbSpec.of("plan", "Show what a description would change, and change nothing")
+                .describe("Exits with 0 when the description is right, whether or not anything would change.")
+                .parameter(DescriptionFile.PARAMETER)
+                .option(ControlClient.SOCKET)
+                .example("ballast plan ballast.yaml", "read it before `ballast apply`"));
+    }
+
+    /** {@code ballast apply}. */
+    public static Verb apply() {
+        return new ChangeVerb(
+                VerbSpec.of("apply", "Bring the running daemon to a description, without losing a connection")
+                        .describe("Only the difference is touched. A wrong description changes nothing.")
+                        .parameter(DescriptionFile.PARAMETER)
+                        .option(ControlClient.SOCKET)
+                        .example("ballast apply ballast.yaml", "after `ballast plan` showed what is meant"));
+    }
+
+    /** {@code ballast reload}. */
+    public static Verb reload() {
+        return new ChangeVerb(VerbSpec.of("reload", "Make the daemon read its own description again, as SIGHUP does")
+                .option(ControlClient.SOCKET)
+                .example("ballast reload", "after an edit of /etc/ballast/ballast.yaml"));
+    }
+
+    @Override
+    public VerbSpec spec() {
+        return spec;
+    }
+
+    @Override
+    public int run(Invocation call) throws Failure, IOException {
+        ControlClient client = ControlClient.of(call);
+        String verb = spec.name();
+        ControlClient.Answer answer;
+        if (verb.equals("reload")) {
+            answer = client.describe("/v1/reload", "", new byte[0]);
+        } else {
+            Path file = DescriptionFile.of(call);
+            answer = client.describe("/v1/" + verb, file.toString(), Files.readAllBytes(file));
+        }
+        List<JsonObject> problems = Json.objects(answer.json(), "problems");
+        if (call.json() && (answer.status() < 300 || !problems.isEmpty())) {
+            call.terminal().json(answer.json());
+            return answer.status() < 300 ? Exit.DONE : Exit.USAGE;
+        }
+        problems.forEach(p -> call.terminal().err().println(Problems.text(p, call.terminal())));
+        if (answer.status() >= 300 && !problems.isEmpty()) {
+            throw Failure.usage("the description is wrong; nothing was changed");
+        }
+        changes(answer.successful(), call.terminal(), verb);
+        return Exit.DONE;
+    }
+
+    private static void changes(JsonObject answer, Terminal terminal, String verb) {
+        List<JsonObject> changes = Json.objects(answer, "changes");
+        for (JsonObject change : changes) {
+            String action = Json.text(change, "action");
+            String sign = switch (action) {
+                case "add" -> terminal.style(Style.GREEN, "+");
+                case "remove" -> terminal.style(Style.RED, "-");
+                default -> terminal.style(Style.YELLOW, "~");
+            };
+            terminal.out()
+                    .println((sign + " " + Json.text(change, "subject") + "  " + Json.text(change, "detail")).strip());
+        }
+        String count = changes.size() == 1 ? "1 change" : changes.size() + " changes";
+        if (verb.equals("plan")) {
+            terminal.out().println(changes.isEmpty() ? "nothing would change" : count + " to make");
+        } else {
+            Optional<String> millis = Optional.of(Json.text(answer, "millis")).filter(m -> !m.isEmpty());
+            terminal.out()
+                    .println((changes.isEmpty() ? "nothing to change" : count + " made")
+                            + millis.map(m -> " in " + m + " ms").orElse(""));
+        }
+    }
+
+    /** The description that a verb is about. */
+    public static final class DescriptionFile {
+        /** The parameter, which may be left out. */
+        public static final Parameter PARAMETER = Parameter.optional(
+                "file", ValueKind.FILE, "the description (default: ballast.yaml here, else /etc/ballast/ballast.yaml)");
+
+        private DescriptionFile() {}
+
+        /** The file that was named, or the default one that exists. */
+        public static Path of(Invocation call) throws Failure {
+            Optional<String> named = call.optionalParameter(PARAMETER.name());
+            if (named.isPresent()) {
+                return readable(Path.of(named.get()));
+            }
+            for (Path path : List.of(Path.of("ballast.yaml"), Path.of("/etc/ballast/ballast.yaml"))) {
+                if (Files.exists(path)) {
+                    return readable(path);
+                }
+            }
+            throw Failure.usage("no description was named, and there is neither ballast.yaml here nor"
+                    + " /etc/ballast/ballast.yaml\nName one, for instance: examples/farm.yaml");
+        }
+
+        private static Path readable(Path file) throws Failure {
+            if (Files.isDirectory(file)) {
+                throw Failure.usage(file + " is a directory; name the description in it");
+            }
+            if (!Files.exists(file)) {
+                throw Failure.usage(file + ": no such file");
+            }
+            if (!Files.isReadable(file)) {
+                throw Failure.notPermitted(file + ": permission denied");
+            }
+            return file;
+        }
+    }
+}

@@ -1,0 +1,409 @@
+package io.ballast.cli.control;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import io.ballast.cli.Exit;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Invocation;
+import io.ballast.cli.Option;
+import io.ballast.cli.ValueKind;
+import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.AsynchronousCloseException;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * A client of the daemon's control API (docs/control-api.md): one HTTP/1.1 request per connection on its unix socket.
+ *
+ * <p>The JDK's own HTTP client knows no unix sockets and costs a verb a tenth of a second to load; what one request and
+ * one answer need of RFC 9112 is little and stands here.
+ */
+public final class ControlClient {
+    /** Where the socket is, for every verb that talks to the daemon. */
+    public static final Option SOCKET = Option.value(
+            "--socket", ValueKind.FILE, "PATH", "the daemon's control socket (default: RUNDIR/control.sock)");
+
+    private static final int MAX_HEAD = 64 * 1024;
+
+    /** An answer that takes longer will not come; the longest work behind one call takes seconds. */
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+    private final Path socket;
+
+    /** A client of the daemon that listens at this path. */
+    public ControlClient(Path socket) {
+        this.socket = socket;
+    }
+
+    /** A client of the daemon that {@code --socket} or the environment names. */
+    public static ControlClient of(Invocation call) {
+        return new ControlClient(call.path(SOCKET.name()).orElseGet(() -> defaultSocket(call.environment())));
+    }
+
+    /** Where a daemon of this user listens when nothing else is said. */
+    static Path defaultSocket(Map<String, String> environment) {
+        return runDirectory(environment, uid()).resolve("control.sock");
+    }
+
+    static Path runDirectory(Map<String, String> environment, int uid) {
+        String named = environment.getOrDefault("BALLAST_RUN_DIR", "");
+        if (!named.isEmpty()) {
+            return Path.of(named);
+        }
+        if (uid == 0) {
+            return Path.of("/run/ballast");
+        }
+        String runtime = environment.getOrDefault("XDG_RUNTIME_DIR", "");
+        return runtime.isEmpty() ? Path.of("/tmp/ballast-" + uid) : Path.of(runtime, "ballast");
+    }
+
+    private static int uid() {
+        try {
+            return (Integer) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        } catch (IOException e) {
+            // Without /proc there is no telling; the paths of root are the usual ones.
+            return 0;
+        }
+    }
+
+    /** {@code GET}: the answer's JSON. */
+    public JsonObject get(String path) throws Failure {
+        return call("GET", path, Optional.empty());
+    }
+
+    /** Any method, with a JSON body where there is one: the answer's JSON, empty where there is none. */
+    public JsonObject call(String method, String path, Optional<JsonElement> body) throws Failure {
+        byte[] bytes =
+                body.map(b -> b.toString().getBytes(StandardCharsets.UTF_8)).orElse(new byte[0]);
+        Answer answer = exchange(method, path, "Content-Type: application/json\r\n", bytes);
+        return answer.successful();
+    }
+
+    /**
+     * Sends the text of a description: the answer whatever its status, since a refused description comes with its
+     * problems.
+     *
+     * @param file its name, for messages
+     */
+    public Answer describe(String path, String file, byte[] yaml) throws Failure {
+        // A header holds visible ASCII; the name is for messages only.
+        String name = file.replaceAll("[^ -~]", "?");
+        return exchange("POST", path, "Content-Type: application/yaml\r\nX-Ballast-File: " + name + "\r\n", yaml);
+    }
+
+    /** {@code GET} of one JSON object a line, each handed over as it comes, until the daemon ends the answer. */
+    public void lines(String path, Consumer<JsonObject> each) throws Failure {
+        try (SocketChannel channel = connect()) {
+            InputStream in = send(channel, "GET", path, "", new byte[0]);
+            Head head = Head.read(in);
+            InputStream body = head.body(in);
+            if (head.status >= 300) {
+                new Answer(head.status, json(body.readAllBytes())).successful();
+            }
+            BufferedReader reader = new BufferedReader(new InputStreamReader(body, StandardCharsets.UTF_8));
+            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+                if (!line.isBlank()) {
+                    each.accept(json(line.getBytes(StandardCharsets.UTF_8)));
+                }
+            }
+        } catch (IOException e) {
+            throw broken(e);
+        }
+    }
+
+    /** A text for use as one segment of a path or as a value of a query (RFC 3986, section 2.1). */
+    public static String encode(String text) {
+        StringBuilder encoded = new StringBuilder();
+        for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
+            char c = (char) (b & 0xff);
+            if ((c < 0x80 && Character.isLetterOrDigit(c)) || "-._~".indexOf(c) >= 0) {
+                encoded.append(c);
+            } else {
+                encoded.append('%')
+                        .append(Character.toUpperCase(Character.forDigit(c >> 4, 16)))
+                        .append(Character.toUpperCase(Character.forDigit(c & 15, 16)));
+            }
+        }
+        return encoded.toString();
+    }
+
+    /** What the daemon answered. */
+    public record Answer(int status, JsonObject json) {
+        /** The JSON of a successful answer; what the daemon found wrong otherwise. */
+        public JsonObject successful() throws Failure {
+            if (status < 300) {
+                return json;
+            }
+            String message = "the daemon answered with status " + status;
+            if (json.get("error") instanceof JsonObject error && error.has("message")) {
+                message = error.get("message").getAsString();
+            }
+            throw switch (status) {
+                case 400, 422 -> Failure.usage(message);
+                case 401, 403 -> Failure.notPermitted(message);
+                default -> Failure.failed(message);
+            };
+        }
+    }
+
+    private Answer exchange(String method, String path, String headers, byte[] body) throws Failure {
+        try (SocketChannel channel = connect()) {
+            Thread watch = closeAfterPatience(channel);
+            try {
+                InputStream in = send(channel, method, path, headers, body);
+                Head head = Head.read(in);
+                return new Answer(head.status, json(head.body(in).readAllBytes()));
+            } finally {
+                watch.interrupt();
+            }
+        } catch (AsynchronousCloseException e) {
+            throw Failure.failed("the daemon at " + socket + " gave no answer in " + PATIENCE.toSeconds()
+                    + " s; it hangs or the machine is overloaded");
+        } catch (IOException e) {
+            throw broken(e);
+        }
+    }
+
+    /** A blocking channel has no read time-out; closing it from another thread is one. */
+    private static Thread closeAfterPatience(SocketChannel channel) {
+        return Thread.ofPlatform().daemon().name("patience").start(() -> {
+            try {
+                Thread.sleep(PATIENCE);
+                channel.close();
+            } catch (InterruptedException | IOException e) {
+                // The answer came, or the channel is closed already: nothing is left to end.
+                Thread.currentThread().interrupt();
+            }
+        });
+    }
+
+    private Failure broken(IOException e) {
+        return Failure.failed("the daemon at " + socket + " did not answer: "
+                + (e instanceof EOFException ? "it closed the connection" : e.getMessage())
+                + "\n`ballast status` says whether it runs; its log says why it ended");
+    }
+
+    private SocketChannel connect() throws Failure {
+        try {
+            return SocketChannel.open(UnixDomainSocketAddress.of(socket));
+        } catch (IOException e) {
+            throw noDaemon(e);
+        } catch (IllegalArgumentException e) {
+            throw Failure.usage("--socket: \"" + socket + "\" is no path of a socket");
+        }
+    }
+
+    private Failure noDaemon(IOException e) {
+        String reason = e.getMessage() == null ? e.toString() : e.getMessage();
+        if (reason.contains("Permission denied") || reason.contains("Operation not permitted")) {
+            return Failure.notPermitted("the daemon's socket " + socket + " belongs to another user: permission denied"
+                    + "\nAsk as that user, for instance: sudo ballast status");
+        }
+        String state;
+        if (Files.notExists(socket)) {
+            state = "there is no such file";
+        } else if (reason.contains("Connection refused")) {
+            state = "nobody listens there any more";
+        } else {
+            state = reason;
+        }
+        Path system = Path.of("/run/ballast");
+        if (!socket.startsWith(system) && Files.exists(system)) {
+            return new Failure(
+                    Exit.FAILED,
+                    "no daemon of yours runs at " + socket + " (" + state + ")"
+                            + "\nThe system's daemon belongs to root: sudo ballast status"
+                            + "\nOr start one of yours: ballast run ballast.yaml");
+        }
+        return Failure.failed("no daemon runs at " + socket + " (" + state + ")"
+                + "\nStart one: ballast run ballast.yaml, or systemctl start ballast where the package is installed"
+                + "\nIf it runs elsewhere, name its socket: --socket PATH, or BALLAST_RUN_DIR=DIRECTORY");
+    }
+
+    private static InputStream send(SocketChannel channel, String method, String path, String headers, byte[] body)
+            throws IOException {
+        String head = method + " " + path
+                + " HTTP/1.1\r\nHost: ballast\r\nConnection: close\r\nAccept: application/json\r\n"
+                + (body.length == 0 && method.equals("GET") ? "" : headers + "Content-Length: " + body.length + "\r\n")
+                + "\r\n";
+        byte[] headBytes = head.getBytes(StandardCharsets.ISO_8859_1);
+        ByteBuffer request = ByteBuffer.allocate(headBytes.length + body.length);
+        request.put(headBytes).put(body).flip();
+        while (request.hasRemaining()) {
+            channel.write(request);
+        }
+        return Channels.newInputStream(channel);
+    }
+
+    private static JsonObject json(byte[] bytes) throws IOException {
+        if (bytes.length == 0) {
+            return new JsonObject();
+        }
+        try {
+            if (JsonParser.parseString(new String(bytes, StandardCharsets.UTF_8)) instanceof JsonObject object) {
+                return object;
+            }
+        } catch (JsonParseException e) {
+            throw new IOException("its answer is not JSON", e);
+        }
+        throw new IOException("its answer is not a JSON object");
+    }
+
+    /** Status and framing of an answer. */
+    private record Head(int status, long length, boolean chunked) {
+
+        static Head read(InputStream in) throws IOException {
+            int[] budget = {MAX_HEAD};
+            String statusLine = line(in, budget);
+            String[] parts = statusLine.split(" ", 3);
+            if (parts.length < 2 || !parts[0].startsWith("HTTP/1.") || !parts[1].matches("[1-5][0-9][0-9]")) {
+                throw new IOException("its answer is not HTTP: \"" + statusLine + "\"");
+            }
+            long length = -1;
+            boolean chunked = false;
+            for (String header = line(in, budget); !header.isEmpty(); header = line(in, budget)) {
+                int colon = header.indexOf(':');
+                if (colon < 0) {
+                    throw new IOException("its answer has a broken header: \"" + header + "\"");
+                }
+                String value = header.substring(colon + 1).strip();
+                switch (header.substring(0, colon).toLowerCase(Locale.ROOT)) {
+                    case "content-length" -> length = number(value, 10);
+                    case "transfer-encoding" -> chunked = value.equalsIgnoreCase("chunked");
+                    default -> {}
+                }
+            }
+            return new Head(Integer.parseInt(parts[1]), length, chunked);
+        }
+
+        InputStream body(InputStream in) {
+            if (status == 204) {
+                return InputStream.nullInputStream();
+            }
+            return chunked ? new Chunks(in) : length < 0 ? in : new Bounded(in, length);
+        }
+    }
+
+    private static long number(String text, int radix) throws IOException {
+        try {
+            long number = Long.parseLong(text, radix);
+            if (number >= 0) {
+                return number;
+            }
+        } catch (NumberFormatException e) {
+            throw new IOException("its answer has a length that is no number: \"" + text + "\"", e);
+        }
+        throw new IOException("its answer has a length below zero: " + text);
+    }
+
+    private static String line(InputStream in, int[] budget) throws IOException {
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int b = in.read(); b != '\n'; b = in.read()) {
+            if (b < 0) {
+                throw new EOFException();
+            }
+            if (--budget[0] < 0) {
+                throw new IOException("the head of its answer is longer than " + MAX_HEAD + " bytes");
+            }
+            line.write(b);
+        }
+        String text = line.toString(StandardCharsets.ISO_8859_1);
+        return text.endsWith("\r") ? text.substring(0, text.length() - 1) : text;
+    }
+
+    /** A body of known length. */
+    private static final class Bounded extends InputStream {
+        private final InputStream in;
+        private long left;
+
+        Bounded(InputStream in, long length) {
+            this.in = in;
+            this.left = length;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            if (left == 0) {
+                return -1;
+            }
+            int n = in.read(buffer, offset, (int) Math.min(length, left));
+            if (n < 0) {
+                throw new EOFException();
+            }
+            left -= n;
+            return n;
+        }
+    }
+
+    /** A body in chunks (RFC 9112, section 7.1); trailers are not asked for and not read. */
+    private static final class Chunks extends InputStream {
+        private final InputStream in;
+        private long left;
+        private boolean first = true;
+        private boolean ended;
+
+        Chunks(InputStream in) {
+            this.in = in;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+        }
+
+        @Override
+        public int read(byte[] buffer, int offset, int length) throws IOException {
+            if (length == 0) {
+                return 0;
+            }
+            if (left == 0 && !ended) {
+                next();
+            }
+            if (ended) {
+                return -1;
+            }
+            int n = in.read(buffer, offset, (int) Math.min(length, left));
+            if (n < 0) {
+                throw new EOFException();
+            }
+            left -= n;
+            return n;
+        }
+
+        private void next() throws IOException {
+            int[] budget = {MAX_HEAD};
+            if (!first) {
+                line(in, budget);
+            }
+            first = false;
+            String size = line(in, budget);
+            int extension = size.indexOf(';');
+            left = number((extension < 0 ? size : size.substring(0, extension)).strip(), 16);
+            ended = left == 0;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# How the JVMs of ballast are started; sourced by ./ballast in a checkout and by /usr/bin/ballast of the package.
+#
+# Every JVM has the same collector and object headers, so that one AOT cache fits them all. A verb is a short program
+# and does with the first compiler; the node process has a small heap, the worker a larger one, and both compile as
+# usual. BALLAST_JAVA_OPTS adds options to every JVM, BALLAST_WORKER_JAVA_OPTS to the worker.
+
+# launch JAVA LIBDIR AOTCACHE LAUNCHER [WORDS...]: replaces this shell by the program; AOTCACHE may be empty.
+launch() {
+  local java=$1 lib=$2 aot=$3 launcher=$4
+  shift 4
+  local LC_ALL=C # the cache wants the jars in the order that it was made with
+  local jars=("$lib"/*.jar)
+  local classpath
+  classpath=$(IFS=:; printf '%s' "${jars[*]}")
+  local base=(
+    -XX:+UseSerialGC -XX:+UseCompactObjectHeaders -XX:-UsePerfData -Xss512k -Xlog:aot=off -Xlog:cds=off
+    --enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow
+  )
+  local worker_base=${base[*]}
+  if [ -n "$aot" ]; then
+    base+=("-XX:AOTCache=$aot")
+    # The worker's options are split at blanks.
+    [[ $aot == *[[:space:]]* ]] || worker_base+=" -XX:AOTCache=$aot"
+  fi
+  local tty=
+  [ ! -t 1 ] || tty=out
+  [ ! -t 2 ] || tty=$tty,err
+  local flags=("-Dballast.launcher=$launcher" "-Dballast.tty=$tty")
+  case ${1-} in
+    run)
+      flags+=(-Xms16m -Xmx64m -XX:MaxDirectMemorySize=32m -XX:ReservedCodeCacheSize=48m -XX:+ExitOnOutOfMemoryError)
+      flags+=("-Dballast.worker.jvm.args=$(worker_flags "$worker_base")")
+      ;;
+    lab | drill | demo | bench) flags+=(-Xmx512m) ;;
+    *) flags+=(-XX:TieredStopAtLevel=1 -Xmx256m) ;;
+  esac
+  local extra=()
+  read -ra extra <<<"${BALLAST_JAVA_OPTS-}" || true
+  exec "$java" "${base[@]}" "${flags[@]}" "${extra[@]}" -cp "$classpath" "${BALLAST_MAIN:-io.ballast.cli.Main}" "$@"
+}
+
+# The worker's JVM options in one line; the node process splits it at blanks and adds the class path itself.
+worker_flags() {
+  printf '%s' "$1 -Xms32m -Xmx256m -XX:+ExitOnOutOfMemoryError ${BALLAST_WORKER_JAVA_OPTS-}"
+}
