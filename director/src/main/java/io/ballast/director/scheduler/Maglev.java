@@ -61,11 +61,7 @@ final class Maglev extends AbstractScheduler {
 
     @Override
     public @Nullable Member pick(FlowKey flow, Predicate<? super Member> excluded) {
-        if (stale) {
-            servers = serversWithSlots();
-            fill(servers, slots);
-            stale = false;
-        }
+        refresh();
         if (servers.length == 0) {
             return null;
         }
@@ -75,6 +71,22 @@ final class Maglev extends AbstractScheduler {
             return server;
         }
         return options.fallback() ? another(hash, excluded) : null;
+    }
+
+    private void refresh() {
+        if (stale) {
+            servers = serversWithSlots();
+            fill(servers, slots);
+            stale = false;
+        }
+    }
+
+    /** For each slot the name of its server, for tests. */
+    String[] table() {
+        refresh();
+        String[] table = new String[slots.length];
+        Arrays.setAll(table, slot -> servers[slots[slot]].name());
+        return table;
     }
 
     private @Nullable Member another(long hash, Predicate<? super Member> excluded) {
