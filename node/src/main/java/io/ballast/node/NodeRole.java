@@ -1,0 +1,88 @@
+package io.ballast.node;
+
+import io.ballast.core.config.Description;
+import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.ServiceSpec;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/** Which node of a description this machine is, and what that node has to do. */
+final class NodeRole {
+    private NodeRole() {}
+
+    /** This machine cannot be told from the description; the message says what to do. */
+    static final class UnknownNodeException extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        UnknownNodeException(String message) {
+            super(message);
+        }
+    }
+
+    /**
+     * The name of this node: the one asked for, else the host's where the description has a node of that name (with or
+     * without its domain), else the only node that balances anything. A description without nodes runs anywhere.
+     */
+    static String choose(Description description, Optional<String> asked, String host) throws UnknownNodeException {
+        Set<String> nodes = description.nodes().keySet();
+        if (asked.isPresent()) {
+            if (nodes.isEmpty() || nodes.contains(asked.get())) {
+                return asked.get();
+            }
+            throw new UnknownNodeException(
+                    "--node " + asked.get() + ": the description has no such node; it has " + String.join(", ", nodes));
+        }
+        String shortHost = host.indexOf('.') < 0 ? host : host.substring(0, host.indexOf('.'));
+        if (nodes.isEmpty() || nodes.contains(host)) {
+            return host;
+        }
+        if (nodes.contains(shortHost)) {
+            return shortHost;
+        }
+        List<String> directors = directors(description);
+        if (directors.size() == 1) {
+            return directors.getFirst();
+        }
+        throw new UnknownNodeException("which node is this? The description has no node " + host + ", and "
+                + (directors.isEmpty() ? "no node" : "more than one node (" + String.join(", ", directors) + ")")
+                + " has services to balance: name this one with --node; there are " + String.join(", ", nodes));
+    }
+
+    /** The nodes that some service names as a director or that have one of its addresses, in the file's order. */
+    private static List<String> directors(Description description) {
+        Set<String> found = new LinkedHashSet<>();
+        for (String node : description.nodes().keySet()) {
+            for (ServiceSpec service : description.services().values()) {
+                if (service.directors().isEmpty()
+                        ? hasAddress(description, node, service)
+                        : service.directors().contains(node)) {
+                    found.add(node);
+                }
+            }
+        }
+        return new ArrayList<>(found);
+    }
+
+    /** The services that this node balances, in the file's order. */
+    static List<ServiceSpec> services(Description description, String node) {
+        return description.services().values().stream()
+                .filter(s -> balances(description, node, s))
+                .toList();
+    }
+
+    private static boolean balances(Description description, String node, ServiceSpec service) {
+        if (!service.directors().isEmpty()) {
+            return service.directors().contains(node);
+        }
+        return hasAddress(description, node, service)
+                || description.nodes().keySet().stream().noneMatch(n -> hasAddress(description, n, service));
+    }
+
+    private static boolean hasAddress(Description description, String node, ServiceSpec service) {
+        NodeSpec spec = description.nodes().get(node);
+        return spec != null && service.listen().stream().anyMatch(endpoint -> spec.hasAddress(endpoint.address()));
+    }
+}

@@ -1,0 +1,186 @@
+package io.ballast.node;
+
+import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.HostPort;
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.ServerSpec;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.VirtualService;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * The addresses behind the names in a description, as the resolver had them when it was applied. Literal addresses need
+ * no resolver and are not kept.
+ *
+ * @param names the address of every host that is no literal address
+ */
+record Resolution(Map<String, InetAddress> names) implements VirtualService.Addresses {
+
+    /** Asks for the address of a name; blocks. */
+    @FunctionalInterface
+    interface Resolver {
+        /** The address to use. */
+        InetAddress resolve(String name) throws UnknownHostException;
+
+        /** The system's: /etc/hosts, DNS, as nsswitch.conf says. */
+        Resolver SYSTEM = InetAddress::getByName;
+    }
+
+    /** Some names have no address. */
+    static final class UnresolvedException extends Exception {
+        private static final long serialVersionUID = 1L;
+        private final transient List<Problem> problems;
+
+        UnresolvedException(List<Problem> problems) {
+            super(problems.stream()
+                    .map(Problem::toString)
+                    .reduce((a, b) -> a + "\n" + b)
+                    .orElse(""));
+            this.problems = List.copyOf(problems);
+        }
+
+        List<Problem> problems() {
+            return problems;
+        }
+    }
+
+    /** How long all names together may take. */
+    static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** Where no name is. */
+    static final Resolution NONE = new Resolution(Map.of());
+
+    /**
+     * Resolves what the services of this node need, all names at a time.
+     *
+     * @param file the description's file, for problems
+     */
+    static Resolution of(List<ServiceSpec> services, String file, Resolver resolver)
+            throws UnresolvedException, InterruptedException {
+        Map<String, String> wanted = new LinkedHashMap<>();
+        for (ServiceSpec service : services) {
+            String path = "services." + service.name();
+            collect(wanted, service.checks(), path);
+            service.sorry().ifPresent(s -> want(wanted, s, path + ".sorry"));
+            int index = 0;
+            for (ServerSpec server : service.servers()) {
+                String serverPath = path + ".servers[" + index++ + "]";
+                want(wanted, server.address(), serverPath + ".address");
+                collect(wanted, server.checks(), serverPath);
+            }
+        }
+        if (wanted.isEmpty()) {
+            return NONE;
+        }
+        Map<String, InetAddress> names = new HashMap<>();
+        List<Problem> problems = new ArrayList<>();
+        resolve(wanted.keySet(), resolver).forEach((name, answer) -> {
+            switch (answer) {
+                case InetAddress address -> names.put(name, address);
+                default ->
+                    problems.add(new Problem(
+                            Problem.Severity.ERROR,
+                            file,
+                            0,
+                            0,
+                            wanted.getOrDefault(name, ""),
+                            "the name " + name + " has no address (" + answer
+                                    + "): correct it, add it to /etc/hosts or DNS, or write the address",
+                            ""));
+            }
+        });
+        if (!problems.isEmpty()) {
+            throw new UnresolvedException(problems);
+        }
+        return new Resolution(Map.copyOf(names));
+    }
+
+    private static void collect(Map<String, String> wanted, List<CheckSpec> checks, String path) {
+        for (CheckSpec check : checks) {
+            check.host().ifPresent(h -> want(wanted, h, path + ".checks." + check.name() + ".host"));
+        }
+    }
+
+    private static void want(Map<String, String> wanted, HostPort hostPort, String path) {
+        if (!isLiteral(hostPort.host())) {
+            wanted.putIfAbsent(hostPort.host(), path);
+        }
+    }
+
+    /** Each name's address, or why it has none, as a String. */
+    private static Map<String, Object> resolve(Iterable<String> names, Resolver resolver) throws InterruptedException {
+        Executor virtual = task -> Thread.ofVirtual().name("resolve").start(task);
+        Map<String, CompletableFuture<Object>> asked = new LinkedHashMap<>();
+        for (String name : names) {
+            asked.put(
+                    name,
+                    CompletableFuture.supplyAsync(
+                            () -> {
+                                try {
+                                    return resolver.resolve(name);
+                                } catch (UnknownHostException e) {
+                                    return "unknown host";
+                                }
+                            },
+                            virtual));
+        }
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        Map<String, Object> answers = new LinkedHashMap<>();
+        for (Map.Entry<String, CompletableFuture<Object>> entry : asked.entrySet()) {
+            Object answer;
+            try {
+                answer = entry.getValue().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+            } catch (TimeoutException e) {
+                answer = "the resolver gave no answer in " + PATIENCE.toSeconds() + " s";
+            } catch (ExecutionException e) {
+                answer = String.valueOf(e.getCause());
+            }
+            answers.put(entry.getKey(), answer);
+        }
+        return answers;
+    }
+
+    /** Resolves one more name, for a server that is added at run time. */
+    static InetSocketAddress one(HostPort hostPort, Resolver resolver) throws UnknownHostException {
+        return new InetSocketAddress(
+                isLiteral(hostPort.host()) ? literal(hostPort.host()) : resolver.resolve(hostPort.host()),
+                hostPort.port());
+    }
+
+    @Override
+    public InetSocketAddress of(HostPort hostPort) {
+        return new InetSocketAddress(address(hostPort.host()), hostPort.port());
+    }
+
+    /** The address of a host. */
+    InetAddress address(String host) {
+        InetAddress named = names.get(host);
+        return named != null ? named : literal(host);
+    }
+
+    private static boolean isLiteral(String host) {
+        try {
+            var _ = literal(host);
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
+    private static InetAddress literal(String host) {
+        return InetAddress.ofLiteral(host);
+    }
+}

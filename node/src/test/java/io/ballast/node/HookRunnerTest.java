@@ -1,0 +1,79 @@
+package io.ballast.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+class HookRunnerTest {
+    private record Told(String type, String message, Map<String, String> data) {}
+
+    private final LinkedBlockingQueue<Told> told = new LinkedBlockingQueue<>();
+
+    private HookRunner runner(Duration timeout) {
+        return new HookRunner(
+                timeout, (severity, type, subject, message, data) -> told.add(new Told(type, message, data)));
+    }
+
+    private Told next() throws InterruptedException {
+        return Objects.requireNonNull(told.poll(60, TimeUnit.SECONDS), "nothing was told in 60 s");
+    }
+
+    @Test
+    void aHookGetsTheFactsAndItsEndIsTold() throws Exception {
+        runner(Duration.ofSeconds(60))
+                .run("echo \"$BALLAST_SERVICE is $BALLAST_STATE\"", "web", Map.of("service", "web", "state", "down"));
+        Told end = next();
+        assertThat(end.type()).isEqualTo("notify.ran");
+        assertThat(end.data()).containsEntry("output", "web is down");
+    }
+
+    @Test
+    void aHookThatFailsIsTold() throws Exception {
+        runner(Duration.ofSeconds(60)).run("echo oh; exit 3", "web", Map.of());
+        assertThat(next().message()).isEqualTo("the hook echo oh; exit 3 ended with exit code 3: oh");
+        runner(Duration.ofSeconds(60)).run("/nonexistent/hook", "web", Map.of());
+        assertThat(next().type()).isEqualTo("notify.failed");
+    }
+
+    @Test
+    void aHookThatHangsIsKilledWithItsChildren() throws Exception {
+        runner(Duration.ofMillis(300)).run("sleep 1000 & echo $!; wait", "web", Map.of());
+        Told end = next();
+        assertThat(end.message()).contains("was killed");
+        long child = Long.parseLong(end.data().getOrDefault("output", ""));
+        // Gone, or a zombie until its parent is reaped.
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (ProcessHandle.of(child).filter(ProcessHandle::isAlive).isPresent()) {
+            assertThat(System.nanoTime() - deadline).isNegative();
+            Thread.sleep(10);
+        }
+    }
+
+    @Test
+    void aHookThatFloodsItsOutputIsReadToTheBound() throws Exception {
+        runner(Duration.ofSeconds(60)).run("head -c 1000000 /dev/zero | tr '\\0' x", "web", Map.of());
+        Told end = next();
+        assertThat(end.type()).isEqualTo("notify.ran");
+        assertThat(end.data().get("output")).hasSize(HookRunner.OUTPUT);
+    }
+
+    @Test
+    void moreHooksThanMayWaitAreRefused() throws Exception {
+        HookRunner hooks = runner(Duration.ofSeconds(60));
+        int many = HookRunner.AT_A_TIME + HookRunner.WAITING + 1;
+        java.nio.file.Path gate = java.nio.file.Files.createTempDirectory("hooks");
+        String wait = "while [ -d " + gate + " ]; do sleep 0.05; done";
+        for (int i = 0; i < many; i++) {
+            hooks.run(i < HookRunner.AT_A_TIME ? wait : "true", "web", Map.of());
+        }
+        Told refused = next();
+        java.nio.file.Files.delete(gate);
+        assertThat(refused.type()).isEqualTo("notify.failed");
+        assertThat(refused.message()).contains("was not run");
+    }
+}
