@@ -337,6 +337,19 @@ public final class MessageChannel implements AutoCloseable {
         }
     }
 
+    /** A second descriptor of the socket, for tests that go past the framing. */
+    Descriptor duplicate() throws IOException {
+        try (Libc libc = Libc.open()) {
+            int fd = pollable.enter();
+            try {
+                return Descriptor.own(
+                        LinuxException.check(libc.fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0), "fcntl", label), label);
+            } finally {
+                pollable.leave();
+            }
+        }
+    }
+
     /** False once closed at this end. */
     public boolean isOpen() {
         return pollable.isOpen();

@@ -22,7 +22,7 @@ public enum Signal {
     INT(2),
     /** Free for the application. */
     USR1(10),
-    /** Taken by HotSpot for itself: may be sent to other programs, but not watched. */
+    /** HotSpot's own, to suspend threads for its flight recorder: may be sent to other programs, but not watched. */
     USR2(12),
     /** Stop. */
     TERM(15),
@@ -51,6 +51,10 @@ public enum Signal {
      * @throws IllegalArgumentException for a signal that this process cannot watch
      */
     public void watch(Consumer<Signal> action) {
+        if (this == USR2) {
+            // sun.misc.Signal would let us take it away from HotSpot.
+            throw new IllegalArgumentException("SIGUSR2 belongs to the JVM; use SIGUSR1");
+        }
         try {
             MethodHandles.Lookup lookup = MethodHandles.publicLookup();
             Class<?> signal = Class.forName("sun.misc.Signal");

@@ -75,13 +75,16 @@ final class SocketAddresses {
      * Encodes a path, or an abstract name where it begins with {@code @} (unix(7)); the segment's size is the exact
      * length of the address, which matters for abstract names.
      */
-    static MemorySegment encodeUnix(SegmentAllocator allocator, String path) {
+    static MemorySegment encodeUnix(SegmentAllocator allocator, String path) throws LinuxException {
         byte[] bytes = path.getBytes(StandardCharsets.UTF_8);
         boolean isAbstract = path.startsWith("@");
         int size = isAbstract ? bytes.length : bytes.length + 1;
-        if (bytes.length == 0 || size > UNIX_PATH) {
-            throw new IllegalArgumentException(
-                    "path of a unix socket has 1 to " + (UNIX_PATH - 1) + " bytes, not " + bytes.length + ": " + path);
+        if (bytes.length == 0) {
+            throw new IllegalArgumentException("empty path of a unix socket");
+        }
+        if (size > UNIX_PATH) {
+            throw new LinuxException(
+                    Errno.ENAMETOOLONG.number(), "unix socket", path, "at most " + (UNIX_PATH - 1) + " bytes");
         }
         MemorySegment segment = allocator.allocate(2L + size, 2).fill((byte) 0);
         segment.set(FAMILY, 0, (short) Constants.AF_UNIX);
