@@ -27,6 +27,12 @@ public final class Ping {
 
     private static final int HEADER_SIZE = 8;
 
+    /** What an IPv4 packet has room for behind its own header and ICMP's. */
+    public static final int MAX_DATA_SIZE = 65_507;
+
+    /** An IPv4 header with every option. */
+    private static final int MAX_IP_HEADER = 60;
+
     private Ping() {}
 
     /**
@@ -40,6 +46,16 @@ public final class Ping {
      */
     public static long echo(
             InetAddress target, @Nullable InetAddress source, @Nullable String device, long deadlineNanos)
+            throws IOException {
+        return echo(target, source, device, DATA_SIZE, deadlineNanos);
+    }
+
+    /**
+     * As above, with so many bytes of data, 0 to {@value #MAX_DATA_SIZE}; fewer than eight, which recognise the reply,
+     * are never sent.
+     */
+    public static long echo(
+            InetAddress target, @Nullable InetAddress source, @Nullable String device, int dataSize, long deadlineNanos)
             throws IOException {
         boolean v6 = target instanceof Inet6Address;
         try (NativeSocket socket = NativeSocket.icmp(target)) {
@@ -61,10 +77,10 @@ public final class Ping {
             socket.connect(new InetSocketAddress(target, 0), deadlineNanos);
 
             long token = ThreadLocalRandom.current().nextLong();
-            ByteBuffer request = request(v6, token);
+            ByteBuffer request = request(v6, token, dataSize);
             long sent = System.nanoTime();
             socket.write(request, deadlineNanos);
-            ByteBuffer answer = ByteBuffer.allocate(2048);
+            ByteBuffer answer = ByteBuffer.allocate(MAX_IP_HEADER + request.capacity());
             while (true) {
                 answer.clear();
                 socket.read(answer, deadlineNanos);
@@ -98,8 +114,8 @@ public final class Ping {
         }
     }
 
-    static ByteBuffer request(boolean v6, long token) {
-        ByteBuffer packet = ByteBuffer.allocate(HEADER_SIZE + DATA_SIZE);
+    static ByteBuffer request(boolean v6, long token, int dataSize) {
+        ByteBuffer packet = ByteBuffer.allocate(HEADER_SIZE + Math.clamp(dataSize, Long.BYTES, MAX_DATA_SIZE));
         packet.put((byte) (v6 ? ECHO_REQUEST_V6 : ECHO_REQUEST)).put((byte) 0).putShort((short) 0);
         packet.putShort((short) (token >>> 48)).putShort((short) 1);
         packet.putLong(token);
@@ -110,11 +126,12 @@ public final class Ping {
         return packet.clear();
     }
 
-    /** The Internet checksum (RFC 1071) over the whole buffer, which has an even length here. */
+    /** The Internet checksum (RFC 1071) over the whole buffer; an odd byte counts as if a zero followed. */
     private static short checksum(ByteBuffer packet) {
         int sum = 0;
-        for (int i = 0; i < packet.capacity(); i += 2) {
-            sum += Short.toUnsignedInt(packet.getShort(i));
+        for (int i = 0; i < packet.capacity(); i++) {
+            int value = packet.get(i) & 0xff;
+            sum += i % 2 == 0 ? value << 8 : value;
         }
         sum = (sum >>> 16) + (sum & 0xffff);
         sum += sum >>> 16;
