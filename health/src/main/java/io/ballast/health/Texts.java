@@ -28,4 +28,9 @@ public final class Texts {
         }
         return nanos % 1_000_000L == 0 ? nanos / 1_000_000L + "ms" : nanos / 1_000L + "us";
     }
+
+    /** A number of bytes: {@code 1 byte}, {@code 612 bytes}. */
+    public static String bytes(long count) {
+        return count == 1 ? "1 byte" : count + " bytes";
+    }
 }

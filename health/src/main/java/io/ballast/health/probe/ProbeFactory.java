@@ -1,0 +1,46 @@
+package io.ballast.health.probe;
+
+import io.ballast.core.config.ProbeSpec;
+import io.ballast.health.Probe;
+import io.ballast.health.state.ProbeResult;
+
+/** Knows which class asks which question, and holds what the probes share. */
+public final class ProbeFactory {
+
+    /** Looks at files that may be under way at a time; more than one hangs only where a file system does. */
+    private static final int MAX_FILE_LOOKS = 16;
+
+    private final TlsClient tls;
+    private final BlockingCalls files = new BlockingCalls(MAX_FILE_LOOKS, "looks at files");
+
+    private ProbeFactory(TrustAnchors anchors) {
+        this.tls = new TlsClient(anchors);
+    }
+
+    /** Probes that trust what the system trusts. */
+    public static ProbeFactory system() {
+        return new ProbeFactory(TrustAnchors.system());
+    }
+
+    /** Probes that trust these certificates only. */
+    static ProbeFactory trusting(TrustAnchors anchors) {
+        return new ProbeFactory(anchors);
+    }
+
+    /**
+     * The probe for a description.
+     *
+     * @throws IllegalArgumentException where the description contradicts itself
+     */
+    public Probe of(ProbeSpec spec) {
+        return switch (spec) {
+            case ProbeSpec.Icmp icmp -> new IcmpProbe(icmp);
+            case ProbeSpec.Tcp tcp -> new TcpProbe(tcp, tls);
+            case ProbeSpec.Http http -> new HttpProbe(http, tls);
+            case ProbeSpec.File file -> new FileProbe(file, files);
+            default ->
+                (target, deadline) ->
+                        ProbeResult.inconclusive("checks of type " + spec.yamlName() + " are not built yet", 0);
+        };
+    }
+}
