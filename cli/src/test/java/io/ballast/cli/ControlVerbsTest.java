@@ -46,8 +46,8 @@ class ControlVerbsTest {
                     .contains("  120         2     1000      2000")
                     .contains("   40         7      500       600");
             assertThat(daemon.run("list", "--rate").out())
-                    .contains("10     1.0       200")
-                    .contains("3.3      0       123");
+                    .contains("   10    1.0     200")
+                    .contains("  3.3      0     123");
             assertThat(daemon.run("list", "--json").out()).startsWith("{\"services\":[{\"name\":\"web\"");
             assertThat(daemon.run("list", "--stats", "--rate").code()).isEqualTo(Exit.USAGE);
             assertThat(daemon.run("list", "--interval", "1ms").err()).contains("at least 100ms");
