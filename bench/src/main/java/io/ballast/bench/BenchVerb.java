@@ -1,0 +1,94 @@
+package io.ballast.bench;
+
+import com.google.gson.JsonArray;
+import io.ballast.cli.Exit;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Invocation;
+import io.ballast.cli.Option;
+import io.ballast.cli.Parameter;
+import io.ballast.cli.ValueKind;
+import io.ballast.cli.Verb;
+import io.ballast.cli.VerbSpec;
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+
+/** {@code ballast bench}: measures Ballast beside its peers, on this machine, in one run. */
+public final class BenchVerb implements Verb {
+    private static final List<Area> AREAS = List.of(new SchedulerArea(), new DirectorArea(), new DescriptionArea());
+
+    @Override
+    public VerbSpec spec() {
+        return VerbSpec.of("bench", "Measure Ballast beside its peers on this machine")
+                .describe("Areas: "
+                        + AREAS.stream()
+                                .map(a -> a.name() + " (" + a.summary() + ")")
+                                .collect(Collectors.joining("; "))
+                        + ". Without an area, all of them. Figures are medians of several readings, ours and the peer's "
+                        + "taken in turn; machines drift, so compare ratios rather than single numbers.")
+                .parameter(Parameter.optional("area", ValueKind.TEXT, "what to measure"))
+                .option(Option.choice("--engine", "ENGINE", "the engine that area director measures", "userspace"))
+                .option(Option.value("--rounds", ValueKind.NUMBER, "N", "readings of each figure (default 5)"))
+                .option(Option.value("--seconds", ValueKind.NUMBER, "S", "length of one reading (default 5)"))
+                .option(Option.flag("--assert", "exit with 1 when a target is missed, naming it"))
+                .example("ballast bench director --engine userspace", "the userspace director against HAProxy")
+                .example("ballast bench schedulers --rounds 3 --seconds 1", "a quick look at the schedulers");
+    }
+
+    @Override
+    public int run(Invocation call) throws Exception {
+        int rounds = bounded(call, "--rounds", 5, 1, 99);
+        int seconds = bounded(call, "--seconds", 5, 1, 600);
+        List<Area> chosen = choose(call);
+        PrintStream err = call.terminal().err();
+        Consumer<String> progress = line -> err.println("  " + line);
+        List<Results> all = new ArrayList<>();
+        for (Area area : chosen) {
+            err.println("bench " + area.name() + ": " + area.summary());
+            Results results = area.run(new Area.Effort(rounds, seconds), progress);
+            all.add(results);
+            if (!call.json()) {
+                call.terminal().out().println(results.table());
+                results.notes().forEach(note -> call.terminal().out().println(note));
+                call.terminal().out().println();
+                call.terminal().flush();
+            }
+        }
+        if (call.json()) {
+            JsonArray array = new JsonArray();
+            all.forEach(results -> array.add(results.json()));
+            call.terminal().json(array.size() == 1 ? array.get(0) : array);
+        }
+        List<Row> missed = all.stream().flatMap(r -> r.missed().stream()).toList();
+        missed.forEach(row -> err.println("missed: " + row.name() + ": "
+                + (row.ratio() == null
+                        ? row.ours().text() + " " + row.unit()
+                        : "ratio " + row.ratio().text())
+                + ", target " + (row.target() == null ? "" : row.target().text())));
+        return call.flag("--assert") && !missed.isEmpty() ? Exit.FAILED : Exit.DONE;
+    }
+
+    private static int bounded(Invocation call, String option, int otherwise, int low, int high) throws Failure {
+        long value = call.number(option, otherwise);
+        if (value < low || value > high) {
+            throw Failure.usage(option + " " + value + " is not within " + low + " to " + high);
+        }
+        return (int) value;
+    }
+
+    private static List<Area> choose(Invocation call) throws Failure {
+        if (call.optionalParameter("area").isEmpty()) {
+            return AREAS;
+        }
+        String name = call.optionalParameter("area").get();
+        for (Area area : AREAS) {
+            if (area.name().equals(name)) {
+                return List.of(area);
+            }
+        }
+        throw Failure.usage("no area \"" + name + "\"; there are "
+                + AREAS.stream().map(Area::name).collect(Collectors.joining(", ")));
+    }
+}

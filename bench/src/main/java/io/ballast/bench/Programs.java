@@ -1,0 +1,157 @@
+package io.ballast.bench;
+
+import io.ballast.cli.Failure;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/**
+ * The programs of one benchmark: started with a processor of their own, ended together, their files removed. What they
+ * cost is read from the kernel's own accounting.
+ */
+final class Programs implements AutoCloseable {
+    /** Ticks per second of the times in /proc/PID/stat: USER_HZ, 100 on every Linux architecture. */
+    private static final double USER_HZ = 100;
+
+    private final Path directory;
+    private final List<Process> started = new ArrayList<>();
+    private final Thread atExit = new Thread(this::stop, "bench-clean-up");
+
+    Programs() throws IOException {
+        directory = Files.createTempDirectory("ballast-bench-");
+        Runtime.getRuntime().addShutdownHook(atExit);
+    }
+
+    /** Where these programs may keep files; removed at the end. */
+    Path directory() {
+        return directory;
+    }
+
+    /** Writes a file of the benchmark. */
+    Path file(String name, String text) throws IOException {
+        return Files.writeString(directory.resolve(name), text);
+    }
+
+    /** The program on the PATH (or in the sbin directories, which an ordinary user's PATH lacks). */
+    static Optional<Path> find(String program) {
+        String path = Optional.ofNullable(System.getenv("PATH")).orElse("") + ":/usr/sbin:/usr/local/sbin:/sbin";
+        return Stream.of(path.split(":", -1))
+                .filter(dir -> !dir.isEmpty())
+                .map(dir -> Path.of(dir, program))
+                .filter(Files::isExecutable)
+                .findFirst();
+    }
+
+    /** The program, or a message that says what to install. */
+    static Path need(String program, String debianPackage) throws Failure {
+        return find(program)
+                .orElseThrow(() -> Failure.failed(program + " is not installed: apt install " + debianPackage));
+    }
+
+    /** Starts a program on these processors ({@code 0} or {@code 0,1}); its output goes to a file named after it. */
+    Process start(String name, String processors, List<String> command) throws IOException {
+        List<String> pinned = new ArrayList<>(List.of("taskset", "-c", processors));
+        pinned.addAll(command);
+        Process process = new ProcessBuilder(pinned)
+                .directory(directory.toFile())
+                .redirectErrorStream(true)
+                .redirectOutput(directory.resolve(name + ".log").toFile())
+                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+                .start();
+        synchronized (started) {
+            started.add(process);
+        }
+        return process;
+    }
+
+    /** Runs a program to its end and returns what it printed. */
+    String run(String processors, int seconds, List<String> command) throws IOException, InterruptedException, Failure {
+        Process process = start("run", processors, command);
+        if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
+            throw Failure.failed(String.join(" ", command) + ": no end within " + seconds + " s");
+        }
+        String output = Files.readString(directory.resolve("run.log"), StandardCharsets.UTF_8);
+        if (process.exitValue() != 0) {
+            throw Failure.failed(String.join(" ", command) + ": exit " + process.exitValue() + ": " + output.strip());
+        }
+        return output;
+    }
+
+    /** What a started program has printed so far. */
+    String log(String name) throws IOException {
+        return Files.readString(directory.resolve(name + ".log"), StandardCharsets.UTF_8);
+    }
+
+    /** User and system time of a process since its start, in seconds; its children that were waited for count too. */
+    static double cpuSeconds(long pid) throws IOException {
+        String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+        String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+        long ticks = 0;
+        for (int field = 11; field <= 14; field++) {
+            ticks += Long.parseLong(fields[field]);
+        }
+        return ticks / USER_HZ;
+    }
+
+    /** Resident memory of a process in MiB. */
+    static double residentMiB(long pid) throws IOException {
+        for (String line : Files.readAllLines(Path.of("/proc/" + pid + "/status"))) {
+            if (line.startsWith("VmRSS:")) {
+                return Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024.0;
+            }
+        }
+        throw new IOException("/proc/" + pid + "/status has no VmRSS");
+    }
+
+    /** The process and all below it. */
+    static List<Long> tree(Process process) {
+        return Stream.concat(Stream.of(process.pid()), process.descendants().map(ProcessHandle::pid))
+                .toList();
+    }
+
+    private void stop() {
+        List<Process> all;
+        synchronized (started) {
+            all = List.copyOf(started);
+            started.clear();
+        }
+        for (Process process : all.reversed()) {
+            List<ProcessHandle> below = process.descendants().toList();
+            process.destroy();
+            try {
+                if (!process.waitFor(5, TimeUnit.SECONDS)) {
+                    process.destroyForcibly();
+                }
+            } catch (InterruptedException e) {
+                process.destroyForcibly();
+                Thread.currentThread().interrupt();
+            }
+            below.forEach(ProcessHandle::destroyForcibly);
+        }
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        } catch (IOException e) {
+            System.err.println("could not remove " + directory + ": " + e.getMessage());
+        }
+    }
+
+    @Override
+    public void close() {
+        stop();
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException e) {
+            // The machine is already shutting down, and the hook has run or is about to find nothing left.
+        }
+    }
+}
