@@ -129,7 +129,7 @@ class PingTest {
 
     @Test
     void onlyTheReplyWithItsTokenCounts() {
-        ByteBuffer request = Ping.request(false, 0x1234_5678_9abc_def0L);
+        ByteBuffer request = Ping.request(false, 0x1234_5678_9abc_def0L, 56);
         assertThat(Ping.isReply(request, false, false, 0x1234_5678_9abc_def0L)).isFalse();
         request.put(0, (byte) 0); // echo reply
         assertThat(Ping.isReply(request, false, false, 0x1234_5678_9abc_def0L)).isTrue();
