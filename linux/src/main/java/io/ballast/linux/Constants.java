@@ -21,15 +21,12 @@ final class Constants {
 
     static final int SOL_SOCKET = 1;
     static final int SO_REUSEADDR = 2;
-    static final int SO_TYPE = 3;
     static final int SO_ERROR = 4;
     static final int SO_LINGER = 13;
-    static final int SO_REUSEPORT = 15;
     static final int SO_PEERCRED = 17;
     static final int SO_BINDTODEVICE = 25;
     static final int SO_ACCEPTCONN = 30;
     static final int SO_PROTOCOL = 38;
-    static final int SO_DOMAIN = 39;
     static final int SCM_RIGHTS = 1;
 
     static final int IP_RECVERR = 11;
@@ -45,14 +42,12 @@ final class Constants {
     static final int ICMP6_FILTER = 1;
 
     static final int MSG_CTRUNC = 0x8;
-    static final int MSG_TRUNC = 0x20;
     static final int MSG_DONTWAIT = 0x40;
     static final int MSG_NOSIGNAL = 0x4000;
     static final int MSG_CMSG_CLOEXEC = 0x40000000;
 
     static final int SHUT_RD = 0;
     static final int SHUT_WR = 1;
-    static final int SHUT_RDWR = 2;
 
     static final int F_GETFD = 1;
     static final int F_SETFD = 2;
@@ -74,7 +69,6 @@ final class Constants {
     static final int EPOLLRDHUP = 0x2000;
     static final int EPOLLONESHOT = 0x40000000;
 
-    static final int CLONE_NEWUSER = 0x10000000;
     static final int CLONE_NEWNET = 0x40000000;
     static final long SIOCGIFFLAGS = 0x8913;
     static final long SIOCSIFFLAGS = 0x8914;

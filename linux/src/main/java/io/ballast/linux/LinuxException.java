@@ -24,7 +24,16 @@ public final class LinuxException extends IOException {
     }
 
     LinuxException(int number, String call, String object) {
-        this(number, call, object, null);
+        this(number, call, object, hint(number));
+    }
+
+    /** What helps whichever call it was. */
+    private static @Nullable String hint(int number) {
+        return switch (Errno.of(number)) {
+            case EMFILE -> "raise the limit of open files: LimitNOFILE= in the unit, or ulimit -n";
+            case ENFILE -> "raise fs.file-max";
+            default -> null;
+        };
     }
 
     /** Passes a result through, or throws when it is a negative error number as {@link Libc} returns them. */

@@ -39,15 +39,13 @@ public final class NativeSocket implements AutoCloseable {
     private final String protocol;
     private final boolean stream;
     private final boolean raw;
-    private final int family;
     private volatile @Nullable InetSocketAddress remote;
 
-    private NativeSocket(int fd, String protocol, boolean stream, boolean raw, int family) {
+    private NativeSocket(int fd, String protocol, boolean stream, boolean raw) {
         this.pollable = new Pollable(fd, this::label);
         this.protocol = protocol;
         this.stream = stream;
         this.raw = raw;
-        this.family = family;
     }
 
     /** The deadline {@code nanos} from now. */
@@ -58,13 +56,13 @@ public final class NativeSocket implements AutoCloseable {
     /** A TCP socket of the peer's address family, not yet connected. */
     public static NativeSocket tcp(InetAddress peer) throws IOException {
         int family = SocketAddresses.family(peer);
-        return new NativeSocket(socket(family, Constants.SOCK_STREAM, 0, "tcp"), "tcp", true, false, family);
+        return new NativeSocket(socket(family, Constants.SOCK_STREAM, 0, "tcp"), "tcp", true, false);
     }
 
     /** A UDP socket of the peer's address family. */
     public static NativeSocket udp(InetAddress peer) throws IOException {
         int family = SocketAddresses.family(peer);
-        return new NativeSocket(socket(family, Constants.SOCK_DGRAM, 0, "udp"), "udp", false, false, family);
+        return new NativeSocket(socket(family, Constants.SOCK_DGRAM, 0, "udp"), "udp", false, false);
     }
 
     /**
@@ -89,7 +87,7 @@ public final class NativeSocket implements AutoCloseable {
                         -fd, "socket", name, "needs this group in net.ipv4.ping_group_range, or CAP_NET_RAW");
             }
             LinuxException.check(fd, "socket", name);
-            return new NativeSocket(fd, name, false, raw, family);
+            return new NativeSocket(fd, name, false, raw);
         }
     }
 
@@ -452,11 +450,6 @@ public final class NativeSocket implements AutoCloseable {
             return address.getAddress().getHostAddress() + "/" + protocol;
         }
         return SocketAddresses.text(address) + "/" + protocol;
-    }
-
-    /** The address family, AF_INET or AF_INET6. */
-    int family() {
-        return family;
     }
 
     @Override

@@ -178,10 +178,11 @@ class NativeSocketTest {
         try (ServerSocket server = server();
                 NativeSocket socket = connected(server);
                 Socket accepted = server.accept()) {
-            FutureTask<Integer> reading = new FutureTask<>(() -> socket.read(new byte[1], 0, 1, soon()));
+            FutureTask<Integer> reading =
+                    new FutureTask<>(() -> socket.read(new byte[1], 0, 1, NativeSocket.NO_DEADLINE));
             FutureTask<Void> writing = new FutureTask<>(() -> {
                 while (true) {
-                    socket.write(new byte[65536], 0, 65536, soon());
+                    socket.write(new byte[65536], 0, 65536, NativeSocket.NO_DEADLINE);
                 }
             });
             Thread reader = Thread.ofVirtual().start(reading);
@@ -433,6 +434,28 @@ class NativeSocketTest {
             closer.get();
         }
         return answers;
+    }
+
+    @Test
+    void runningOutOfDescriptorsSaysWhatToRaise() throws Exception {
+        Processes.FileLimit before = Processes.fileLimit();
+        List<NativeSocket> sockets = new ArrayList<>();
+        sockets.add(NativeSocket.udp(LOOPBACK));
+        // Loads the classes that are needed below while their files can still be opened.
+        assertThat(new LinuxException(Errno.EMFILE.number(), "", "")).hasMessageStartingWith("");
+        Processes.setFileLimit(new Processes.FileLimit(200, before.hard()));
+        try {
+            assertThatThrownBy(() -> {
+                        while (true) {
+                            sockets.add(NativeSocket.udp(LOOPBACK));
+                        }
+                    })
+                    .isInstanceOf(LinuxException.class)
+                    .hasMessageStartingWith("socket udp: EMFILE: too many open files (raise the limit of open files");
+        } finally {
+            Processes.setFileLimit(before);
+            sockets.forEach(NativeSocket::close);
+        }
     }
 
     @Test

@@ -44,6 +44,10 @@ class PingTest {
         assumeIcmp();
         assertThat(Ping.echo(LOOPBACK, null, null, soon())).isPositive();
         assertThat(Ping.echo(LOOPBACK6, null, null, soon())).isPositive();
+        for (int size : new int[] {0, 9, 1_473, 20_001, Ping.MAX_DATA_SIZE}) {
+            assertThat(Ping.echo(LOOPBACK, null, null, size, soon())).isPositive();
+            assertThat(Ping.echo(LOOPBACK6, null, null, size, soon())).isPositive();
+        }
         assertThat(Ping.echo(LOOPBACK, InetAddress.ofLiteral("127.0.0.9"), "lo", soon()))
                 .isPositive();
     }
