@@ -38,6 +38,6 @@ public record Endpoint(InetAddress address, int port, Protocol protocol) {
 
     @Override
     public String toString() {
-        return HostPort.join(address.getHostAddress(), port) + "/" + protocol.yamlName();
+        return HostPort.join(Addresses.print(address), port) + "/" + protocol.yamlName();
     }
 }

@@ -38,7 +38,7 @@ public record NodeSpec(String name, List<InterfaceSpec> interfaces) {
 
         @Override
         public String toString() {
-            return address.getHostAddress() + "/" + prefixLength;
+            return Addresses.print(address) + "/" + prefixLength;
         }
     }
 

@@ -1,5 +1,6 @@
 package io.ballast.core.config.reader;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
@@ -113,8 +114,8 @@ final class Scope {
                 .flatMap(i -> i.addresses().stream())
                 .flatMap(net -> addresses.stream().filter(net::contains))
                 .findFirst()
-                .map(a -> new HostPort(a.getHostAddress(), port))
-                .orElseGet(() -> new HostPort(addresses.getFirst().getHostAddress(), port));
+                .map(a -> new HostPort(Addresses.print(a), port))
+                .orElseGet(() -> new HostPort(Addresses.print(addresses.getFirst()), port));
     }
 
     String path() {

@@ -22,7 +22,7 @@ class DescriptionReaderTest {
         assertThat(farm.name()).isEqualTo("farm");
         assertThat(farm.nodes().sequencedKeySet()).containsExactly("director", "www1", "www2", "www3", "client");
         ServiceSpec web = Objects.requireNonNull(farm.services().get("web"));
-        assertThat(web.listen().toString()).isEqualTo("[192.168.9.100:80/tcp, [fd00:9:0:0:0:0:0:100]:80/tcp]");
+        assertThat(web.listen().toString()).isEqualTo("[192.168.9.100:80/tcp, [fd00:9::100]:80/tcp]");
         assertThat(web.connectRetry()).isEqualTo(new ServiceSpec.ConnectRetry(2, 16384));
         assertThat(web.servers())
                 .extracting(s -> s.name() + " " + s.address() + " " + s.weight())

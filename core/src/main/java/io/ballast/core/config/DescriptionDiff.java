@@ -1,0 +1,263 @@
+package io.ballast.core.config;
+
+import io.ballast.core.Sizes;
+import io.ballast.core.config.Change.Action;
+import io.ballast.core.config.ServiceSpec.ConnectRetry;
+import io.ballast.core.config.ServiceSpec.Limits;
+import io.ballast.core.config.ServiceSpec.NotifySpec;
+import io.ballast.core.config.ServiceSpec.Persistence;
+import io.ballast.core.config.ServiceSpec.Timeouts;
+import io.ballast.core.time.Durations;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+
+/**
+ * What changes from one description to the next, in words. Services are known by their names, servers by their names
+ * within a service. What is the very same object in both is passed over at once, so that the difference of two large
+ * descriptions costs no more than what differs.
+ */
+public final class DescriptionDiff {
+    private final List<Change> changes = new ArrayList<>();
+
+    private DescriptionDiff() {}
+
+    /** The changes in the order of the new description, what goes last. Empty exactly when the two are equal. */
+    public static List<Change> between(Description from, Description to) {
+        var diff = new DescriptionDiff();
+        diff.field("name", "name", from.name(), to.name(), Function.identity());
+        diff.named(from.nodes(), to.nodes(), "node ", DescriptionDiff::print, diff::node);
+        diff.named(from.services(), to.services(), "", DescriptionDiff::print, diff::service);
+        return List.copyOf(diff.changes);
+    }
+
+    private interface Both<T> {
+        void compare(T from, T to);
+    }
+
+    private <T> void named(
+            Map<String, T> from, Map<String, T> to, String prefix, Function<T, String> print, Both<T> both) {
+        to.forEach((name, mine) -> {
+            T old = from.get(name);
+            if (old == null) {
+                changes.add(new Change(Action.ADD, prefix + name, print.apply(mine)));
+            } else if (!old.equals(mine)) {
+                both.compare(old, mine);
+            }
+        });
+        from.forEach((name, old) -> {
+            if (!to.containsKey(name)) {
+                changes.add(new Change(Action.REMOVE, prefix + name, print.apply(old)));
+            }
+        });
+    }
+
+    private <T> void field(String subject, String name, T from, T to, Function<? super T, String> print) {
+        if (!Objects.equals(from, to)) {
+            changes.add(new Change(Action.CHANGE, subject, name + " " + print.apply(from) + " -> " + print.apply(to)));
+        }
+    }
+
+    private void node(NodeSpec from, NodeSpec to) {
+        field("node " + to.name(), "interfaces", from, to, DescriptionDiff::print);
+    }
+
+    private void service(ServiceSpec from, ServiceSpec to) {
+        String name = to.name();
+        field(name, "listen", from.listen(), to.listen(), DescriptionDiff::list);
+        field(name, "directors", from.directors(), to.directors(), DescriptionDiff::list);
+        field(name, "scheduler", from.scheduler(), to.scheduler(), SchedulerKind::yamlName);
+        field(name, "engine", from.engine(), to.engine(), EngineKind::yamlName);
+        field(
+                name,
+                "persistence",
+                from.persistence(),
+                to.persistence(),
+                p -> p.map(DescriptionDiff::print).orElse("none"));
+        timeouts(name, from.timeouts(), to.timeouts());
+        limits(name, from.limits(), to.limits());
+        field(name, "connect-retry", from.connectRetry(), to.connectRetry(), DescriptionDiff::print);
+        field(name, "proxy-protocol", from.proxyProtocol(), to.proxyProtocol(), ServiceSpec.ProxyProtocol::yamlName);
+        field(name, "on-down", from.onDown(), to.onDown(), ServiceSpec.OnDown::yamlName);
+        field(
+                name,
+                "source",
+                from.source().map(Addresses::print),
+                to.source().map(Addresses::print),
+                DescriptionDiff::orNone);
+        checks(name, from.checks(), to.checks());
+        servers(name, from, to);
+        field(
+                name,
+                "sorry",
+                from.sorry().map(HostPort::toString),
+                to.sorry().map(HostPort::toString),
+                DescriptionDiff::orNone);
+        hooks(name, from.hooks(), to.hooks());
+    }
+
+    private void timeouts(String service, Timeouts from, Timeouts to) {
+        field(service, "timeouts.connect", from.connect(), to.connect(), Durations::print);
+        field(service, "timeouts.idle", from.idle(), to.idle(), Durations::print);
+        field(service, "timeouts.half-closed", from.halfClosed(), to.halfClosed(), Durations::print);
+        field(service, "timeouts.udp", from.udp(), to.udp(), Durations::print);
+        field(service, "timeouts.queue", from.queue(), to.queue(), Durations::print);
+        field(service, "timeouts.drain", from.drain(), to.drain(), Durations::print);
+    }
+
+    private void limits(String service, Limits from, Limits to) {
+        field(service, "limits.connections", from.connections(), to.connections(), String::valueOf);
+        field(service, "limits.queue", from.queue(), to.queue(), String::valueOf);
+        field(service, "limits.backlog", from.backlog(), to.backlog(), String::valueOf);
+    }
+
+    private void hooks(String service, NotifySpec from, NotifySpec to) {
+        field(service, "hooks.server-up", from.serverUp(), to.serverUp(), DescriptionDiff::orNone);
+        field(service, "hooks.server-down", from.serverDown(), to.serverDown(), DescriptionDiff::orNone);
+        field(service, "hooks.service-up", from.serviceUp(), to.serviceUp(), DescriptionDiff::orNone);
+        field(service, "hooks.service-down", from.serviceDown(), to.serviceDown(), DescriptionDiff::orNone);
+    }
+
+    private void servers(String service, ServiceSpec from, ServiceSpec to) {
+        int before = changes.size();
+        // A server's checks are mostly those of its service, whose change is told once, there.
+        boolean sameChecks = from.checks().equals(to.checks());
+        named(byName(from), byName(to), service + "/", DescriptionDiff::print, (a, b) -> {
+            String subject = service + "/" + b.name();
+            field(subject, "address", a.address(), b.address(), HostPort::toString);
+            field(subject, "weight", a.weight(), b.weight(), String::valueOf);
+            field(subject, "limit", a.limit(), b.limit(), String::valueOf);
+            field(subject, "state", a.state(), b.state(), ServerSpec.AdminState::yamlName);
+            boolean inherited = a.checks().equals(from.checks()) && b.checks().equals(to.checks());
+            if (sameChecks || !inherited) {
+                checks(subject, a.checks(), b.checks());
+            }
+        });
+        if (changes.size() == before && !names(from).equals(names(to))) {
+            changes.add(new Change(Action.CHANGE, service, "servers " + list(names(from)) + " -> " + list(names(to))));
+        }
+    }
+
+    private static List<String> names(ServiceSpec service) {
+        return service.servers().stream().map(ServerSpec::name).toList();
+    }
+
+    private static Map<String, ServerSpec> byName(ServiceSpec service) {
+        Map<String, ServerSpec> servers = new LinkedHashMap<>();
+        service.servers().forEach(s -> servers.put(s.name(), s));
+        return servers;
+    }
+
+    private void checks(String subject, List<CheckSpec> from, List<CheckSpec> to) {
+        if (from.equals(to)) {
+            return;
+        }
+        Map<String, CheckSpec> old = new LinkedHashMap<>();
+        from.forEach(c -> old.put(c.name(), c));
+        Set<String> kept = new HashSet<>();
+        int before = changes.size();
+        for (CheckSpec check : to) {
+            CheckSpec was = old.get(check.name());
+            if (was == null) {
+                changes.add(new Change(Action.CHANGE, subject, "check " + check.name() + " added"));
+            } else {
+                check(subject, was, check);
+            }
+            kept.add(check.name());
+        }
+        for (CheckSpec check : from) {
+            if (!kept.contains(check.name())) {
+                changes.add(new Change(Action.CHANGE, subject, "check " + check.name() + " removed"));
+            }
+        }
+        if (changes.size() == before) {
+            changes.add(new Change(Action.CHANGE, subject, "the order of the checks"));
+        }
+    }
+
+    private void check(String subject, CheckSpec from, CheckSpec to) {
+        String check = "check " + to.name() + ": ";
+        field(subject, check + "interval", from.interval(), to.interval(), Durations::print);
+        field(subject, check + "timeout", from.timeout(), to.timeout(), Durations::print);
+        field(subject, check + "rise", from.rise(), to.rise(), String::valueOf);
+        field(subject, check + "fall", from.fall(), to.fall(), String::valueOf);
+        field(
+                subject,
+                check + "initial",
+                from.initial(),
+                to.initial(),
+                i -> i.name().toLowerCase(java.util.Locale.ROOT));
+        field(subject, check + "jitter", from.jitter(), to.jitter(), j -> Math.round(j * 100) + "%");
+        field(subject, check + "backoff", backoff(from), backoff(to), DescriptionDiff::orNone);
+        field(
+                subject,
+                check + "source",
+                from.source().map(Addresses::print),
+                to.source().map(Addresses::print),
+                DescriptionDiff::orNone);
+        field(subject, check + "bind-interface", from.bindInterface(), to.bindInterface(), DescriptionDiff::orNone);
+        field(
+                subject,
+                check + "host",
+                from.host().map(HostPort::toString),
+                to.host().map(HostPort::toString),
+                DescriptionDiff::orNone);
+        field(subject, check + "port", from.port(), to.port(), String::valueOf);
+        if (!from.probe().equals(to.probe())) {
+            String types = from.probe().yamlName().equals(to.probe().yamlName())
+                    ? "what it asks or expects"
+                    : "type " + from.probe().yamlName() + " -> " + to.probe().yamlName();
+            changes.add(new Change(Action.CHANGE, subject, check + types));
+        }
+    }
+
+    private static String orNone(Optional<String> value) {
+        return value.orElse("none");
+    }
+
+    /** An interval that does not grow is one without backoff. */
+    private static Optional<String> backoff(CheckSpec check) {
+        return Optional.of(check.backoff())
+                .filter(b -> !b.equals(check.interval()))
+                .map(Durations::print);
+    }
+
+    private static String list(List<?> items) {
+        return items.toString();
+    }
+
+    private static String print(NodeSpec node) {
+        return node.interfaces().stream()
+                .map(i -> i.name() + " " + list(i.addresses()))
+                .reduce((a, b) -> a + ", " + b)
+                .orElse("");
+    }
+
+    private static String print(ServiceSpec service) {
+        int servers = service.servers().size();
+        return list(service.listen()) + " " + service.scheduler().yamlName() + ", " + servers
+                + (servers == 1 ? " server" : " servers");
+    }
+
+    private static String print(ServerSpec server) {
+        return server.address() + " weight " + server.weight()
+                + (server.state() == ServerSpec.AdminState.ENABLED
+                        ? ""
+                        : " " + server.state().yamlName());
+    }
+
+    private static String print(Persistence persistence) {
+        return Durations.print(persistence.timeout()) + " /" + persistence.prefix4() + " /" + persistence.prefix6();
+    }
+
+    private static String print(ConnectRetry retry) {
+        return retry.attempts()
+                + (retry.replayBytes() == 0 ? "" : " with replay of " + Sizes.print(retry.replayBytes()));
+    }
+}

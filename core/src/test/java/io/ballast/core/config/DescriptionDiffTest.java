@@ -1,0 +1,137 @@
+package io.ballast.core.config;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.reader.DescriptionReader;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class DescriptionDiffTest {
+    private static final String FARM = """
+            nodes:
+              lb: { interfaces: { eth0: { addresses: [10.0.0.1/24] } } }
+            services:
+              web:
+                listen: "10.0.0.1:80"
+                checks:
+                  - { type: http, path: /a }
+                servers:
+                  - { name: www1, address: "10.0.0.11:80" }
+                  - { name: www2, address: "10.0.0.12:80", weight: 2 }
+              mail:
+                listen: "10.0.0.1:25"
+                servers: ["10.0.0.13:25"]
+            """;
+
+    private static Description read(String text) {
+        var result = new DescriptionReader().read("test.yaml", text);
+        return result.description().orElseThrow(() -> new AssertionError(result.problems()));
+    }
+
+    private static List<String> changes(String from, String to) {
+        return DescriptionDiff.between(read(from), read(to)).stream()
+                .map(Change::toString)
+                .toList();
+    }
+
+    private static List<String> edit(String what, String with) {
+        assertThat(FARM).contains(what);
+        return changes(FARM, FARM.replace(what, with));
+    }
+
+    @Test
+    void theSameDescriptionHasNoChanges() {
+        assertThat(changes(FARM, FARM)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            weight: 2                | weight: 3                        | change web/www2: weight 2 -> 3
+            weight: 2                | weight: 2, limit: 10             | change web/www2: limit 0 -> 10
+            weight: 2                | weight: 2, state: drain          | change web/www2: state enabled -> drain
+            10.0.0.11:80             | 10.0.0.14:80                     | change web/www1: address 10.0.0.11:80 -> 10.0.0.14:80
+            path: /a                 | path: /b                         | change web: check http: what it asks or expects
+            path: /a                 | path: /a, interval: 2s           | change web: check http: interval 1s -> 2s
+            path: /a                 | path: /a, name: page             | change web: check page added; change web: check http removed
+            10.0.0.1:25              | 10.0.0.1:26                      | change mail: listen [10.0.0.1:25/tcp] -> [10.0.0.1:26/tcp]
+            """)
+    void aFieldThatChangesIsNamedWithBothValues(String what, String with, String expected) {
+        assertThat(String.join("; ", edit(what, with))).isEqualTo(expected);
+    }
+
+    @Test
+    void aServiceThatComesAndOneThatGoes() {
+        assertThat(edit("  mail:", "  post:"))
+                .containsExactly(
+                        "add post: [10.0.0.1:25/tcp] wlc, 1 server", "remove mail: [10.0.0.1:25/tcp] wlc, 1 server");
+    }
+
+    @Test
+    void aServerThatComesAndOneThatGoes() {
+        assertThat(edit("name: www1", "name: www3"))
+                .containsExactly("add web/www3: 10.0.0.11:80 weight 1", "remove web/www1: 10.0.0.11:80 weight 1");
+    }
+
+    @Test
+    void everyFieldOfAServiceIsSeen() {
+        String all = """
+                listen: "10.0.0.1:25"
+                    directors: [lb]
+                    scheduler: rr
+                    persistence: 2m
+                    timeouts: { connect: 1s, idle: 2s, half-closed: 3s, udp: 4s, queue: 6s, drain: 7s }
+                    limits: { connections: 1, queue: 2, backlog: 3 }
+                    connect-retry: { attempts: 1, replay: 4KiB }
+                    proxy-protocol: v2
+                    on-down: reset
+                    source: 10.0.0.1
+                    sorry: 10.0.0.9:80
+                    hooks: { server-up: /a, server-down: /b, service-up: /c, service-down: /d }
+                """.strip();
+        assertThat(edit("listen: \"10.0.0.1:25\"", all))
+                .containsExactly(
+                        "change mail: directors [] -> [lb]",
+                        "change mail: scheduler wlc -> rr",
+                        "change mail: persistence none -> 2m /32 /128",
+                        "change mail: timeouts.connect 3s -> 1s",
+                        "change mail: timeouts.idle 15m -> 2s",
+                        "change mail: timeouts.half-closed 30s -> 3s",
+                        "change mail: timeouts.udp 5m -> 4s",
+                        "change mail: timeouts.queue 5s -> 6s",
+                        "change mail: timeouts.drain 30s -> 7s",
+                        "change mail: limits.connections 0 -> 1",
+                        "change mail: limits.queue 1000 -> 2",
+                        "change mail: limits.backlog 0 -> 3",
+                        "change mail: connect-retry 2 -> 1 with replay of 4KiB",
+                        "change mail: proxy-protocol off -> v2",
+                        "change mail: on-down keep -> reset",
+                        "change mail: source none -> 10.0.0.1",
+                        "change mail: sorry none -> 10.0.0.9:80",
+                        "change mail: hooks.server-up none -> /a",
+                        "change mail: hooks.server-down none -> /b",
+                        "change mail: hooks.service-up none -> /c",
+                        "change mail: hooks.service-down none -> /d");
+    }
+
+    @Test
+    void theOrderOfServersIsAChangeAndThatOfServicesIsNone() {
+        String swapped = FARM.replace(
+                        "www1, address: \"10.0.0.11:80\" }", "www2, address: \"10.0.0.12:80\", weight: 2 }")
+                .replaceFirst(
+                        "(?s)(.*)name: www2, address: \"10.0.0.12:80\", weight: 2",
+                        "$1name: www1, address: \"10.0.0.11:80\"");
+        assertThat(changes(FARM, swapped)).containsExactly("change web: servers [www1, www2] -> [www2, www1]");
+        int web = FARM.indexOf("  web:");
+        int mail = FARM.indexOf("  mail:");
+        String order = FARM.substring(0, web) + FARM.substring(mail) + FARM.substring(web, mail);
+        assertThat(changes(FARM, order)).isEmpty();
+    }
+
+    @Test
+    void aNodeThatChanges() {
+        assertThat(edit("10.0.0.1/24]", "10.0.0.1/24, 10.0.0.2/24]"))
+                .containsExactly("change node lb: interfaces eth0 [10.0.0.1/24] -> eth0 [10.0.0.1/24, 10.0.0.2/24]");
+    }
+}
