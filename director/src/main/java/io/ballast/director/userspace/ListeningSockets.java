@@ -1,0 +1,62 @@
+package io.ballast.director.userspace;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.Errno;
+import io.ballast.linux.LinuxException;
+import io.ballast.linux.PortHolder;
+import io.ballast.linux.Sockets;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.util.Optional;
+
+/** Opens the listening sockets, and says in plain words why one cannot be opened. */
+final class ListeningSockets {
+    /** More than any kernel grants, which takes net.core.somaxconn instead. */
+    private static final int LONGEST_BACKLOG = 65_535;
+
+    private ListeningSockets() {}
+
+    /** Opens a listening or bound socket; {@code backlog} 0 is the system's maximum. */
+    static Descriptor open(Endpoint endpoint, int backlog) throws IOException {
+        InetSocketAddress address = endpoint.socketAddress();
+        return endpoint.protocol() == Protocol.TCP
+                ? Sockets.listenTcp(
+                        address, Sockets.Options.DEFAULT.withBacklog(backlog == 0 ? LONGEST_BACKLOG : backlog))
+                : Sockets.bindUdp(address, Sockets.Options.DEFAULT);
+    }
+
+    /** Why the socket could not be opened and what helps; may look through /proc, which takes a while. */
+    static String explain(Endpoint endpoint, IOException error) {
+        if (!(error instanceof LinuxException failure)) {
+            return String.valueOf(error.getMessage());
+        }
+        return switch (failure.errno()) {
+            case EADDRINUSE -> inUse(endpoint);
+            case EACCES, EPERM ->
+                "no permission for port " + endpoint.port()
+                        + ": it needs root or CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start";
+            case EADDRNOTAVAIL ->
+                "no interface of this machine has the address "
+                        + endpoint.address().getHostAddress();
+            case EMFILE, ENFILE -> "out of file descriptors; raise LimitNOFILE or ulimit -n";
+            default -> failure.call() + " failed: " + failure.reason();
+        };
+    }
+
+    private static String inUse(Endpoint endpoint) {
+        Optional<PortHolder> holder = endpoint.protocol() == Protocol.TCP
+                ? PortHolder.ofTcp(endpoint.socketAddress())
+                : PortHolder.ofUdp(endpoint.socketAddress());
+        return holder.map(process -> "the port is in use by " + process.command() + " (pid " + process.pid()
+                        + "); stop it or choose another port")
+                .orElse("the port is in use by another process, which this user may not see;"
+                        + " find it with: ss -lntup, as root");
+    }
+
+    /** The error's number, to see whether a further attempt failed for the same reason. */
+    static Errno errno(IOException error) {
+        return error instanceof LinuxException failure ? failure.errno() : Errno.UNKNOWN;
+    }
+}

@@ -1,0 +1,570 @@
+package io.ballast.director.userspace;
+
+import com.google.gson.JsonObject;
+import io.ballast.core.config.Endpoint;
+import io.ballast.director.ConnectionInfo;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.ForwardingEngine;
+import io.ballast.director.ServiceStatistics;
+import io.ballast.director.worker.Wire;
+import io.ballast.director.worker.Wire.ListenerKey;
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.Errno;
+import io.ballast.linux.MessageChannel;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The userspace engine as the node process sees it.
+ *
+ * <p><b>What it owns.</b> The table, which is what was {@link #put}, and the listening sockets, which stay open here
+ * whatever becomes of the workers: while there is none, the kernel takes connections into the listen queue, and the next
+ * worker accepts them. A socket that cannot be opened is tried again every second, and said to be missing once for each
+ * reason.
+ *
+ * <p><b>Workers</b> are processes that somebody else starts and supervises, and {@link #attach}es by the channel to
+ * their control socket. One of them is the current one. When another is attached, it gets the table and the sockets
+ * first; only when it has confirmed that is the one before told to drain. A worker that was there before this node
+ * process is attached the same way: what it holds is adopted, and only the difference is sent.
+ *
+ * <p><b>Threads.</b> Everything here runs on the control loop: the methods are called by it, and what threads at the
+ * channels have to say is passed to it through the executor. Changes of one turn are sent in one go at its end.
+ */
+public final class UserspaceEngine implements ForwardingEngine {
+    /** Sockets opened in one turn of the control loop; each takes about 20 microseconds. */
+    private static final int OPENED_IN_A_TURN = 500;
+
+    private static final long RETRY_MILLIS = 1_000;
+    private static final long ANSWER_MILLIS = 2_000;
+
+    private final Executor control;
+    private final EngineEvents events;
+    private final Map<String, Forwarding> table = new LinkedHashMap<>();
+    private final Set<String> changed = new LinkedHashSet<>();
+    private final Map<Endpoint, Opening> openings = new LinkedHashMap<>();
+    private final Map<String, List<Endpoint>> endpointsOf = new HashMap<>();
+    private final Set<Endpoint> toOpen = new LinkedHashSet<>();
+    private final List<Attached> workers = new ArrayList<>();
+    private final Map<String, ServiceStatistics> past = new HashMap<>();
+    private @Nullable Attached current;
+    private boolean flushScheduled;
+    private boolean retryScheduled;
+    private volatile boolean closed;
+
+    /** An endpoint that should be open. */
+    private static final class Opening {
+        final String service;
+        final int backlog;
+
+        @Nullable
+        Descriptor socket;
+
+        @Nullable
+        Errno failure;
+
+        Opening(String service, int backlog, @Nullable Descriptor socket) {
+            this.service = service;
+            this.backlog = backlog;
+            this.socket = socket;
+        }
+    }
+
+    /** A worker with what was asked of it. */
+    private static final class Attached {
+        final WorkerLink link;
+        final WorkerEvents events;
+        boolean told;
+
+        Attached(WorkerLink link, WorkerEvents events) {
+            this.link = link;
+            this.events = events;
+        }
+    }
+
+    /**
+     * An engine without services and workers.
+     *
+     * @param control runs tasks on the control loop, in order
+     * @param events told on the control loop
+     */
+    public UserspaceEngine(Executor control, EngineEvents events) {
+        this.control = control;
+        this.events = events;
+    }
+
+    @Override
+    public String name() {
+        return "userspace";
+    }
+
+    @Override
+    public void put(Forwarding service) {
+        if (!service.equals(table.put(service.service(), service))) {
+            change(service.service());
+        }
+    }
+
+    @Override
+    public void remove(String service) {
+        if (table.remove(service) != null) {
+            past.remove(service);
+            change(service);
+        }
+    }
+
+    private void change(String service) {
+        changed.add(service);
+        if (!flushScheduled) {
+            flushScheduled = true;
+            control.execute(this::flush);
+        }
+    }
+
+    // ---- Workers
+
+    /** Takes a worker, to whose control socket the channel leads. The channel is the engine's from now on. */
+    public void attach(MessageChannel channel, WorkerEvents workerEvents) {
+        WorkerLink link = new WorkerLink(channel, control, new FromWorker());
+        workers.add(new Attached(link, workerEvents));
+        link.start();
+    }
+
+    /** Tells every worker to accept no more and to end with its last connection, at the latest after the time given. */
+    public void drain(Duration atMost) {
+        current = null;
+        for (Attached worker : List.copyOf(workers)) {
+            worker.told = true;
+            worker.link.drain(atMost.toMillis());
+        }
+    }
+
+    /** Whether a worker has the table and accepts connections. */
+    public boolean hasWorker() {
+        return current != null;
+    }
+
+    private @Nullable Attached find(WorkerLink link) {
+        for (Attached worker : workers) {
+            if (worker.link == link) {
+                return worker;
+            }
+        }
+        return null;
+    }
+
+    private final class FromWorker implements WorkerLink.Listener {
+        @Override
+        public void ready(WorkerLink link, Map<ListenerKey, Descriptor> held) {
+            Attached worker = find(link);
+            if (worker == null || closed) {
+                held.values().forEach(Descriptor::close);
+                return;
+            }
+            adopt(held);
+            worker.events.greeted(link.info());
+            if (link.info().compatible() && !link.info().draining()) {
+                bringUp(worker, held.keySet());
+            } else if (current != null) {
+                retireOthers(current);
+            }
+        }
+
+        @Override
+        public void message(WorkerLink link, String type, JsonObject message) {
+            UserspaceEngine.this.message(type, message);
+        }
+
+        @Override
+        public void gone(WorkerLink link, String reason) {
+            Attached worker = find(link);
+            if (worker == null) {
+                return;
+            }
+            workers.remove(worker);
+            if (current == worker) {
+                current = null;
+            }
+            link.statistics.forEach((service, figures) -> {
+                if (table.containsKey(service)) {
+                    past.merge(service, Figures.ended(figures), Figures::sum);
+                }
+            });
+            worker.events.gone(link.info(), link.saidBye(), reason);
+        }
+    }
+
+    /** Sockets that a worker held: those that are wanted and not open here are taken, the others closed. */
+    private void adopt(Map<ListenerKey, Descriptor> held) {
+        held.forEach((key, descriptor) -> {
+            Opening opening = openings.get(key.endpoint());
+            if (opening == null) {
+                Opening adopted = new Opening(key.service(), 0, descriptor);
+                openings.put(key.endpoint(), adopted);
+            } else if (opening.socket == null) {
+                opening.socket = descriptor;
+                toOpen.remove(key.endpoint());
+                opened(key.endpoint(), opening);
+            } else {
+                descriptor.close();
+            }
+        });
+    }
+
+    /** Sends what the worker lacks, takes from it what it should not have, and makes it the current one. */
+    private void bringUp(Attached worker, Set<ListenerKey> held) {
+        WorkerLink link = worker.link;
+        Set<String> surplus = new HashSet<>(link.services);
+        surplus.removeAll(table.keySet());
+        List<ListenerKey> unwanted = new ArrayList<>();
+        Map<ListenerKey, Descriptor> missing = new LinkedHashMap<>();
+        for (ListenerKey key : held) {
+            Opening opening = openings.get(key.endpoint());
+            if (opening == null || !opening.service.equals(key.service())) {
+                unwanted.add(key);
+            }
+        }
+        openings.forEach((endpoint, opening) -> {
+            ListenerKey key = new ListenerKey(opening.service, endpoint);
+            if (opening.socket != null && table.containsKey(opening.service) && !held.contains(key)) {
+                copyInto(missing, key, opening.socket);
+            }
+        });
+        link.put(table.values());
+        link.unlisten(unwanted);
+        link.listen(missing);
+        // A service that is not in the table, because this node process has just started, may still come.
+        if (!table.isEmpty()) {
+            link.remove(surplus);
+        }
+        current = worker;
+        link.sync(() -> {
+            if (current == worker) {
+                retireOthers(worker);
+                worker.events.serving(link.info());
+            }
+        });
+    }
+
+    private void retireOthers(Attached kept) {
+        for (Attached other : List.copyOf(workers)) {
+            if (other != kept && !other.told && other.link.pid() != null) {
+                other.told = true;
+                other.link.drain(longestDrain());
+            }
+        }
+    }
+
+    private long longestDrain() {
+        return table.values().stream()
+                .mapToLong(service -> service.timeouts().drain().toMillis())
+                .max()
+                .orElse(0);
+    }
+
+    private void message(String type, JsonObject message) {
+        switch (type) {
+            case "drained" ->
+                events.drained(
+                        message.get("service").getAsString(),
+                        message.get("server").getAsString(),
+                        message.get("closed").getAsInt());
+            case "pressure" ->
+                events.pressure(
+                        message.get("on").getAsBoolean(), message.get("reason").getAsString());
+            case "ready" -> {
+                if (message.has("pressure")) {
+                    events.pressure(true, message.get("pressure").getAsString());
+                }
+            }
+            case "note" ->
+                events.note(
+                        message.get("warning").getAsBoolean(),
+                        message.get("subject").getAsString(),
+                        message.get("message").getAsString());
+            case "notListening" -> {
+                for (ListenerKey key : Wire.listeners(message)) {
+                    events.notListening(
+                            key.service(), key.endpoint(), message.get("reason").getAsString());
+                }
+            }
+            default -> {
+                // "listening" and whatever a later build may add need no answer.
+            }
+        }
+    }
+
+    // ---- Changes
+
+    private void flush() {
+        flushScheduled = false;
+        if (closed) {
+            return;
+        }
+        List<String> services = List.copyOf(changed);
+        changed.clear();
+        List<String> gone = new ArrayList<>();
+        List<Forwarding> put = new ArrayList<>();
+        Map<Endpoint, Opening> released = new LinkedHashMap<>();
+        for (String service : services) {
+            Forwarding wanted = table.get(service);
+            if (wanted == null) {
+                gone.add(service);
+            } else {
+                put.add(wanted);
+            }
+        }
+        release(new HashSet<>(services), released);
+        Attached worker = current;
+        if (worker != null) {
+            List<ListenerKey> unlisten = new ArrayList<>();
+            released.forEach((endpoint, opening) -> {
+                if (opening.socket != null) {
+                    unlisten.add(new ListenerKey(opening.service, endpoint));
+                }
+            });
+            worker.link.unlisten(unlisten);
+            worker.link.put(put);
+        }
+        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        for (Forwarding wanted : put) {
+            claim(wanted, released, copies);
+        }
+        if (worker != null) {
+            worker.link.listen(copies);
+            worker.link.remove(gone);
+        } else {
+            copies.values().forEach(Descriptor::close);
+        }
+        released.values().forEach(opening -> {
+            if (opening.socket != null) {
+                opening.socket.close();
+            }
+        });
+        openSome();
+    }
+
+    /** Takes the endpoints away that the changed services have and no longer want. */
+    private void release(Set<String> services, Map<Endpoint, Opening> released) {
+        List<Endpoint> candidates = new ArrayList<>();
+        for (String service : services) {
+            candidates.addAll(endpointsOf.getOrDefault(service, List.of()));
+            Forwarding wanted = table.get(service);
+            if (wanted != null) {
+                candidates.addAll(wanted.listen());
+            }
+        }
+        for (Endpoint endpoint : candidates) {
+            Opening opening = openings.get(endpoint);
+            if (opening == null) {
+                continue;
+            }
+            Forwarding owner = table.get(opening.service);
+            if (owner == null || !owner.listen().contains(endpoint)) {
+                openings.remove(endpoint);
+                toOpen.remove(endpoint);
+                released.put(endpoint, opening);
+            }
+        }
+        services.forEach(endpointsOf::remove);
+    }
+
+    /** Gives the service its endpoints: kept, taken over from another service, or to be opened. */
+    private void claim(Forwarding wanted, Map<Endpoint, Opening> released, Map<ListenerKey, Descriptor> copies) {
+        endpointsOf.put(wanted.service(), wanted.listen());
+        for (Endpoint endpoint : wanted.listen()) {
+            if (openings.containsKey(endpoint)) {
+                continue;
+            }
+            Opening before = released.remove(endpoint);
+            Descriptor socket = before == null ? null : before.socket;
+            Opening opening = new Opening(wanted.service(), wanted.limits().backlog(), socket);
+            openings.put(endpoint, opening);
+            if (socket == null) {
+                toOpen.add(endpoint);
+            } else {
+                copyInto(copies, new ListenerKey(wanted.service(), endpoint), socket);
+                events.listening(wanted.service(), endpoint);
+            }
+        }
+    }
+
+    private void copyInto(Map<ListenerKey, Descriptor> copies, ListenerKey key, Descriptor socket) {
+        try {
+            copies.put(key, socket.duplicate());
+        } catch (IOException e) {
+            events.notListening(key.service(), key.endpoint(), String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** Opens what is to be opened, so many at a time that the control loop stays free. */
+    private void openSome() {
+        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        List<Endpoint> now = toOpen.stream().limit(OPENED_IN_A_TURN).toList();
+        for (Endpoint endpoint : now) {
+            toOpen.remove(endpoint);
+            Opening opening = openings.get(endpoint);
+            if (opening == null || opening.socket != null) {
+                continue;
+            }
+            try {
+                Descriptor socket = ListeningSockets.open(endpoint, opening.backlog);
+                opening.socket = socket;
+                copyInto(copies, new ListenerKey(opening.service, endpoint), socket);
+                opened(endpoint, opening);
+            } catch (IOException e) {
+                failed(endpoint, opening, e);
+            }
+        }
+        Attached worker = current;
+        if (worker != null) {
+            worker.link.listen(copies);
+        } else {
+            copies.values().forEach(Descriptor::close);
+        }
+        if (!toOpen.isEmpty()) {
+            control.execute(this::openSomeUnlessClosed);
+        }
+    }
+
+    private void openSomeUnlessClosed() {
+        if (!closed) {
+            openSome();
+        }
+    }
+
+    private void opened(Endpoint endpoint, Opening opening) {
+        opening.failure = null;
+        events.listening(opening.service, endpoint);
+    }
+
+    private void failed(Endpoint endpoint, Opening opening, IOException error) {
+        Errno errno = ListeningSockets.errno(error);
+        if (errno != opening.failure) {
+            opening.failure = errno;
+            Thread.ofVirtual().name("engine-explain").start(() -> {
+                String reason = ListeningSockets.explain(endpoint, error);
+                control.execute(() -> {
+                    if (openings.get(endpoint) == opening && opening.socket == null) {
+                        events.notListening(opening.service, endpoint, reason);
+                    }
+                });
+            });
+        }
+        if (!retryScheduled) {
+            retryScheduled = true;
+            after(RETRY_MILLIS, this::retry);
+        }
+    }
+
+    private void retry() {
+        retryScheduled = false;
+        openings.forEach((endpoint, opening) -> {
+            if (opening.socket == null) {
+                toOpen.add(endpoint);
+            }
+        });
+        openSomeUnlessClosed();
+    }
+
+    private void after(long millis, Runnable task) {
+        Thread.ofVirtual().name("engine-timer").start(() -> {
+            try {
+                TimeUnit.MILLISECONDS.sleep(millis);
+                if (!closed) {
+                    control.execute(task);
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+    }
+
+    // ---- Figures
+
+    @Override
+    public CompletionStage<List<ServiceStatistics>> statistics() {
+        CompletableFuture<List<ServiceStatistics>> result = new CompletableFuture<>();
+        List<Attached> asked = List.copyOf(workers);
+        int[] open = {asked.size()};
+        Runnable finish = () -> result.complete(total());
+        for (Attached worker : asked) {
+            worker.link.askStatistics(() -> {
+                if (--open[0] == 0) {
+                    finish.run();
+                }
+            });
+        }
+        if (asked.isEmpty()) {
+            finish.run();
+        } else {
+            // A worker that does not answer in time counts with what it last said.
+            after(ANSWER_MILLIS, finish);
+        }
+        return result;
+    }
+
+    private List<ServiceStatistics> total() {
+        List<ServiceStatistics> all = new ArrayList<>(table.size());
+        for (Forwarding service : table.values()) {
+            ServiceStatistics sum = past.get(service.service());
+            for (Attached worker : workers) {
+                ServiceStatistics figures = worker.link.statistics.get(service.service());
+                if (figures != null) {
+                    sum = sum == null ? figures : Figures.sum(sum, figures);
+                }
+            }
+            all.add(Figures.complete(service, sum));
+        }
+        return all;
+    }
+
+    @Override
+    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
+        CompletableFuture<List<ConnectionInfo>> result = new CompletableFuture<>();
+        List<ConnectionInfo> all = new ArrayList<>();
+        List<Attached> asked = List.copyOf(workers);
+        int[] open = {asked.size()};
+        Runnable finish = () -> result.complete(List.copyOf(all.subList(0, Math.min(limit, all.size()))));
+        for (Attached worker : asked) {
+            worker.link.askConnections(service, limit, rows -> {
+                all.addAll(rows);
+                if (--open[0] == 0) {
+                    finish.run();
+                }
+            });
+        }
+        if (asked.isEmpty()) {
+            finish.run();
+        } else {
+            after(ANSWER_MILLIS, finish);
+        }
+        return result;
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        current = null;
+        List.copyOf(workers).forEach(worker -> worker.link.close());
+        openings.values().forEach(opening -> {
+            if (opening.socket != null) {
+                opening.socket.close();
+            }
+        });
+        openings.clear();
+    }
+}
