@@ -357,7 +357,134 @@ final class Libc implements AutoCloseable, SegmentAllocator {
         }
     }
 
+    private static final class ReadHandle {
+        static final MethodHandle H = link("read", FunctionDescriptor.of(LONG, INT, POINTER, LONG));
+    }
+
+    int read(int fd, MemorySegment bytes) {
+        try {
+            return result((long) ReadHandle.H.invokeExact(state, fd, bytes, bytes.byteSize()));
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    private static final class Pipe2Handle {
+        static final MethodHandle H = link("pipe2", FunctionDescriptor.of(INT, POINTER, INT));
+    }
+
+    int pipe2(MemorySegment twoInts, int flags) {
+        try {
+            return result((int) Pipe2Handle.H.invokeExact(state, twoInts, flags));
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    private static final class PollHandle {
+        static final MethodHandle H = link("poll", FunctionDescriptor.of(INT, POINTER, LONG, INT));
+    }
+
+    /** Blocks: for platform threads. */
+    int poll(MemorySegment pollFds, int count, int timeoutMillis) {
+        try {
+            return result((int) PollHandle.H.invokeExact(state, pollFds, (long) count, timeoutMillis));
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
     // Processes and namespaces
+
+    private static final class WaitpidHandle {
+        static final MethodHandle H = link("waitpid", FunctionDescriptor.of(INT, INT, POINTER, INT));
+    }
+
+    int waitpid(int pid, MemorySegment status, int options) {
+        try {
+            return result((int) WaitpidHandle.H.invokeExact(state, pid, status, options));
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    private static final class PidfdOpenHandle {
+        static final MethodHandle H =
+                link("syscall", FunctionDescriptor.of(LONG, LONG, INT, INT), Linker.Option.firstVariadicArg(1));
+    }
+
+    /** By its number, since only glibc from 2.36 on has the function. */
+    int pidfdOpen(int pid) {
+        try {
+            return result((long) PidfdOpenHandle.H.invokeExact(state, Constants.SYS_PIDFD_OPEN, pid, 0));
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    private static final class SpawnHandles {
+        static final MethodHandle SPAWN =
+                link("posix_spawn", FunctionDescriptor.of(INT, POINTER, POINTER, POINTER, POINTER, POINTER, POINTER));
+        static final MethodHandle ATTRIBUTES = link("posix_spawnattr_init", FunctionDescriptor.of(INT, POINTER));
+        static final MethodHandle FLAGS =
+                link("posix_spawnattr_setflags", FunctionDescriptor.of(INT, POINTER, ValueLayout.JAVA_SHORT));
+        static final MethodHandle MASK =
+                link("posix_spawnattr_setsigmask", FunctionDescriptor.of(INT, POINTER, POINTER));
+        static final MethodHandle DEFAULTS =
+                link("posix_spawnattr_setsigdefault", FunctionDescriptor.of(INT, POINTER, POINTER));
+        static final MethodHandle ACTIONS = link("posix_spawn_file_actions_init", FunctionDescriptor.of(INT, POINTER));
+        static final MethodHandle OPEN =
+                link("posix_spawn_file_actions_addopen", FunctionDescriptor.of(INT, POINTER, INT, POINTER, INT, INT));
+        static final MethodHandle DUP2 =
+                link("posix_spawn_file_actions_adddup2", FunctionDescriptor.of(INT, POINTER, INT, INT));
+        static final MethodHandle CLOSE_FROM =
+                link("posix_spawn_file_actions_addclosefrom_np", FunctionDescriptor.of(INT, POINTER, INT));
+        static final MethodHandle DESTROY =
+                link("posix_spawn_file_actions_destroy", FunctionDescriptor.of(INT, POINTER));
+    }
+
+    /**
+     * posix_spawn(3) in a session of its own, with no signal blocked or ignored, with input from /dev/null, output and
+     * errors to two descriptors, and every other descriptor closed. Returns when the program was executed or failed to
+     * be, so it can hang where the program lies on a file system that does: for platform threads.
+     *
+     * @param arguments pointer array that ends with NULL, as is {@code environment}
+     * @return the process id, or a negative error number
+     */
+    int spawn(String path, MemorySegment arguments, MemorySegment environment, int output, int errors) {
+        try {
+            // Both are opaque: 336 and 80 bytes with glibc.
+            MemorySegment attributes = allocate(1024, 16);
+            MemorySegment actions = allocate(512, 16);
+            MemorySegment none = allocate(Constants.SIGSET_SIZE, 8);
+            MemorySegment all = allocate(Constants.SIGSET_SIZE, 8).fill((byte) 0xff);
+            MemorySegment pid = allocate(INT);
+            int flags =
+                    Constants.POSIX_SPAWN_SETSIGDEF | Constants.POSIX_SPAWN_SETSIGMASK | Constants.POSIX_SPAWN_SETSID;
+            int failed = (int) SpawnHandles.ATTRIBUTES.invokeExact(state, attributes);
+            failed |= (int) SpawnHandles.FLAGS.invokeExact(state, attributes, (short) flags);
+            failed |= (int) SpawnHandles.MASK.invokeExact(state, attributes, none);
+            failed |= (int) SpawnHandles.DEFAULTS.invokeExact(state, attributes, all);
+            failed |= (int) SpawnHandles.ACTIONS.invokeExact(state, actions);
+            try {
+                failed |= (int) SpawnHandles.OPEN.invokeExact(state, actions, 0, string("/dev/null"), 0, 0);
+                failed |= (int) SpawnHandles.DUP2.invokeExact(state, actions, output, 1);
+                failed |= (int) SpawnHandles.DUP2.invokeExact(state, actions, errors, 2);
+                failed |= (int) SpawnHandles.CLOSE_FROM.invokeExact(state, actions, 3);
+                if (failed != 0) {
+                    return -Errno.ENOMEM.number(); // the only way in which these can fail
+                }
+                int error = (int) SpawnHandles.SPAWN.invokeExact(
+                        state, pid, string(path), actions, attributes, arguments, environment);
+                return error == 0 ? pid.get(INT, 0) : -error;
+            } finally {
+                int destroyed = (int) SpawnHandles.DESTROY.invokeExact(state, actions);
+                assert destroyed == 0;
+            }
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
 
     private static final class KillHandle {
         static final MethodHandle H = link("kill", FunctionDescriptor.of(INT, INT, INT));
