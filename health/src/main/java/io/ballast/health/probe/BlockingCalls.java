@@ -29,8 +29,8 @@ final class BlockingCalls {
     /** How a call went. */
     sealed interface Answer<T> {}
 
-    /** It returned. */
-    record Done<T>(T value) implements Answer<T> {}
+    /** It returned, after it had waited so long for a place. */
+    record Done<T>(T value, long waitedNanos) implements Answer<T> {}
 
     /** It had not returned by the deadline. */
     record Late<T>() implements Answer<T> {}
@@ -38,11 +38,13 @@ final class BlockingCalls {
     /** It was not made. */
     record Full<T>(String reason) implements Answer<T> {}
 
-    /** Makes the call and waits for it. */
+    /** Makes the call and waits for it; interruption is passed on to it. */
     <T> Answer<T> call(Supplier<T> call, Deadline deadline) throws InterruptedException {
+        long asked = System.nanoTime();
         if (!places.tryAcquire(Math.max(0, deadline.remainingNanos()), TimeUnit.NANOSECONDS)) {
             return new Full<>("not started: " + size + " " + what + " are under way, as many as are allowed");
         }
+        long waited = System.nanoTime() - asked;
         CompletableFuture<T> result = new CompletableFuture<>();
         Thread thread = Thread.ofPlatform().daemon().name("check-blocking").unstarted(() -> {
             try {
@@ -60,11 +62,19 @@ final class BlockingCalls {
             return new Full<>("not started: the director cannot make another thread (" + e.getMessage() + ")");
         }
         try {
-            return new Done<>(result.get(Math.max(0, deadline.remainingNanos()), TimeUnit.NANOSECONDS));
+            return new Done<>(result.get(Math.max(0, deadline.remainingNanos()), TimeUnit.NANOSECONDS), waited);
         } catch (TimeoutException e) {
             return new Late<>();
+        } catch (InterruptedException e) {
+            thread.interrupt();
+            throw e;
         } catch (ExecutionException e) {
             throw new IllegalStateException(e.getCause());
         }
+    }
+
+    /** Places that are free at present. */
+    int free() {
+        return places.availablePermits();
     }
 }

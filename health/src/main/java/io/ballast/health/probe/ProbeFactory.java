@@ -10,7 +10,11 @@ public final class ProbeFactory {
     /** Looks at files that may be under way at a time; more than one hangs only where a file system does. */
     private static final int MAX_FILE_LOOKS = 16;
 
+    /** Check programs that may run at a time. */
+    private static final int MAX_PROGRAMS = 32;
+
     private final TlsClient tls;
+    private final BlockingCalls programs = new BlockingCalls(MAX_PROGRAMS, "check programs");
     private final BlockingCalls files = new BlockingCalls(MAX_FILE_LOOKS, "looks at files");
 
     private ProbeFactory(TrustAnchors anchors) {
@@ -37,6 +41,7 @@ public final class ProbeFactory {
             case ProbeSpec.Icmp icmp -> new IcmpProbe(icmp);
             case ProbeSpec.Tcp tcp -> new TcpProbe(tcp, tls);
             case ProbeSpec.Http http -> new HttpProbe(http, tls);
+            case ProbeSpec.Exec exec -> new ExecProbe(exec, programs);
             case ProbeSpec.File file -> new FileProbe(file, files);
             default ->
                 (target, deadline) ->
