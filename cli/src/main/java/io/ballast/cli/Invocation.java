@@ -1,5 +1,6 @@
 package io.ballast.cli;
 
+import io.ballast.core.time.Durations;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -84,7 +85,7 @@ public final class Invocation {
 
     /** The value of an option of kind {@link ValueKind#DURATION}. */
     public Duration duration(String option, Duration otherwise) {
-        return value(option).flatMap(Values::duration).orElse(otherwise);
+        return value(option).flatMap(Durations::parse).orElse(otherwise);
     }
 
     /** The value of an option of kind {@link ValueKind#FILE} or {@link ValueKind#DIRECTORY}. */

@@ -107,7 +107,7 @@ public final class Main {
 
     private static Failure unknownVerb(String command, String name, List<Verb> verbs) {
         List<String> names = verbs.stream().map(v -> v.spec().name()).toList();
-        Optional<String> meant = Values.nearest(name, names);
+        Optional<String> meant = Suggestions.nearest(name, names);
         return Failure.usage(command + ": unknown verb \"" + name + "\""
                 + meant.map(n -> "; did you mean " + n + "?").orElse("; there are " + String.join(", ", names))
                 + "\nTry: " + command + " --help");

@@ -1,5 +1,6 @@
 package io.ballast.cli;
 
+import io.ballast.core.time.Durations;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -135,7 +136,7 @@ final class Parser {
         List<String> names = new ArrayList<>();
         spec.options().forEach(o -> names.add(o.name()));
         COMMON.forEach(o -> names.add(o.name()));
-        String meant = Values.nearest(name, names)
+        String meant = Suggestions.nearest(name, names)
                 .map(n -> "; did you mean " + n + "?")
                 .orElse("");
         return usage("unknown option " + name + meant);
@@ -170,14 +171,14 @@ final class Parser {
                 }
             }
             case DURATION -> {
-                if (Values.duration(value).isEmpty()) {
+                if (Durations.parse(value).isEmpty()) {
                     throw usage(name + ": " + quote(value)
                             + " is not a duration; give a number and its unit, for instance 100ms, 30s, 5m or 1h");
                 }
             }
             case CHOICE -> {
                 if (!choices.contains(value)) {
-                    String meant = Values.nearest(value, choices)
+                    String meant = Suggestions.nearest(value, choices)
                             .map(n -> "; did you mean " + n + "?")
                             .orElse("");
                     throw usage(name + ": " + quote(value) + " is none of " + String.join(", ", choices) + meant);

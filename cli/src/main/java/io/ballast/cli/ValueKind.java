@@ -10,7 +10,7 @@ public enum ValueKind {
     DIRECTORY,
     /** A whole number, 0 or more. */
     NUMBER,
-    /** A length of time with its unit: {@code 100ms}, {@code 30s}, {@code 1h30m}. */
+    /** A length of time with its unit: {@code 100ms}, {@code 30s}, {@code 1h}. */
     DURATION,
     /** One of a few words. */
     CHOICE,

@@ -17,6 +17,7 @@ import java.util.ServiceLoader;
 final class Verbs {
     /** The verbs of this room, in the order of the help; {@link #builtIn} makes each. */
     private static final List<String> NAMES = List.of(
+            "check",
             "plan",
             "apply",
             "reload",
@@ -59,6 +60,7 @@ final class Verbs {
 
     private static Verb builtIn(String name) {
         return switch (name) {
+            case "check" -> new CheckVerb();
             case "plan" -> ChangeVerb.plan();
             case "apply" -> ChangeVerb.apply();
             case "reload" -> ChangeVerb.reload();

@@ -9,6 +9,7 @@ import io.ballast.cli.Failure;
 import io.ballast.cli.Invocation;
 import io.ballast.cli.Option;
 import io.ballast.cli.ValueKind;
+import io.ballast.node.Directories;
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
@@ -25,7 +26,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
@@ -54,33 +54,9 @@ public final class ControlClient {
 
     /** A client of the daemon that {@code --socket} or the environment names. */
     public static ControlClient of(Invocation call) {
-        return new ControlClient(call.path(SOCKET.name()).orElseGet(() -> defaultSocket(call.environment())));
-    }
-
-    /** Where a daemon of this user listens when nothing else is said. */
-    static Path defaultSocket(Map<String, String> environment) {
-        return runDirectory(environment, uid()).resolve("control.sock");
-    }
-
-    static Path runDirectory(Map<String, String> environment, int uid) {
-        String named = environment.getOrDefault("BALLAST_RUN_DIR", "");
-        if (!named.isEmpty()) {
-            return Path.of(named);
-        }
-        if (uid == 0) {
-            return Path.of("/run/ballast");
-        }
-        String runtime = environment.getOrDefault("XDG_RUNTIME_DIR", "");
-        return runtime.isEmpty() ? Path.of("/tmp/ballast-" + uid) : Path.of(runtime, "ballast");
-    }
-
-    private static int uid() {
-        try {
-            return (Integer) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
-        } catch (IOException e) {
-            // Without /proc there is no telling; the paths of root are the usual ones.
-            return 0;
-        }
+        return new ControlClient(call.path(SOCKET.name())
+                .orElseGet(() -> Directories.of(call.environment(), Optional.empty(), Optional.empty())
+                        .controlSocket()));
     }
 
     /** {@code GET}: the answer's JSON. */

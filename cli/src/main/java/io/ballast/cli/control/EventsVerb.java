@@ -9,9 +9,9 @@ import io.ballast.cli.Option;
 import io.ballast.cli.Terminal;
 import io.ballast.cli.Terminal.Style;
 import io.ballast.cli.ValueKind;
-import io.ballast.cli.Values;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
+import io.ballast.core.time.Durations;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
@@ -75,8 +75,8 @@ public final class EventsVerb implements Verb {
             if (!text.isEmpty() && text.length() <= 18 && text.chars().allMatch(c -> c >= '0' && c <= '9')) {
                 return new Since(Long.parseLong(text), Instant.MIN);
             }
-            if (Values.duration(text).isPresent()) {
-                return new Since(0, now.minus(Values.duration(text).get()));
+            if (Durations.parse(text).isPresent()) {
+                return new Since(0, now.minus(Durations.parse(text).get()));
             }
             try {
                 return new Since(0, Instant.parse(text));

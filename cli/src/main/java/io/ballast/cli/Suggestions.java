@@ -1,47 +1,11 @@
 package io.ballast.cli;
 
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 
-/** Text forms of values, and the nearest of the words that were meant. */
-public final class Values {
-    private Values() {}
-
-    /** A duration such as {@code 100ms}, {@code 1.5s} or {@code 1h30m}; empty where the text is none. */
-    public static Optional<Duration> duration(String text) {
-        Duration sum = Duration.ZERO;
-        int at = 0;
-        while (at < text.length()) {
-            int start = at;
-            while (at < text.length() && (Character.isDigit(text.charAt(at)) || text.charAt(at) == '.')) {
-                at++;
-            }
-            int unitStart = at;
-            while (at < text.length() && Character.isLetter(text.charAt(at))) {
-                at++;
-            }
-            double seconds = switch (text.substring(unitStart, at)) {
-                case "us" -> 1e-6;
-                case "ms" -> 1e-3;
-                case "s" -> 1;
-                case "m", "min" -> 60;
-                case "h" -> 3600;
-                case "d" -> 86400;
-                default -> Double.NaN;
-            };
-            if (Double.isNaN(seconds)) {
-                return Optional.empty();
-            }
-            try {
-                double nanos = Double.parseDouble(text.substring(start, unitStart)) * seconds * 1e9;
-                sum = sum.plusNanos(Math.round(nanos));
-            } catch (NumberFormatException | ArithmeticException e) {
-                return Optional.empty();
-            }
-        }
-        return text.isEmpty() ? Optional.empty() : Optional.of(sum);
-    }
+/** Which of a few words was meant. */
+final class Suggestions {
+    private Suggestions() {}
 
     /** The nearest of the words, where one is near enough to have been meant. */
     static Optional<String> nearest(String word, List<String> words) {

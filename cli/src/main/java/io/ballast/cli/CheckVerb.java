@@ -1,0 +1,71 @@
+package io.ballast.cli;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import io.ballast.cli.control.ChangeVerb.DescriptionFile;
+import io.ballast.cli.control.Problems;
+import io.ballast.core.config.Description;
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.reader.DescriptionReader;
+import io.ballast.core.config.reader.ReadResult;
+import java.nio.file.Path;
+
+/** {@code ballast check}: every mistake in a description. */
+final class CheckVerb implements Verb {
+    @Override
+    public VerbSpec spec() {
+        return VerbSpec.of(
+                        "check", "Explain every mistake in a description, each with its line and what would be right")
+                .describe(
+                        "Needs no daemon and touches nothing. Exits with 0 when the description can be used, also with"
+                                + " warnings, and with 2 when it cannot.")
+                .parameter(DescriptionFile.PARAMETER)
+                .example("ballast check ballast.yaml", "before `ballast apply`, or in a commit hook");
+    }
+
+    @Override
+    public int run(Invocation call) throws Failure {
+        Path file = DescriptionFile.of(call);
+        ReadResult result = new DescriptionReader().read(file);
+        if (call.json()) {
+            call.terminal().json(json(file, result));
+        } else {
+            Terminal terminal = call.terminal();
+            result.problems().forEach(p -> terminal.err().println(Problems.text(Problems.json(p), terminal)));
+            if (result.description().isPresent()) {
+                terminal.out().println(summary(file, result));
+            } else {
+                terminal.err().println(count(result.errors().size(), "error") + "; the description cannot be used");
+            }
+        }
+        return result.description().isPresent() ? Exit.DONE : Exit.USAGE;
+    }
+
+    private static String summary(Path file, ReadResult result) {
+        Description description = result.description().orElseThrow();
+        int servers = description.services().values().stream()
+                .mapToInt(s -> s.servers().size())
+                .sum();
+        int warnings = result.problems().size();
+        return file + ": right: " + count(description.services().size(), "service") + ", "
+                + count(servers, "real server") + ", "
+                + count(description.nodes().size(), "node")
+                + (warnings == 0 ? "" : "; " + count(warnings, "warning"));
+    }
+
+    private static String count(int n, String thing) {
+        return n + " " + thing + (n == 1 ? "" : "s");
+    }
+
+    private static JsonObject json(Path file, ReadResult result) {
+        JsonObject json = new JsonObject();
+        json.addProperty("file", file.toString());
+        json.addProperty("usable", result.description().isPresent());
+        JsonArray problems = new JsonArray();
+        for (Problem problem : result.problems()) {
+            problems.add(Problems.json(problem));
+        }
+        json.add("problems", problems);
+        return json;
+    }
+}
