@@ -47,7 +47,7 @@ final class CheckVerb implements Verb {
                 .mapToInt(s -> s.servers().size())
                 .sum();
         int warnings = result.problems().size();
-        return file + ": right: " + count(description.services().size(), "service") + ", "
+        return file + ": ok: " + count(description.services().size(), "service") + ", "
                 + count(servers, "real server") + ", "
                 + count(description.nodes().size(), "node")
                 + (warnings == 0 ? "" : "; " + count(warnings, "warning"));
