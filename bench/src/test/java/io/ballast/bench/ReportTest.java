@@ -34,13 +34,20 @@ class ReportTest {
 
     @Test
     void judgesARowByItsTarget() {
-        assertThat(Row.own("x", "MiB", Sample.of(199), Target.atMost(200, "s")).met()).isTrue();
-        assertThat(Row.own("x", "MiB", Sample.of(201), Target.atMost(200, "s")).met()).isFalse();
-        assertThat(Row.own("x", "1/s", Sample.of(9), Target.atLeast(10, "s")).met()).isFalse();
+        assertThat(Row.own("x", "MiB", Sample.of(199), Target.atMost(200, "s")).met())
+                .isTrue();
+        assertThat(Row.own("x", "MiB", Sample.of(201), Target.atMost(200, "s")).met())
+                .isFalse();
+        assertThat(Row.own("x", "1/s", Sample.of(9), Target.atLeast(10, "s")).met())
+                .isFalse();
         double[] twice = {2};
         double[] once = {1};
-        assertThat(Row.paired("x", "us", twice, once, Target.ratioAtMost(1, "s")).met()).isFalse();
-        assertThat(Row.paired("x", "us", once, twice, Target.ratioAtMost(1, "s")).met()).isTrue();
+        assertThat(Row.paired("x", "us", twice, once, Target.ratioAtMost(1, "s"))
+                        .met())
+                .isFalse();
+        assertThat(Row.paired("x", "us", once, twice, Target.ratioAtMost(1, "s"))
+                        .met())
+                .isTrue();
         assertThat(Row.info("x", "us", Sample.of(1)).met()).isTrue();
     }
 
