@@ -74,13 +74,8 @@ final class Constants {
     static final long SIOCSIFFLAGS = 0x8914;
     static final int IFF_UP = 1;
 
-    static final long SYS_PIDFD_OPEN = 434;
     static final int WNOHANG = 1;
     static final int POLLIN = 1;
-    static final int POSIX_SPAWN_SETSIGDEF = 0x04;
-    static final int POSIX_SPAWN_SETSIGMASK = 0x08;
-    static final int POSIX_SPAWN_SETSID = 0x80;
-    static final int SIGSET_SIZE = 128;
 
     static final int RLIMIT_NOFILE = 7;
     static final int CLOCK_MONOTONIC = 1;

@@ -32,15 +32,15 @@ final class ControlMessage {
     private final MemorySegment header;
     private final MemorySegment control;
 
-    /** With a buffer of that many bytes, in memory of {@code libc}. */
-    ControlMessage(Libc libc, long size) {
-        buffer = libc.allocate(Math.max(size, 1), 8);
-        vector = libc.allocate(IOVEC_SIZE, 8);
+    /** With a buffer of that many bytes, in memory of {@code kernel}. */
+    ControlMessage(Kernel kernel, long size) {
+        buffer = kernel.allocate(Math.max(size, 1), 8);
+        vector = kernel.allocate(IOVEC_SIZE, 8);
         vector.set(ValueLayout.ADDRESS, IOV_BASE, buffer);
-        header = libc.allocate(MSGHDR_SIZE, 8);
+        header = kernel.allocate(MSGHDR_SIZE, 8);
         header.set(ValueLayout.ADDRESS, MSG_IOV, vector);
         header.set(ValueLayout.JAVA_LONG, MSG_IOVLEN, 1);
-        control = libc.allocate(CONTROL_SIZE, 8);
+        control = kernel.allocate(CONTROL_SIZE, 8);
     }
 
     MemorySegment buffer() {

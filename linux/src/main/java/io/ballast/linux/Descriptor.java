@@ -63,8 +63,8 @@ public final class Descriptor implements AutoCloseable {
 
     /** A second descriptor of the same open file, closed on exec, owned separately. */
     public Descriptor duplicate() throws IOException {
-        try (Libc libc = Libc.open()) {
-            int copy = libc.fcntl(fd(), Constants.F_DUPFD_CLOEXEC, 0);
+        try (Kernel kernel = Kernel.open()) {
+            int copy = kernel.fcntl(fd(), Constants.F_DUPFD_CLOEXEC, 0);
             return own(LinuxException.check(copy, "fcntl F_DUPFD_CLOEXEC", label), label);
         }
     }
@@ -80,8 +80,8 @@ public final class Descriptor implements AutoCloseable {
 
     /** Closes a bare number that nobody owns. */
     static void closeNumber(int number) {
-        try (Libc libc = Libc.open()) {
-            libc.close(number);
+        try (Kernel kernel = Kernel.open()) {
+            kernel.close(number);
         }
     }
 

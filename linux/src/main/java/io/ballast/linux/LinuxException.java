@@ -36,7 +36,7 @@ public final class LinuxException extends IOException {
         };
     }
 
-    /** Passes a result through, or throws when it is a negative error number as {@link Libc} returns them. */
+    /** Passes a result through, or throws when it is a negative error number as {@link Kernel} returns them. */
     static int check(int result, String call, String object) throws LinuxException {
         if (result < 0) {
             throw new LinuxException(-result, call, object);

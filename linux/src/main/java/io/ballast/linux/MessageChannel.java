@@ -62,18 +62,18 @@ public final class MessageChannel implements AutoCloseable {
     /** Connects to the {@link UnixListener} at a path. */
     public static MessageChannel connect(Path path) throws IOException {
         String name = path.toString();
-        try (Libc libc = Libc.open()) {
-            MemorySegment address = SocketAddresses.encodeUnix(libc, name);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment address = SocketAddresses.encodeUnix(kernel, name);
             int fd = LinuxException.check(
-                    libc.socket(Constants.AF_UNIX, Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC, 0),
+                    kernel.socket(Constants.AF_UNIX, Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC, 0),
                     "socket",
                     "unix");
             try {
                 // A unix connect is immediate unless the backlog is full; then EAGAIN is the answer, not a wait.
-                setNonBlocking(libc, fd, name);
-                LinuxException.check(libc.connect(fd, address), "connect", name);
+                setNonBlocking(kernel, fd, name);
+                LinuxException.check(kernel.connect(fd, address), "connect", name);
             } catch (IOException | RuntimeException e) {
-                libc.close(fd);
+                kernel.close(fd);
                 throw e;
             }
             return new MessageChannel(fd, name, DEFAULT_MAX_PAYLOAD);
@@ -87,22 +87,23 @@ public final class MessageChannel implements AutoCloseable {
      */
     public static MessageChannel of(Descriptor socket, int maxPayload) throws IOException {
         String name = socket.label();
-        try (Libc libc = Libc.open()) {
-            setNonBlocking(libc, socket.fd(), name);
+        try (Kernel kernel = Kernel.open()) {
+            setNonBlocking(kernel, socket.fd(), name);
         }
         return new MessageChannel(socket.release(), name, maxPayload);
     }
 
-    private static void setNonBlocking(Libc libc, int fd, String name) throws LinuxException {
-        LinuxException.check(libc.fcntl(fd, Constants.F_SETFL, Constants.O_NONBLOCK), "fcntl F_SETFL O_NONBLOCK", name);
+    private static void setNonBlocking(Kernel kernel, int fd, String name) throws LinuxException {
+        LinuxException.check(
+                kernel.fcntl(fd, Constants.F_SETFL, Constants.O_NONBLOCK), "fcntl F_SETFL O_NONBLOCK", name);
     }
 
     /** Two connected channels in this process. */
     static MessageChannel[] pair(int maxPayload) throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment two = libc.allocate(ValueLayout.JAVA_INT, 2);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment two = kernel.allocate(ValueLayout.JAVA_INT, 2);
             int type = Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK;
-            LinuxException.check(libc.socketpair(Constants.AF_UNIX, type, 0, two), "socketpair", "unix");
+            LinuxException.check(kernel.socketpair(Constants.AF_UNIX, type, 0, two), "socketpair", "unix");
             return new MessageChannel[] {
                 new MessageChannel(two.getAtIndex(ValueLayout.JAVA_INT, 0), "pair", maxPayload),
                 new MessageChannel(two.getAtIndex(ValueLayout.JAVA_INT, 1), "pair", maxPayload)
@@ -167,8 +168,8 @@ public final class MessageChannel implements AutoCloseable {
             throws IOException {
         long total = (long) HEADER + payload.length;
         long sent = 0;
-        try (Libc libc = Libc.open()) {
-            ControlMessage message = new ControlMessage(libc, Math.min(total, CHUNK));
+        try (Kernel kernel = Kernel.open()) {
+            ControlMessage message = new ControlMessage(kernel, Math.min(total, CHUNK));
             while (sent < total) {
                 int length;
                 if (sent == 0) {
@@ -180,7 +181,7 @@ public final class MessageChannel implements AutoCloseable {
                     message.attach(List.of());
                 }
                 message.setLength(length);
-                int result = libc.sendmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL);
+                int result = kernel.sendmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL);
                 if (result == -Errno.EAGAIN.number()) {
                     if (!pollable.await(true, deadlineNanos)) {
                         throw new SocketTimeoutException("send " + label + ": timed out, the peer does not read");
@@ -235,10 +236,10 @@ public final class MessageChannel implements AutoCloseable {
         byte[] start = new byte[HEADER];
         int have = 0;
         boolean complete = false;
-        try (Libc libc = Libc.open()) {
-            ControlMessage message = new ControlMessage(libc, HEADER);
+        try (Kernel kernel = Kernel.open()) {
+            ControlMessage message = new ControlMessage(kernel, HEADER);
             while (have < HEADER) {
-                int count = receiveSome(libc, fd, message, HEADER - have, descriptors, deadlineNanos);
+                int count = receiveSome(kernel, fd, message, HEADER - have, descriptors, deadlineNanos);
                 if (count == 0) {
                     if (have == 0) {
                         return null;
@@ -253,7 +254,7 @@ public final class MessageChannel implements AutoCloseable {
                 throw new ProtocolException("receive " + label + ": frame of " + Integer.toUnsignedString(length)
                         + " bytes announced; at most " + maxPayload);
             }
-            byte[] payload = receivePayload(libc, fd, length, descriptors, deadlineNanos);
+            byte[] payload = receivePayload(kernel, fd, length, descriptors, deadlineNanos);
             complete = true;
             return new Message(payload, descriptors);
         } finally {
@@ -266,15 +267,15 @@ public final class MessageChannel implements AutoCloseable {
         }
     }
 
-    private byte[] receivePayload(Libc libc, int fd, int length, List<Descriptor> descriptors, long deadlineNanos)
+    private byte[] receivePayload(Kernel kernel, int fd, int length, List<Descriptor> descriptors, long deadlineNanos)
             throws IOException {
         // Grown as bytes arrive: a length alone makes nobody allocate.
         byte[] payload = new byte[Math.min(length, CHUNK)];
-        ControlMessage message = new ControlMessage(libc, payload.length);
+        ControlMessage message = new ControlMessage(kernel, payload.length);
         int have = 0;
         while (have < length) {
             int wanted = Math.min(length - have, CHUNK);
-            int count = receiveSome(libc, fd, message, wanted, descriptors, deadlineNanos);
+            int count = receiveSome(kernel, fd, message, wanted, descriptors, deadlineNanos);
             if (count == 0) {
                 throw new EOFException(
                         "receive " + label + ": the peer ended inside a frame, " + have + " of " + length + " bytes");
@@ -290,12 +291,12 @@ public final class MessageChannel implements AutoCloseable {
 
     /** One recvmsg; whatever descriptors it brings are in the list even when this throws. */
     private int receiveSome(
-            Libc libc, int fd, ControlMessage message, int length, List<Descriptor> descriptors, long deadlineNanos)
+            Kernel kernel, int fd, ControlMessage message, int length, List<Descriptor> descriptors, long deadlineNanos)
             throws IOException {
         while (true) {
             message.setLength(length);
             message.expectDescriptors();
-            int result = libc.recvmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_CMSG_CLOEXEC);
+            int result = kernel.recvmsg(fd, message.header(), Constants.MSG_DONTWAIT | Constants.MSG_CMSG_CLOEXEC);
             if (result == -Errno.EAGAIN.number()) {
                 if (!pollable.await(false, deadlineNanos)) {
                     throw new SocketTimeoutException("receive " + label + ": timed out");
@@ -318,13 +319,13 @@ public final class MessageChannel implements AutoCloseable {
 
     /** The process at the other end (SO_PEERCRED). */
     public PeerCredentials peer() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment credentials = libc.allocate(12, 4); // struct ucred: pid, uid, gid
-            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, 12);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment credentials = kernel.allocate(12, 4); // struct ucred: pid, uid, gid
+            MemorySegment length = kernel.allocateFrom(ValueLayout.JAVA_INT, 12);
             int fd = pollable.enter();
             try {
                 LinuxException.check(
-                        libc.getsockopt(fd, Constants.SOL_SOCKET, Constants.SO_PEERCRED, credentials, length),
+                        kernel.getsockopt(fd, Constants.SOL_SOCKET, Constants.SO_PEERCRED, credentials, length),
                         "getsockopt SO_PEERCRED",
                         label);
             } finally {
@@ -339,11 +340,11 @@ public final class MessageChannel implements AutoCloseable {
 
     /** A second descriptor of the socket, for tests that go past the framing. */
     Descriptor duplicate() throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
                 return Descriptor.own(
-                        LinuxException.check(libc.fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0), "fcntl", label), label);
+                        LinuxException.check(kernel.fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0), "fcntl", label), label);
             } finally {
                 pollable.leave();
             }

@@ -74,13 +74,13 @@ public final class NativeSocket implements AutoCloseable {
         int family = SocketAddresses.family(peer);
         int protocol = family == Constants.AF_INET6 ? Constants.IPPROTO_ICMPV6 : Constants.IPPROTO_ICMP;
         String name = family == Constants.AF_INET6 ? "icmpv6" : "icmp";
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;
-            int fd = libc.socket(family, Constants.SOCK_DGRAM | flags, protocol);
+            int fd = kernel.socket(family, Constants.SOCK_DGRAM | flags, protocol);
             boolean raw = false;
             if (fd == -Errno.EACCES.number() || fd == -Errno.EPERM.number()) {
                 raw = true;
-                fd = libc.socket(family, Constants.SOCK_RAW | flags, protocol);
+                fd = kernel.socket(family, Constants.SOCK_RAW | flags, protocol);
             }
             if (fd == -Errno.EPERM.number() || fd == -Errno.EACCES.number()) {
                 throw new LinuxException(
@@ -92,9 +92,9 @@ public final class NativeSocket implements AutoCloseable {
     }
 
     private static int socket(int family, int type, int protocol, String name) throws LinuxException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;
-            return LinuxException.check(libc.socket(family, type | flags, protocol), "socket", name);
+            return LinuxException.check(kernel.socket(family, type | flags, protocol), "socket", name);
         }
     }
 
@@ -106,16 +106,16 @@ public final class NativeSocket implements AutoCloseable {
     /** Binds the source address; port 0 lets the kernel choose. */
     public void bind(InetSocketAddress source) throws IOException {
         String object = label(source);
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
                 if (stream && source.getPort() == 0) {
                     // The port is chosen at connect, per peer; without this all peers would share one range of ports.
-                    set(libc, fd, Constants.IPPROTO_IP, Constants.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT");
+                    set(kernel, fd, Constants.IPPROTO_IP, Constants.IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT");
                 } else if (stream) {
-                    set(libc, fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, "SO_REUSEADDR");
+                    set(kernel, fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, "SO_REUSEADDR");
                 }
-                int result = libc.bind(fd, SocketAddresses.encode(libc, source));
+                int result = kernel.bind(fd, SocketAddresses.encode(kernel, source));
                 if (source.getPort() == 0) {
                     LinuxException.check(result, "bind", object);
                 } else {
@@ -129,11 +129,11 @@ public final class NativeSocket implements AutoCloseable {
 
     /** Leaves and arrives by this interface only (SO_BINDTODEVICE). */
     public void bindToDevice(String device) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
                 LinuxException.check(
-                        libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_BINDTODEVICE, libc.string(device)),
+                        kernel.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_BINDTODEVICE, kernel.string(device)),
                         "setsockopt SO_BINDTODEVICE",
                         device,
                         Capability.NET_RAW);
@@ -148,12 +148,12 @@ public final class NativeSocket implements AutoCloseable {
      * of connections and has nothing left to say, wrong where sent data must arrive.
      */
     public void abortOnClose() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment linger = libc.allocateFrom(ValueLayout.JAVA_INT, 1, 0);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment linger = kernel.allocateFrom(ValueLayout.JAVA_INT, 1, 0);
             int fd = pollable.enter();
             try {
                 LinuxException.check(
-                        libc.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_LINGER, linger),
+                        kernel.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_LINGER, linger),
                         "setsockopt SO_LINGER",
                         label());
             } finally {
@@ -167,16 +167,16 @@ public final class NativeSocket implements AutoCloseable {
         setOption(Constants.IPPROTO_TCP, Constants.TCP_NODELAY, 1, "TCP_NODELAY");
     }
 
-    private void set(Libc libc, int fd, int level, int option, String name) throws LinuxException {
-        LinuxException.check(libc.setsockopt(fd, level, option, 1), "setsockopt " + name, label());
+    private void set(Kernel kernel, int fd, int level, int option, String name) throws LinuxException {
+        LinuxException.check(kernel.setsockopt(fd, level, option, 1), "setsockopt " + name, label());
     }
 
     /** Sets an integer option by number; for what has no method of its own here. */
     void setOption(int level, int option, int value, String name) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
-                LinuxException.check(libc.setsockopt(fd, level, option, value), "setsockopt " + name, label());
+                LinuxException.check(kernel.setsockopt(fd, level, option, value), "setsockopt " + name, label());
             } finally {
                 pollable.leave();
             }
@@ -185,11 +185,11 @@ public final class NativeSocket implements AutoCloseable {
 
     /** As above for a value that is more than an integer. */
     void setOption(int level, int option, byte[] value, String name) throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment bytes = libc.allocateFrom(ValueLayout.JAVA_BYTE, value);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment bytes = kernel.allocateFrom(ValueLayout.JAVA_BYTE, value);
             int fd = pollable.enter();
             try {
-                LinuxException.check(libc.setsockopt(fd, level, option, bytes), "setsockopt " + name, label());
+                LinuxException.check(kernel.setsockopt(fd, level, option, bytes), "setsockopt " + name, label());
             } finally {
                 pollable.leave();
             }
@@ -198,13 +198,13 @@ public final class NativeSocket implements AutoCloseable {
 
     /** The pending error (SO_ERROR), which this call clears; null where there is none. */
     public @Nullable Errno error() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment value = libc.allocate(ValueLayout.JAVA_INT);
-            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, 4);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment value = kernel.allocate(ValueLayout.JAVA_INT);
+            MemorySegment length = kernel.allocateFrom(ValueLayout.JAVA_INT, 4);
             int fd = pollable.enter();
             try {
                 LinuxException.check(
-                        libc.getsockopt(fd, Constants.SOL_SOCKET, Constants.SO_ERROR, value, length),
+                        kernel.getsockopt(fd, Constants.SOL_SOCKET, Constants.SO_ERROR, value, length),
                         "getsockopt SO_ERROR",
                         label());
             } finally {
@@ -223,16 +223,16 @@ public final class NativeSocket implements AutoCloseable {
      */
     public void connect(InetSocketAddress peer, long deadlineNanos) throws IOException {
         remote = peer;
-        try (Libc libc = Libc.open()) {
-            MemorySegment address = SocketAddresses.encode(libc, peer);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment address = SocketAddresses.encode(kernel, peer);
             int fd = pollable.enter();
             try {
                 while (true) {
                     // Asking again after EINPROGRESS tells the outcome (EALREADY, 0 or the error that ended it), and on
                     // a short way the second call usually finds it done, without the poller.
-                    int result = libc.connect(fd, address);
+                    int result = kernel.connect(fd, address);
                     if (result == -Errno.EINPROGRESS.number()) {
-                        result = libc.connect(fd, address);
+                        result = kernel.connect(fd, address);
                     }
                     if (result == -Errno.EALREADY.number() || result == -Errno.EINTR.number()) {
                         await(true, deadlineNanos, "connect");
@@ -263,9 +263,9 @@ public final class NativeSocket implements AutoCloseable {
         if (!buffer.hasRemaining() && stream) {
             return 0;
         }
-        try (Libc libc = Libc.open()) {
-            MemorySegment target = room(libc, buffer);
-            int count = receive(libc, target, MemorySegment.NULL, MemorySegment.NULL, deadlineNanos);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment target = room(kernel, buffer);
+            int count = receive(kernel, target, MemorySegment.NULL, MemorySegment.NULL, deadlineNanos);
             if (count == 0 && stream) {
                 return -1;
             }
@@ -280,18 +280,20 @@ public final class NativeSocket implements AutoCloseable {
      * @return the sender
      */
     public InetSocketAddress receive(ByteBuffer buffer, long deadlineNanos) throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment from = libc.allocate(SocketAddresses.MAX_SIZE, 8);
-            MemorySegment fromLength = libc.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
-            MemorySegment target = room(libc, buffer);
-            int count = receive(libc, target, from, fromLength, deadlineNanos);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment from = kernel.allocate(SocketAddresses.MAX_SIZE, 8);
+            MemorySegment fromLength = kernel.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
+            MemorySegment target = room(kernel, buffer);
+            int count = receive(kernel, target, from, fromLength, deadlineNanos);
             taken(buffer, target, count);
             return SocketAddresses.decode(from);
         }
     }
 
-    private static MemorySegment room(Libc libc, ByteBuffer buffer) {
-        return buffer.isDirect() ? MemorySegment.ofBuffer(buffer) : libc.allocate(Math.min(buffer.remaining(), CHUNK));
+    private static MemorySegment room(Kernel kernel, ByteBuffer buffer) {
+        return buffer.isDirect()
+                ? MemorySegment.ofBuffer(buffer)
+                : kernel.allocate(Math.min(buffer.remaining(), CHUNK));
     }
 
     private static void taken(ByteBuffer buffer, MemorySegment target, int count) {
@@ -303,12 +305,12 @@ public final class NativeSocket implements AutoCloseable {
     }
 
     private int receive(
-            Libc libc, MemorySegment target, MemorySegment from, MemorySegment fromLength, long deadlineNanos)
+            Kernel kernel, MemorySegment target, MemorySegment from, MemorySegment fromLength, long deadlineNanos)
             throws IOException {
         int fd = pollable.enter();
         try {
             while (true) {
-                int result = libc.recvfrom(fd, target, Constants.MSG_DONTWAIT, from, fromLength);
+                int result = kernel.recvfrom(fd, target, Constants.MSG_DONTWAIT, from, fromLength);
                 if (result == -Errno.EAGAIN.number()) {
                     await(false, deadlineNanos, "read");
                 } else if (result != -Errno.EINTR.number()) {
@@ -328,36 +330,36 @@ public final class NativeSocket implements AutoCloseable {
     /** Writes what remains in the buffer; for a connected datagram socket, as one datagram. */
     public void write(ByteBuffer buffer, long deadlineNanos) throws IOException {
         do {
-            try (Libc libc = Libc.open()) {
+            try (Kernel kernel = Kernel.open()) {
                 buffer.position(
-                        buffer.position() + send(libc, source(libc, buffer), MemorySegment.NULL, deadlineNanos));
+                        buffer.position() + send(kernel, source(kernel, buffer), MemorySegment.NULL, deadlineNanos));
             }
         } while (buffer.hasRemaining());
     }
 
     /** Sends what remains in the buffer as one datagram. */
     public void send(ByteBuffer buffer, InetSocketAddress to, long deadlineNanos) throws IOException {
-        try (Libc libc = Libc.open()) {
-            send(libc, source(libc, buffer), SocketAddresses.encode(libc, to), deadlineNanos);
+        try (Kernel kernel = Kernel.open()) {
+            send(kernel, source(kernel, buffer), SocketAddresses.encode(kernel, to), deadlineNanos);
             buffer.position(buffer.limit());
         }
     }
 
-    private MemorySegment source(Libc libc, ByteBuffer buffer) {
+    private MemorySegment source(Kernel kernel, ByteBuffer buffer) {
         if (buffer.isDirect()) {
             return MemorySegment.ofBuffer(buffer);
         }
         int length = stream ? Math.min(buffer.remaining(), CHUNK) : buffer.remaining();
-        MemorySegment copy = libc.allocate(length);
+        MemorySegment copy = kernel.allocate(length);
         copy.copyFrom(MemorySegment.ofBuffer(buffer).asSlice(0, length));
         return copy;
     }
 
-    private int send(Libc libc, MemorySegment bytes, MemorySegment to, long deadlineNanos) throws IOException {
+    private int send(Kernel kernel, MemorySegment bytes, MemorySegment to, long deadlineNanos) throws IOException {
         int fd = pollable.enter();
         try {
             while (true) {
-                int result = libc.sendto(fd, bytes, Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL, to);
+                int result = kernel.sendto(fd, bytes, Constants.MSG_DONTWAIT | Constants.MSG_NOSIGNAL, to);
                 if (result == -Errno.EAGAIN.number()) {
                     await(true, deadlineNanos, "write");
                 } else if (result != -Errno.EINTR.number()) {
@@ -386,10 +388,10 @@ public final class NativeSocket implements AutoCloseable {
     }
 
     private void shutdown(int how) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
-                LinuxException.check(libc.shutdown(fd, how), "shutdown", label());
+                LinuxException.check(kernel.shutdown(fd, how), "shutdown", label());
             } finally {
                 pollable.leave();
             }
@@ -398,12 +400,12 @@ public final class NativeSocket implements AutoCloseable {
 
     /** The address that this end has. */
     public InetSocketAddress localAddress() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment address = libc.allocate(SocketAddresses.MAX_SIZE, 8);
-            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment address = kernel.allocate(SocketAddresses.MAX_SIZE, 8);
+            MemorySegment length = kernel.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
             int fd = pollable.enter();
             try {
-                LinuxException.check(libc.getsockname(fd, address, length), "getsockname", label());
+                LinuxException.check(kernel.getsockname(fd, address, length), "getsockname", label());
             } finally {
                 pollable.leave();
             }

@@ -39,8 +39,8 @@ public final class NetworkNamespace implements AutoCloseable {
     }
 
     private static NetworkNamespace open(Path path) throws IOException {
-        try (Libc libc = Libc.open()) {
-            int fd = LinuxException.check(libc.open(path.toString(), Constants.O_CLOEXEC), "open", path.toString());
+        try (Kernel kernel = Kernel.open()) {
+            int fd = LinuxException.check(kernel.open(path.toString(), Constants.O_CLOEXEC), "open", path.toString());
             return new NetworkNamespace(Descriptor.own(fd, path.toString()));
         }
     }
@@ -51,9 +51,9 @@ public final class NetworkNamespace implements AutoCloseable {
      */
     public static NetworkNamespace create() throws IOException {
         return onOwnThread("new network namespace", () -> {
-            try (Libc libc = Libc.open()) {
+            try (Kernel kernel = Kernel.open()) {
                 LinuxException.check(
-                        libc.unshare(Constants.CLONE_NEWNET), "unshare", "CLONE_NEWNET", Capability.SYS_ADMIN);
+                        kernel.unshare(Constants.CLONE_NEWNET), "unshare", "CLONE_NEWNET", Capability.SYS_ADMIN);
             }
             setUp("lo");
             return current();
@@ -62,22 +62,24 @@ public final class NetworkNamespace implements AutoCloseable {
 
     /** Brings an interface of the calling thread's namespace up (SIOCSIFFLAGS). */
     static void setUp(String device) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = LinuxException.check(
-                    libc.socket(Constants.AF_INET, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0), "socket", "udp");
+                    kernel.socket(Constants.AF_INET, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0),
+                    "socket",
+                    "udp");
             try {
-                MemorySegment request = libc.allocate(40, 8); // struct ifreq: char name[16]; short flags; ...
+                MemorySegment request = kernel.allocate(40, 8); // struct ifreq: char name[16]; short flags; ...
                 request.setString(0, device);
-                LinuxException.check(libc.ioctl(fd, Constants.SIOCGIFFLAGS, request), "ioctl SIOCGIFFLAGS", device);
+                LinuxException.check(kernel.ioctl(fd, Constants.SIOCGIFFLAGS, request), "ioctl SIOCGIFFLAGS", device);
                 short flags = request.get(ValueLayout.JAVA_SHORT, 16);
                 request.set(ValueLayout.JAVA_SHORT, 16, (short) (flags | Constants.IFF_UP));
                 LinuxException.check(
-                        libc.ioctl(fd, Constants.SIOCSIFFLAGS, request),
+                        kernel.ioctl(fd, Constants.SIOCSIFFLAGS, request),
                         "ioctl SIOCSIFFLAGS",
                         device,
                         Capability.NET_ADMIN);
             } finally {
-                libc.close(fd);
+                kernel.close(fd);
             }
         }
     }
@@ -90,9 +92,9 @@ public final class NetworkNamespace implements AutoCloseable {
      */
     public <T> T call(Callable<T> task) throws IOException {
         return onOwnThread("in " + descriptor.label(), () -> {
-            try (Libc libc = Libc.open()) {
+            try (Kernel kernel = Kernel.open()) {
                 LinuxException.check(
-                        libc.setns(descriptor.fd(), Constants.CLONE_NEWNET),
+                        kernel.setns(descriptor.fd(), Constants.CLONE_NEWNET),
                         "setns",
                         descriptor.label(),
                         Capability.SYS_ADMIN);

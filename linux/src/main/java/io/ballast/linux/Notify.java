@@ -84,9 +84,9 @@ public final class Notify {
     }
 
     private static long monotonicMicros() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment time = libc.allocate(16, 8); // struct timespec
-            LinuxException.check(libc.clockGettime(Constants.CLOCK_MONOTONIC, time), "clock_gettime", "MONOTONIC");
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment time = kernel.allocate(16, 8); // struct timespec
+            LinuxException.check(kernel.clockGettime(Constants.CLOCK_MONOTONIC, time), "clock_gettime", "MONOTONIC");
             return time.get(ValueLayout.JAVA_LONG, 0) * 1_000_000 + time.get(ValueLayout.JAVA_LONG, 8) / 1_000;
         }
     }
@@ -95,21 +95,23 @@ public final class Notify {
         if (socket == null) {
             return;
         }
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int type = Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC;
-            int fd = LinuxException.check(libc.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
+            int fd = LinuxException.check(kernel.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
             try {
                 LinuxException.check(
-                        libc.connect(fd, SocketAddresses.encodeUnix(libc, socket)), "connect NOTIFY_SOCKET", socket);
+                        kernel.connect(fd, SocketAddresses.encodeUnix(kernel, socket)),
+                        "connect NOTIFY_SOCKET",
+                        socket);
                 byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-                ControlMessage message = new ControlMessage(libc, bytes.length);
+                ControlMessage message = new ControlMessage(kernel, bytes.length);
                 MemorySegment.copy(bytes, 0, message.buffer(), ValueLayout.JAVA_BYTE, 0, bytes.length);
                 message.setLength(bytes.length);
                 message.attach(descriptors);
                 LinuxException.check(
-                        libc.sendmsg(fd, message.header(), Constants.MSG_NOSIGNAL), "sendmsg NOTIFY_SOCKET", socket);
+                        kernel.sendmsg(fd, message.header(), Constants.MSG_NOSIGNAL), "sendmsg NOTIFY_SOCKET", socket);
             } finally {
-                libc.close(fd);
+                kernel.close(fd);
             }
         }
     }
@@ -139,12 +141,12 @@ public final class Notify {
         int number = number("LISTEN_FDS", count);
         String[] names = environment.getOrDefault("LISTEN_FDNAMES", "").split(":", -1);
         List<Passed> passed = new ArrayList<>();
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             for (int i = 0; i < number; i++) {
                 int fd = start + i;
                 String name = i < names.length && !names[i].isEmpty() ? names[i] : "unknown";
                 LinuxException.check(
-                        libc.fcntl(fd, Constants.F_SETFD, Constants.FD_CLOEXEC), "fcntl F_SETFD", "passed fd " + fd);
+                        kernel.fcntl(fd, Constants.F_SETFD, Constants.FD_CLOEXEC), "fcntl F_SETFD", "passed fd " + fd);
                 passed.add(new Passed(name, Descriptor.own(fd, name)));
             }
         }

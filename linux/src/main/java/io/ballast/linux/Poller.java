@@ -37,8 +37,8 @@ final class Poller {
     }
 
     private Poller() {
-        try (Libc libc = Libc.open()) {
-            epoll = LinuxException.check(libc.epollCreate1(Constants.EPOLL_CLOEXEC), "epoll_create1", "");
+        try (Kernel kernel = Kernel.open()) {
+            epoll = LinuxException.check(kernel.epollCreate1(Constants.EPOLL_CLOEXEC), "epoll_create1", "");
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
@@ -51,8 +51,8 @@ final class Poller {
 
     /** Asks for one event; called by the pollable under its lock. */
     void arm(Pollable pollable, int fd, int serial, int interest, boolean first) throws LinuxException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment event = libc.allocate(EVENT_SIZE, 8);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment event = kernel.allocate(EVENT_SIZE, 8);
             event.set(ValueLayout.JAVA_INT, 0, interest | Constants.EPOLLONESHOT);
             event.set(ValueLayout.JAVA_INT_UNALIGNED, DATA, fd);
             event.set(ValueLayout.JAVA_INT_UNALIGNED, DATA + 4, serial);
@@ -60,7 +60,7 @@ final class Poller {
                 registered.put(fd, pollable);
             }
             int operation = first ? Constants.EPOLL_CTL_ADD : Constants.EPOLL_CTL_MOD;
-            int result = libc.epollCtl(epoll, operation, fd, event);
+            int result = kernel.epollCtl(epoll, operation, fd, event);
             if (result < 0 && first) {
                 registered.remove(fd, pollable);
             }
@@ -74,16 +74,16 @@ final class Poller {
      */
     void forget(Pollable pollable, int fd) {
         registered.remove(fd, pollable);
-        try (Libc libc = Libc.open()) {
-            libc.epollCtl(epoll, Constants.EPOLL_CTL_DEL, fd, libc.allocate(EVENT_SIZE, 8));
+        try (Kernel kernel = Kernel.open()) {
+            kernel.epollCtl(epoll, Constants.EPOLL_CTL_DEL, fd, kernel.allocate(EVENT_SIZE, 8));
         }
     }
 
     private void run() {
-        try (Libc libc = Libc.open()) {
-            MemorySegment events = libc.allocate((long) EVENT_SIZE * BATCH, 8);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment events = kernel.allocate((long) EVENT_SIZE * BATCH, 8);
             while (true) {
-                int count = libc.epollWait(epoll, events, BATCH, -1);
+                int count = kernel.epollWait(epoll, events, BATCH, -1);
                 if (count == -Errno.EINTR.number()) {
                     continue;
                 }

@@ -24,18 +24,20 @@ public final class Processes {
             // 0, -1 and negative numbers address groups, or everybody
             throw new IllegalArgumentException("not a process id: " + pid);
         }
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             LinuxException.check(
-                    libc.kill((int) pid, signal.number()), "kill", "pid " + pid + " SIG" + signal, Capability.KILL);
+                    kernel.kill((int) pid, signal.number()), "kill", "pid " + pid + " SIG" + signal, Capability.KILL);
         }
     }
 
     /** Reads the limit on open descriptors. */
     public static FileLimit fileLimit() throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment limit = libc.allocate(16, 8); // struct rlimit: soft, hard
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment limit = kernel.allocate(16, 8); // struct rlimit: soft, hard
             LinuxException.check(
-                    libc.prlimit(0, Constants.RLIMIT_NOFILE, MemorySegment.NULL, limit), "getrlimit", "RLIMIT_NOFILE");
+                    kernel.prlimit(0, Constants.RLIMIT_NOFILE, MemorySegment.NULL, limit),
+                    "getrlimit",
+                    "RLIMIT_NOFILE");
             return new FileLimit(
                     decode(limit.get(ValueLayout.JAVA_LONG, 0)), decode(limit.get(ValueLayout.JAVA_LONG, 8)));
         }
@@ -43,11 +45,11 @@ public final class Processes {
 
     /** Sets the limit on open descriptors; raising the hard limit needs CAP_SYS_RESOURCE. */
     public static void setFileLimit(FileLimit wanted) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             MemorySegment limit =
-                    libc.allocateFrom(ValueLayout.JAVA_LONG, encode(wanted.soft()), encode(wanted.hard()));
+                    kernel.allocateFrom(ValueLayout.JAVA_LONG, encode(wanted.soft()), encode(wanted.hard()));
             LinuxException.check(
-                    libc.prlimit(0, Constants.RLIMIT_NOFILE, limit, MemorySegment.NULL),
+                    kernel.prlimit(0, Constants.RLIMIT_NOFILE, limit, MemorySegment.NULL),
                     "setrlimit",
                     "RLIMIT_NOFILE " + wanted.soft() + " of " + wanted.hard(),
                     Capability.SYS_RESOURCE);

@@ -78,17 +78,18 @@ public final class Program {
         byte[] random = new byte[8];
         ThreadLocalRandom.current().nextBytes(random);
         String mark = MARK + "=" + HexFormat.of().formatHex(random);
-        try (Libc libc = Libc.open();
-                Reading output = Reading.open(libc, keep);
-                Reading errors = Reading.open(libc, keep)) {
+        try (Kernel kernel = Kernel.open();
+                Reading output = Reading.open(kernel, keep);
+                Reading errors = Reading.open(kernel, keep)) {
             List<String> variables = new ArrayList<>();
             environment.forEach((name, value) -> variables.add(name + "=" + value));
             variables.add(mark);
             int pid = LinuxException.check(
-                    libc.spawn(
+                    PosixSpawn.spawn(
+                            kernel,
                             path,
-                            pointers(libc, command),
-                            pointers(libc, variables),
+                            pointers(kernel, command),
+                            pointers(kernel, variables),
                             output.write.fd(),
                             errors.write.fd()),
                     "posix_spawn",
@@ -96,16 +97,16 @@ public final class Program {
             Child child = new Child(pid, path, mark);
             output.write.close();
             errors.write.close();
-            int opened = libc.pidfdOpen(pid);
+            int opened = kernel.pidfdOpen(pid);
             if (opened < 0) {
-                child.kill(libc);
-                child.reap(libc, Optional.empty());
+                child.kill(kernel);
+                child.reap(kernel, Optional.empty());
             }
             try (Descriptor pidfd = Descriptor.own(LinuxException.check(opened, "pidfd_open", path), path)) {
-                End end = watch(libc, child, pidfd, output, errors, deadlineNanos);
-                int status = end == End.EXITED ? child.status(libc) : child.reap(libc, Optional.of(pidfd));
-                output.rest(libc);
-                errors.rest(libc);
+                End end = watch(kernel, child, pidfd, output, errors, deadlineNanos);
+                int status = end == End.EXITED ? child.status(kernel) : child.reap(kernel, Optional.of(pidfd));
+                output.rest(kernel);
+                errors.rest(kernel);
                 if (end == End.EXITED) {
                     int signal = status & 0x7f;
                     return signal == 0
@@ -117,25 +118,25 @@ public final class Program {
         }
     }
 
-    private static MemorySegment pointers(Libc libc, List<String> texts) {
-        MemorySegment array = libc.allocate(ValueLayout.ADDRESS, texts.size() + 1L);
+    private static MemorySegment pointers(Kernel kernel, List<String> texts) {
+        MemorySegment array = kernel.allocate(ValueLayout.ADDRESS, texts.size() + 1L);
         for (int i = 0; i < texts.size(); i++) {
-            array.setAtIndex(ValueLayout.ADDRESS, i, libc.string(texts.get(i)));
+            array.setAtIndex(ValueLayout.ADDRESS, i, kernel.string(texts.get(i)));
         }
         return array;
     }
 
     private static End watch(
-            Libc libc, Child child, Descriptor pidfd, Reading output, Reading errors, long deadlineNanos)
+            Kernel kernel, Child child, Descriptor pidfd, Reading output, Reading errors, long deadlineNanos)
             throws IOException {
-        MemorySegment fds = libc.allocate(3L * POLLFD_SIZE, 4);
+        MemorySegment fds = kernel.allocate(3L * POLLFD_SIZE, 4);
         while (true) {
             long left = deadlineNanos - System.nanoTime();
             boolean interrupted = Thread.currentThread().isInterrupted();
             if (left <= 0 || interrupted) {
-                child.kill(libc);
+                child.kill(kernel);
                 if (interrupted) {
-                    child.reap(libc, Optional.of(pidfd));
+                    child.reap(kernel, Optional.of(pidfd));
                     throw new InterruptedIOException(child.path + ": interrupted and killed");
                 }
                 return End.KILLED_LATE;
@@ -144,23 +145,23 @@ public final class Program {
             set(fds, 1, output.fd());
             set(fds, 2, errors.fd());
             int wait = (int) Math.min(LOOK_MILLIS, TimeUnit.NANOSECONDS.toMillis(left) + 1);
-            int ready = libc.poll(fds, 3, wait);
+            int ready = kernel.poll(fds, 3, wait);
             if (ready < 0 && ready != -Errno.EINTR.number()) {
-                child.kill(libc);
-                child.reap(libc, Optional.of(pidfd));
+                child.kill(kernel);
+                child.reap(kernel, Optional.of(pidfd));
                 throw new LinuxException(-ready, "poll", child.path);
             }
             if (events(fds, 0) != 0) {
                 return End.EXITED;
             }
             if (events(fds, 1) != 0) {
-                output.some(libc);
+                output.some(kernel);
             }
             if (events(fds, 2) != 0) {
-                errors.some(libc);
+                errors.some(kernel);
             }
             if (output.total + errors.total > FLOOD_BYTES) {
-                child.kill(libc);
+                child.kill(kernel);
                 return End.KILLED_FLOODING;
             }
         }
@@ -183,15 +184,15 @@ public final class Program {
     private record Child(int pid, String path, String mark) {
 
         /** Ends the session and everything that left it, and looks again until nothing is found. */
-        void kill(Libc libc) {
+        void kill(Kernel kernel) {
             for (int round = 0; round < KILL_ROUNDS; round++) {
-                int _ = libc.kill(-pid, Signal.KILL.number()); // ESRCH where all are gone
+                int _ = kernel.kill(-pid, Signal.KILL.number()); // ESRCH where all are gone
                 List<Integer> others = others();
                 if (others.isEmpty()) {
                     return;
                 }
                 for (int other : others) {
-                    int _ = libc.kill(other, Signal.KILL.number());
+                    int _ = kernel.kill(other, Signal.KILL.number());
                 }
             }
         }
@@ -230,24 +231,24 @@ public final class Program {
         }
 
         /** Takes the status of the process, which has ended. */
-        int status(Libc libc) throws LinuxException {
-            MemorySegment status = libc.allocate(ValueLayout.JAVA_INT);
-            LinuxException.check(libc.waitpid(pid, status, Constants.WNOHANG), "waitpid", path);
+        int status(Kernel kernel) throws LinuxException {
+            MemorySegment status = kernel.allocate(ValueLayout.JAVA_INT);
+            LinuxException.check(kernel.waitpid(pid, status, Constants.WNOHANG), "waitpid", path);
             return status.get(ValueLayout.JAVA_INT, 0);
         }
 
         /** Takes the status of the killed process, and leaves one that does not die in the kernel to a thread. */
-        int reap(Libc libc, Optional<Descriptor> pidfd) throws LinuxException {
+        int reap(Kernel kernel, Optional<Descriptor> pidfd) throws LinuxException {
             if (pidfd.isPresent()) {
-                MemorySegment fds = libc.allocate(POLLFD_SIZE, 4);
+                MemorySegment fds = kernel.allocate(POLLFD_SIZE, 4);
                 set(fds, 0, pidfd.get().fd());
-                int ready = libc.poll(fds, 1, 1000);
+                int ready = kernel.poll(fds, 1, 1000);
                 if (ready > 0) {
-                    return status(libc);
+                    return status(kernel);
                 }
             }
             Thread.ofPlatform().daemon().name("reap-" + pid).start(() -> {
-                try (Libc own = Libc.open()) {
+                try (Kernel own = Kernel.open()) {
                     int _ = own.waitpid(pid, own.allocate(ValueLayout.JAVA_INT), 0);
                 }
             });
@@ -272,16 +273,16 @@ public final class Program {
             this.keep = keep;
         }
 
-        static Reading open(Libc libc, int keep) throws LinuxException {
-            MemorySegment two = libc.allocate(ValueLayout.JAVA_INT, 2);
-            LinuxException.check(libc.pipe2(two, Constants.O_CLOEXEC), "pipe2", "");
+        static Reading open(Kernel kernel, int keep) throws LinuxException {
+            MemorySegment two = kernel.allocate(ValueLayout.JAVA_INT, 2);
+            LinuxException.check(kernel.pipe2(two, Constants.O_CLOEXEC), "pipe2", "");
             Reading reading = new Reading(
                     Descriptor.own(two.getAtIndex(ValueLayout.JAVA_INT, 0), "pipe"),
                     Descriptor.own(two.getAtIndex(ValueLayout.JAVA_INT, 1), "pipe"),
-                    libc.allocate(4096, 1),
+                    kernel.allocate(4096, 1),
                     keep);
             // Only this end: a program does not expect its output to be non-blocking.
-            int result = libc.fcntl(reading.read.fd(), Constants.F_SETFL, Constants.O_NONBLOCK);
+            int result = kernel.fcntl(reading.read.fd(), Constants.F_SETFL, Constants.O_NONBLOCK);
             if (result < 0) {
                 reading.close();
                 throw new LinuxException(-result, "fcntl", "pipe");
@@ -295,11 +296,11 @@ public final class Program {
         }
 
         /** Takes what is there, at most a few kibibytes; false when nothing was. */
-        boolean some(Libc libc) {
+        boolean some(Kernel kernel) {
             if (ended) {
                 return false;
             }
-            int count = libc.read(read.fd(), buffer);
+            int count = kernel.read(read.fd(), buffer);
             if (count == -Errno.EAGAIN.number() || count == -Errno.EINTR.number()) {
                 return false;
             }
@@ -316,8 +317,8 @@ public final class Program {
         }
 
         /** Takes what a program that has ended left in the pipe, but not what another goes on writing. */
-        void rest(Libc libc) {
-            for (int taken = 0; taken < PIPE_CAPACITY && kept.size() < keep && some(libc); taken += 4096) {
+        void rest(Kernel kernel) {
+            for (int taken = 0; taken < PIPE_CAPACITY && kept.size() < keep && some(kernel); taken += 4096) {
                 // some() does it
             }
         }

@@ -53,8 +53,8 @@ public final class Sockets {
      */
     public static Descriptor listenTcp(InetSocketAddress address, Options options) throws IOException {
         Descriptor socket = open(address, Constants.SOCK_STREAM, "tcp", options);
-        try (Libc libc = Libc.open()) {
-            LinuxException.check(libc.listen(socket.fd(), options.backlog()), "listen", socket.label());
+        try (Kernel kernel = Kernel.open()) {
+            LinuxException.check(kernel.listen(socket.fd(), options.backlog()), "listen", socket.label());
             return socket;
         } catch (IOException | RuntimeException e) {
             socket.close();
@@ -73,41 +73,44 @@ public final class Sockets {
     private static Descriptor open(InetSocketAddress address, int type, String protocol, Options options)
             throws IOException {
         String label = SocketAddresses.text(address) + "/" + protocol;
-        try (Libc libc = Libc.open()) {
-            MemorySegment encoded = SocketAddresses.encode(libc, address);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment encoded = SocketAddresses.encode(kernel, address);
             int family = SocketAddresses.family(address.getAddress());
             int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;
-            int fd = LinuxException.check(libc.socket(family, type | flags, 0), "socket", label);
+            int fd = LinuxException.check(kernel.socket(family, type | flags, 0), "socket", label);
             try {
                 if (type == Constants.SOCK_STREAM) {
-                    set(libc, fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, "SO_REUSEADDR", label);
+                    set(kernel, fd, Constants.SOL_SOCKET, Constants.SO_REUSEADDR, "SO_REUSEADDR", label);
                 }
                 if (family == Constants.AF_INET6) {
-                    set(libc, fd, Constants.IPPROTO_IPV6, Constants.IPV6_V6ONLY, "IPV6_V6ONLY", label);
+                    set(kernel, fd, Constants.IPPROTO_IPV6, Constants.IPV6_V6ONLY, "IPV6_V6ONLY", label);
                 }
                 if (options.freeBind()) {
                     if (family == Constants.AF_INET6) {
-                        set(libc, fd, Constants.IPPROTO_IPV6, Constants.IPV6_FREEBIND, "IPV6_FREEBIND", label);
+                        set(kernel, fd, Constants.IPPROTO_IPV6, Constants.IPV6_FREEBIND, "IPV6_FREEBIND", label);
                     } else {
-                        set(libc, fd, Constants.IPPROTO_IP, Constants.IP_FREEBIND, "IP_FREEBIND", label);
+                        set(kernel, fd, Constants.IPPROTO_IP, Constants.IP_FREEBIND, "IP_FREEBIND", label);
                     }
                 }
                 if (options.device() != null) {
                     LinuxException.check(
-                            libc.setsockopt(
-                                    fd, Constants.SOL_SOCKET, Constants.SO_BINDTODEVICE, libc.string(options.device())),
+                            kernel.setsockopt(
+                                    fd,
+                                    Constants.SOL_SOCKET,
+                                    Constants.SO_BINDTODEVICE,
+                                    kernel.string(options.device())),
                             "setsockopt SO_BINDTODEVICE",
                             options.device() + " for " + label,
                             Capability.NET_RAW);
                 }
-                int bound = libc.bind(fd, encoded);
+                int bound = kernel.bind(fd, encoded);
                 if (bound == -Errno.EADDRINUSE.number()) {
                     throw inUse(address, type, label);
                 }
                 LinuxException.check(bound, "bind", label, Capability.NET_BIND_SERVICE);
                 return Descriptor.own(fd, label);
             } catch (IOException | RuntimeException e) {
-                libc.close(fd);
+                kernel.close(fd);
                 throw e;
             }
         }
@@ -120,16 +123,17 @@ public final class Sockets {
         return new LinuxException(Errno.EADDRINUSE.number(), "bind", label, hint);
     }
 
-    private static void set(Libc libc, int fd, int level, int option, String name, String label) throws LinuxException {
-        LinuxException.check(libc.setsockopt(fd, level, option, 1), "setsockopt " + name, label);
+    private static void set(Kernel kernel, int fd, int level, int option, String name, String label)
+            throws LinuxException {
+        LinuxException.check(kernel.setsockopt(fd, level, option, 1), "setsockopt " + name, label);
     }
 
     /** The address that a socket is bound to (getsockname), with the port that the kernel chose for 0. */
     public static InetSocketAddress localAddress(Descriptor socket) throws IOException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment address = libc.allocate(SocketAddresses.MAX_SIZE, 8);
-            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
-            LinuxException.check(libc.getsockname(socket.fd(), address, length), "getsockname", socket.label());
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment address = kernel.allocate(SocketAddresses.MAX_SIZE, 8);
+            MemorySegment length = kernel.allocateFrom(ValueLayout.JAVA_INT, SocketAddresses.MAX_SIZE);
+            LinuxException.check(kernel.getsockname(socket.fd(), address, length), "getsockname", socket.label());
             return SocketAddresses.decode(address);
         }
     }
@@ -150,11 +154,11 @@ public final class Sockets {
     }
 
     private static int option(Descriptor socket, int option, String name) throws LinuxException {
-        try (Libc libc = Libc.open()) {
-            MemorySegment value = libc.allocate(ValueLayout.JAVA_INT);
-            MemorySegment length = libc.allocateFrom(ValueLayout.JAVA_INT, 4);
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment value = kernel.allocate(ValueLayout.JAVA_INT);
+            MemorySegment length = kernel.allocateFrom(ValueLayout.JAVA_INT, 4);
             LinuxException.check(
-                    libc.getsockopt(socket.fd(), Constants.SOL_SOCKET, option, value, length),
+                    kernel.getsockopt(socket.fd(), Constants.SOL_SOCKET, option, value, length),
                     "getsockopt " + name,
                     socket.label());
             return value.get(ValueLayout.JAVA_INT, 0);

@@ -39,38 +39,38 @@ public final class UnixListener implements AutoCloseable {
      */
     public static UnixListener open(Path path) throws IOException {
         Path directory = Objects.requireNonNullElse(path.toAbsolutePath().getParent(), Path.of("/"));
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int lock = LinuxException.check(
-                    libc.open(directory.toString(), Constants.O_CLOEXEC), "open", directory.toString());
+                    kernel.open(directory.toString(), Constants.O_CLOEXEC), "open", directory.toString());
             try {
-                LinuxException.check(libc.flock(lock, Constants.LOCK_EX), "flock", directory.toString());
-                return bind(libc, path);
+                LinuxException.check(kernel.flock(lock, Constants.LOCK_EX), "flock", directory.toString());
+                return bind(kernel, path);
             } finally {
-                libc.close(lock);
+                kernel.close(lock);
             }
         }
     }
 
-    private static UnixListener bind(Libc libc, Path path) throws IOException {
+    private static UnixListener bind(Kernel kernel, Path path) throws IOException {
         String name = path.toString();
-        MemorySegment address = SocketAddresses.encodeUnix(libc, name);
+        MemorySegment address = SocketAddresses.encodeUnix(kernel, name);
         int type = Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK;
-        int fd = LinuxException.check(libc.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
+        int fd = LinuxException.check(kernel.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
         boolean bound = false;
         try {
-            int result = libc.bind(fd, address);
+            int result = kernel.bind(fd, address);
             if (result == -Errno.EADDRINUSE.number()) {
-                refuseUnlessStale(libc, path, address);
+                refuseUnlessStale(kernel, path, address);
                 Files.deleteIfExists(path);
-                result = libc.bind(fd, address);
+                result = kernel.bind(fd, address);
             }
             LinuxException.check(result, "bind", name);
             bound = true;
             Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
-            LinuxException.check(libc.listen(fd, BACKLOG), "listen", name);
+            LinuxException.check(kernel.listen(fd, BACKLOG), "listen", name);
             return new UnixListener(path, fileKey(path), fd);
         } catch (IOException | RuntimeException e) {
-            libc.close(fd);
+            kernel.close(fd);
             if (bound) {
                 Files.deleteIfExists(path);
             }
@@ -78,11 +78,11 @@ public final class UnixListener implements AutoCloseable {
         }
     }
 
-    private static void refuseUnlessStale(Libc libc, Path path, MemorySegment address) throws IOException {
+    private static void refuseUnlessStale(Kernel kernel, Path path, MemorySegment address) throws IOException {
         int type = Constants.SOCK_STREAM | Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK;
-        int probe = LinuxException.check(libc.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
+        int probe = LinuxException.check(kernel.socket(Constants.AF_UNIX, type, 0), "socket", "unix");
         try {
-            int result = libc.connect(probe, address);
+            int result = kernel.connect(probe, address);
             // Refused is what the kernel says of a socket file without a listener, and also of a plain file, which is
             // nothing of ours to delete.
             boolean socketFile = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
@@ -96,7 +96,7 @@ public final class UnixListener implements AutoCloseable {
                         Errno.EADDRINUSE.number(), "bind", path.toString(), "another process listens there");
             }
         } finally {
-            libc.close(probe);
+            kernel.close(probe);
         }
     }
 
@@ -106,9 +106,9 @@ public final class UnixListener implements AutoCloseable {
 
     /** Takes over a listening socket that another process opened and handed here. */
     public static UnixListener adopt(Descriptor listening, Path path) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             LinuxException.check(
-                    libc.fcntl(listening.fd(), Constants.F_SETFL, Constants.O_NONBLOCK),
+                    kernel.fcntl(listening.fd(), Constants.F_SETFL, Constants.O_NONBLOCK),
                     "fcntl F_SETFL O_NONBLOCK",
                     path.toString());
         }
@@ -118,11 +118,11 @@ public final class UnixListener implements AutoCloseable {
 
     /** A copy of the listening socket, to hand to another process. */
     public Descriptor duplicate() throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
                 int copy = LinuxException.check(
-                        libc.fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", path.toString());
+                        kernel.fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0), "fcntl F_DUPFD_CLOEXEC", path.toString());
                 return Descriptor.own(copy, path.toString());
             } finally {
                 pollable.leave();
@@ -137,11 +137,11 @@ public final class UnixListener implements AutoCloseable {
 
     /** Waits for the next connection until a deadline; {@link SocketTimeoutException} when it passes. */
     public MessageChannel accept(long deadlineNanos) throws IOException {
-        try (Libc libc = Libc.open()) {
+        try (Kernel kernel = Kernel.open()) {
             int fd = pollable.enter();
             try {
                 while (true) {
-                    int accepted = libc.accept4(fd, Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK);
+                    int accepted = kernel.accept4(fd, Constants.SOCK_CLOEXEC | Constants.SOCK_NONBLOCK);
                     if (accepted == -Errno.EAGAIN.number()) {
                         if (!pollable.await(false, deadlineNanos)) {
                             throw new SocketTimeoutException("accept " + path + ": timed out");

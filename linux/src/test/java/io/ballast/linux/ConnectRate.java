@@ -64,12 +64,12 @@ public final class ConnectRate {
 
     private static void serve() throws IOException {
         try (Descriptor listening = Sockets.listenTcp(new InetSocketAddress(LOOPBACK, 0), Sockets.Options.DEFAULT);
-                Libc libc = Libc.open()) {
+                Kernel kernel = Kernel.open()) {
             System.out.println(Sockets.localAddress(listening).getPort());
-            libc.fcntl(listening.fd(), Constants.F_SETFL, 0); // blocking
+            kernel.fcntl(listening.fd(), Constants.F_SETFL, 0); // blocking
             while (true) {
                 Descriptor.closeNumber(
-                        LinuxException.check(libc.accept4(listening.fd(), Constants.SOCK_CLOEXEC), "accept", ""));
+                        LinuxException.check(kernel.accept4(listening.fd(), Constants.SOCK_CLOEXEC), "accept", ""));
             }
         }
     }

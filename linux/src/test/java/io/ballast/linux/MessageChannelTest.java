@@ -61,13 +61,13 @@ class MessageChannelTest {
 
     /** Writes bytes past the framing, with descriptors on the first of them. */
     private static void sendRaw(MessageChannel channel, byte[] bytes, List<Descriptor> descriptors) throws IOException {
-        try (Libc libc = Libc.open();
+        try (Kernel kernel = Kernel.open();
                 Descriptor copy = channel.duplicate()) {
-            ControlMessage message = new ControlMessage(libc, bytes.length);
+            ControlMessage message = new ControlMessage(kernel, bytes.length);
             MemorySegment.copy(bytes, 0, message.buffer(), ValueLayout.JAVA_BYTE, 0, bytes.length);
             message.setLength(bytes.length);
             message.attach(descriptors);
-            int sent = libc.sendmsg(copy.fd(), message.header(), Constants.MSG_NOSIGNAL);
+            int sent = kernel.sendmsg(copy.fd(), message.header(), Constants.MSG_NOSIGNAL);
             assertThat(LinuxException.check(sent, "sendmsg", "raw")).isEqualTo(bytes.length);
         }
     }
@@ -94,10 +94,10 @@ class MessageChannelTest {
     @Test
     void receivedDescriptorsAreClosedOnExec() throws Exception {
         try (Descriptor listening = listeningSocket();
-                Libc libc = Libc.open()) {
+                Kernel kernel = Kernel.open()) {
             node.send(bytes("x"), List.of(listening));
             try (Message message = Objects.requireNonNull(worker.receive())) {
-                int flags = libc.fcntl(message.descriptors().getFirst().fd(), Constants.F_GETFD, 0);
+                int flags = kernel.fcntl(message.descriptors().getFirst().fd(), Constants.F_GETFD, 0);
                 assertThat(flags).isEqualTo(Constants.FD_CLOEXEC);
             }
         }

@@ -26,22 +26,22 @@ class NotifyTest {
         final List<Descriptor> stored = new ArrayList<>();
 
         Manager(String address) throws IOException {
-            try (Libc libc = Libc.open()) {
+            try (Kernel kernel = Kernel.open()) {
                 int fd = LinuxException.check(
-                        libc.socket(Constants.AF_UNIX, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0),
+                        kernel.socket(Constants.AF_UNIX, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0),
                         "socket",
                         "unix");
                 socket = Descriptor.own(fd, address);
-                LinuxException.check(libc.bind(fd, SocketAddresses.encodeUnix(libc, address)), "bind", address);
+                LinuxException.check(kernel.bind(fd, SocketAddresses.encodeUnix(kernel, address)), "bind", address);
             }
         }
 
         String receive() throws IOException {
-            try (Libc libc = Libc.open()) {
-                ControlMessage message = new ControlMessage(libc, 4096);
+            try (Kernel kernel = Kernel.open()) {
+                ControlMessage message = new ControlMessage(kernel, 4096);
                 message.setLength(4096);
                 message.expectDescriptors();
-                int count = libc.recvmsg(socket.fd(), message.header(), Constants.MSG_CMSG_CLOEXEC);
+                int count = kernel.recvmsg(socket.fd(), message.header(), Constants.MSG_CMSG_CLOEXEC);
                 LinuxException.check(count, "recvmsg", socket.label());
                 message.takeDescriptors(stored, "stored");
                 byte[] bytes = message.buffer().asSlice(0, count).toArray(ValueLayout.JAVA_BYTE);

@@ -98,12 +98,12 @@ class SocketsTest {
     void portIsFreeAgainAtOnceAfterConnections() throws Exception {
         int port;
         try (Descriptor tcp = listen(LOOPBACK, 0);
-                Libc libc = Libc.open()) {
+                Kernel kernel = Kernel.open()) {
             port = portOf(tcp);
             try (NativeSocket client = NativeSocket.tcp(LOOPBACK)) {
                 client.connect(Sockets.localAddress(tcp), NativeSocket.deadlineIn(TimeUnit.SECONDS.toNanos(30)));
                 // Our end closes first and so enters TIME_WAIT on the listener's port.
-                Descriptor.closeNumber(libc.accept4(tcp.fd(), Constants.SOCK_CLOEXEC));
+                Descriptor.closeNumber(kernel.accept4(tcp.fd(), Constants.SOCK_CLOEXEC));
                 assertThat(client.read(new byte[1], 0, 1, NativeSocket.NO_DEADLINE))
                         .isEqualTo(-1);
             }
