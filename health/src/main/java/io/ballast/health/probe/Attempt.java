@@ -5,7 +5,6 @@ import io.ballast.health.Deadline;
 import io.ballast.health.ProbeTarget;
 import io.ballast.health.Texts;
 import io.ballast.health.state.ProbeResult;
-import io.ballast.linux.Errno;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.NativeSocket;
 import java.io.EOFException;
@@ -35,6 +34,7 @@ final class Attempt implements AutoCloseable {
     private String awaited = "answer";
     private String detail = "";
     private boolean polite;
+    private boolean datagrams;
     private @Nullable InetSocketAddress peer;
     private @Nullable NativeSocket socket;
     private @Nullable Socket stream;
@@ -80,24 +80,25 @@ final class Attempt implements AutoCloseable {
 
     /** Connects by TCP to the target's port, or to the protocol's own where it has none. */
     void connect(int defaultPort) throws IOException {
-        connect(target.socketAddress(defaultPort));
-        say("connected in " + Texts.took(System.nanoTime() - started));
-    }
-
-    private void connect(InetSocketAddress to) throws IOException {
+        closeSocket();
+        InetSocketAddress to = target.socketAddress(defaultPort);
         peer = to;
+        datagrams = false;
+        long began = System.nanoTime();
         NativeSocket opened = NativeSocket.tcp(to.getAddress());
         socket = opened;
         prepare(opened);
         opened.connect(to, deadline.nanoTime());
         opened.noDelay();
         use(opened.asSocket(deadline.nanoTime()));
+        say("connected in " + Texts.took(System.nanoTime() - began));
     }
 
     /** Opens a datagram socket toward the target's port, whose refusals come back as errors. */
     NativeSocket datagrams(int defaultPort) throws IOException {
         InetSocketAddress to = target.socketAddress(defaultPort);
         peer = to;
+        datagrams = true;
         NativeSocket opened = NativeSocket.udp(to.getAddress());
         socket = opened;
         prepare(opened);
@@ -112,12 +113,6 @@ final class Attempt implements AutoCloseable {
         if (target.source().isPresent()) {
             opened.bind(new InetSocketAddress(target.source().get(), 0));
         }
-    }
-
-    /** Closes the connection in order to open another. */
-    void reconnect(int defaultPort) throws IOException {
-        closeSocket();
-        connect(target.socketAddress(defaultPort));
     }
 
     /**
@@ -235,7 +230,11 @@ final class Attempt implements AutoCloseable {
     private ProbeResult failure(LinuxException e, String who) {
         String so = story.isEmpty() ? "" : " (" + story + ")";
         return switch (e.errno()) {
-            case ECONNREFUSED -> failed("connection refused by " + who + so);
+            case ECONNREFUSED ->
+                failed(
+                        datagrams
+                                ? "port unreachable: nothing listens on " + who + "/udp"
+                                : "connection refused by " + who + so);
             case ECONNRESET -> failed("connection reset by " + who + so);
             case EPIPE -> failed(who + " closed the connection" + so);
             case EHOSTUNREACH -> failed("no route to " + who + ": host unreachable" + so);
@@ -286,13 +285,5 @@ final class Attempt implements AutoCloseable {
     @Override
     public void close() {
         closeSocket();
-    }
-
-    /** Whether an error number speaks of the director rather than of the server. */
-    static boolean directorsFault(Errno errno) {
-        return switch (errno) {
-            case EMFILE, ENFILE, ENOMEM, ENOBUFS -> true;
-            default -> false;
-        };
     }
 }

@@ -121,7 +121,7 @@ final class Http2Exchange {
                 throw new SocketTimeoutException("no end of the answer");
             }
             byte[] header = in.exactly(9);
-            int length = (header[0] & 0xff) << 16 | (header[1] & 0xff) << 8 | (header[2] & 0xff);
+            int length = ((header[0] & 0xff) << 16) | ((header[1] & 0xff) << 8) | (header[2] & 0xff);
             int type = header[3] & 0xff;
             int flags = header[4] & 0xff;
             int stream = ByteBuffer.wrap(header).getInt(5) & 0x7fffffff;
@@ -208,7 +208,7 @@ final class Http2Exchange {
         boolean complete = (flags & END_HEADERS) != 0;
         while (!complete) {
             byte[] header = in.exactly(9);
-            int length = (header[0] & 0xff) << 16 | (header[1] & 0xff) << 8 | (header[2] & 0xff);
+            int length = ((header[0] & 0xff) << 16) | ((header[1] & 0xff) << 8) | (header[2] & 0xff);
             if (header[3] != CONTINUATION || (ByteBuffer.wrap(header).getInt(5) & 0x7fffffff) != STREAM) {
                 throw new ProbeFailure("the server broke off the answer's headers");
             }

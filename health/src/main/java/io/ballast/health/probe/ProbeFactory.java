@@ -2,7 +2,6 @@ package io.ballast.health.probe;
 
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.health.Probe;
-import io.ballast.health.state.ProbeResult;
 
 /** Knows which class asks which question, and holds what the probes share. */
 public final class ProbeFactory {
@@ -43,9 +42,17 @@ public final class ProbeFactory {
             case ProbeSpec.Http http -> new HttpProbe(http, tls);
             case ProbeSpec.Exec exec -> new ExecProbe(exec, programs);
             case ProbeSpec.File file -> new FileProbe(file, files);
-            default ->
-                (target, deadline) ->
-                        ProbeResult.inconclusive("checks of type " + spec.yamlName() + " are not built yet", 0);
+            case ProbeSpec.Udp udp -> new UdpProbe(udp);
+            case ProbeSpec.Smtp smtp -> new SmtpProbe(smtp, tls);
+            case ProbeSpec.Dns dns -> new DnsProbe(dns);
+            case ProbeSpec.Ftp ftp -> new GreetingProbe(GreetingProbe.Protocol.FTP, ftp.tls(), tls);
+            case ProbeSpec.Imap imap -> new GreetingProbe(GreetingProbe.Protocol.IMAP, imap.tls(), tls);
+            case ProbeSpec.Pop3 pop3 -> new GreetingProbe(GreetingProbe.Protocol.POP3, pop3.tls(), tls);
+            case ProbeSpec.Mysql mysql -> new MysqlProbe(mysql);
+            case ProbeSpec.Redis redis -> new RedisProbe(redis);
+            case ProbeSpec.Memcached _ -> new MemcachedProbe();
+            case ProbeSpec.Ldap ldap -> new LdapProbe(ldap, tls);
+            case ProbeSpec.Grpc grpc -> new GrpcProbe(grpc, tls);
         };
     }
 }
