@@ -80,6 +80,7 @@ case $arch in
 esac
 chmod 644 "$lib"/lib/*.jar
 install -m 644 "$home/packaging/launch.sh" "$lib/launch.sh"
+install -m 755 "$home/packaging/debian/stop.sh" "$lib/stop"
 install -D -m 755 "$home/packaging/debian/ballast.sh" "$stage/usr/bin/ballast"
 
 say "making the AOT cache"

@@ -54,7 +54,7 @@ fi
 if command -v systemd-analyze >/dev/null; then
   # verify wants the programs that the unit names, so it looks at a copy that names the unpacked one.
   mkdir "$work/unit"
-  sed "s#/usr/bin/ballast#$work/ballast#" "$root/usr/lib/systemd/system/ballast.service" >"$work/unit/ballast.service"
+  sed "s#/usr/bin/ballast#$work/ballast#; s#/usr/lib/ballast#$root/usr/lib/ballast#" "$root/usr/lib/systemd/system/ballast.service" >"$work/unit/ballast.service"
   check "systemd reads its unit" systemd-analyze verify --man=no "$work/unit/ballast.service"
 else
   echo "skip  unit: systemd-analyze is not installed (apt-get install systemd)"

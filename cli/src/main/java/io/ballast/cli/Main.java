@@ -23,7 +23,8 @@ public final class Main {
     private final Terminal terminal;
     private final Map<String, String> environment;
 
-    Main(Terminal terminal, Map<String, String> environment) {
+    /** The program, with somewhere to write and the environment variables. */
+    public Main(Terminal terminal, Map<String, String> environment) {
         this.terminal = terminal;
         this.environment = environment;
     }
@@ -37,8 +38,8 @@ public final class Main {
         System.exit(code);
     }
 
-    /** Runs the verb in {@code args}; never throws. */
-    int run(List<String> args) {
+    /** Runs the verb in {@code args} and answers with its exit code, see {@link Exit}; never throws. */
+    public int run(List<String> args) {
         try {
             return dispatch(args);
         } catch (Failure e) {

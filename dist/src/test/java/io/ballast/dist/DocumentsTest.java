@@ -1,0 +1,96 @@
+package io.ballast.dist;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.cli.Exit;
+import io.ballast.cli.Main;
+import io.ballast.cli.Terminal;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The documents say what the program does. */
+class DocumentsTest {
+    private static final Path ROOT = Path.of("..");
+    private static final Pattern YAML = Pattern.compile("^```yaml\n(.*?)^```", Pattern.MULTILINE | Pattern.DOTALL);
+    private static final Pattern LINK = Pattern.compile("\\]\\(([^)#:]+)(#[^)]*)?\\)");
+
+    @TempDir
+    Path directory;
+
+    @Test
+    void theReferenceOfTheVerbsIsCurrent() throws IOException {
+        assertThat(Files.readString(ROOT.resolve("docs/reference/cli.md")))
+                .as("make it again: ./ballast manpage --markdown > docs/reference/cli.md")
+                .isEqualTo(ballast("manpage", "--markdown").out());
+    }
+
+    @Test
+    void everyDescriptionInThemIsRight() throws IOException {
+        int found = 0;
+        for (Path page : pages()) {
+            Matcher yaml = YAML.matcher(Files.readString(page));
+            while (yaml.find()) {
+                if (yaml.group(1).contains("services:")) {
+                    found++;
+                    Path file = Files.writeString(directory.resolve("ballast.yaml"), yaml.group(1));
+                    Result result = ballast("check", file.toString());
+                    assertThat(result.err()).as("%s", page).isEmpty();
+                    assertThat(result.code()).as("%s", page).isEqualTo(Exit.DONE);
+                }
+            }
+        }
+        assertThat(found).isGreaterThanOrEqualTo(2);
+        for (Path example :
+                List.of(ROOT.resolve("packaging/debian/ballast.yaml"), ROOT.resolve("examples/farm.yaml"))) {
+            assertThat(ballast("check", example.toString()).err()).isEmpty();
+        }
+    }
+
+    @Test
+    void everyLinkLeadsSomewhere() throws IOException {
+        for (Path page : pages()) {
+            Matcher link = LINK.matcher(Files.readString(page));
+            while (link.find()) {
+                assertThat(page.resolveSibling(link.group(1)))
+                        .as("link in %s", page)
+                        .exists();
+            }
+        }
+    }
+
+    private static List<Path> pages() throws IOException {
+        List<Path> pages = new ArrayList<>();
+        for (Path folder : List.of(ROOT, ROOT.resolve("docs"), ROOT.resolve("docs/how-to"))) {
+            try (Stream<Path> files = Files.list(folder)) {
+                files.filter(f -> f.toString().endsWith(".md")).sorted().forEach(pages::add);
+            }
+        }
+        return pages;
+    }
+
+    private record Result(int code, String out, String err) {}
+
+    private static Result ballast(String... args) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        Terminal terminal = new Terminal(
+                new PrintStream(out, true, StandardCharsets.UTF_8),
+                new PrintStream(err, true, StandardCharsets.UTF_8),
+                "",
+                Map.of());
+        int code = new Main(terminal, Map.of()).run(List.of(args));
+        return new Result(code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+}
