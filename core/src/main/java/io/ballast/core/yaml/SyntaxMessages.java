@@ -2,12 +2,14 @@ package io.ballast.core.yaml;
 
 /** The parser's messages in words that say what to do. */
 final class SyntaxMessages {
+    static final String SECOND_DOCUMENT = "a second document begins here; a description is one document";
+
     private SyntaxMessages() {}
 
     static String friendly(String context, String problem, String since) {
         if (problem.startsWith("mapping values are not allowed")) {
-            return "a ':' makes a key here, where none can stand; indent the line as its neighbours,"
-                    + " or quote a text that contains ': '";
+            return "a ':' makes a key here, where none can stand; indent the line as its neighbours, give the line"
+                    + " before it its ':', or quote a text that contains ': '";
         }
         if (problem.startsWith("could not find expected ':'")) {
             return "expected a ':' after this key" + since;
@@ -18,11 +20,12 @@ final class SyntaxMessages {
         if (problem.startsWith("found character")) {
             return problem.substring("found ".length(), problem.indexOf(" that")) + " cannot begin a text; quote it";
         }
-        if (problem.startsWith("found unexpected end of stream")) {
-            return "the file ends inside a quoted text" + since + "; is a quote missing?";
+        if (problem.startsWith("found unexpected end of stream")
+                || problem.startsWith("found unexpected document separator")) {
+            return "this quote is never closed";
         }
-        if (problem.startsWith("found unexpected document separator")) {
-            return "a document separator inside a quoted text" + since + "; is a quote missing?";
+        if (problem.startsWith("expected '<document start>'")) {
+            return SECOND_DOCUMENT;
         }
         if (problem.contains("expected <block end>")) {
             return "this line does not fit the block" + since
@@ -31,6 +34,10 @@ final class SyntaxMessages {
         if (problem.contains("expected ',' or '}'") || problem.contains("expected ',' or ']'")) {
             char close = problem.contains("'}'") ? '}' : ']';
             return "expected ',' or '" + close + "'" + (close == '}' ? " in the map" : " in the list") + since;
+        }
+        if (problem.startsWith("found unknown escape character")) {
+            String letter = problem.substring(problem.indexOf("character") + 10, problem.indexOf('('));
+            return "\\" + letter + " is no escape; write \\\\ for a backslash, or use single quotes";
         }
         if (problem.startsWith("sequence entries are not allowed")) {
             return "a list item ('- ') cannot stand here; put it on its own line, indented below its key";

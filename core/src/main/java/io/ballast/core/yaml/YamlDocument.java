@@ -25,6 +25,7 @@ import org.snakeyaml.engine.v2.exceptions.Mark;
 import org.snakeyaml.engine.v2.exceptions.MarkedYamlEngineException;
 import org.snakeyaml.engine.v2.exceptions.ReaderException;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
+import org.snakeyaml.engine.v2.exceptions.YamlVersionException;
 import org.snakeyaml.engine.v2.parser.ParserImpl;
 import org.snakeyaml.engine.v2.scanner.StreamReader;
 
@@ -90,6 +91,8 @@ public final class YamlDocument {
             document.document(visitor);
         } catch (MarkedYamlEngineException e) {
             throw syntaxError(e);
+        } catch (YamlVersionException e) {
+            throw new YamlException(1, 1, "the document says that it is not YAML 1.2; remove its %YAML line");
         } catch (ReaderException e) {
             throw new YamlException(0, 0, "the character U+%04X is not allowed in YAML".formatted(e.getCodePoint()));
         } catch (YamlEngineException e) {
@@ -98,8 +101,48 @@ public final class YamlDocument {
         return !document.anchors.isEmpty();
     }
 
+    /**
+     * A single value, written in the program: a default or an example.
+     *
+     * @throws IllegalArgumentException when it is no YAML
+     */
+    public static Node value(String yaml) {
+        if (yaml.isEmpty() || "[{\"'".indexOf(yaml.charAt(0)) < 0) {
+            return new Scalar(1, 1, yaml, true);
+        }
+        List<Node> values = new ArrayList<>();
+        try {
+            read(("value: " + yaml).getBytes(StandardCharsets.UTF_8), new Visitor() {
+                @Override
+                public boolean inPieces(Scalar rootKey) {
+                    return false;
+                }
+
+                @Override
+                public void entry(Entry entry) {
+                    values.add(entry.value());
+                }
+
+                @Override
+                public void begin(Scalar rootKey, int line, int column) {
+                    throw new AssertionError("nothing is wanted in pieces");
+                }
+
+                @Override
+                public void piece(Entry entry) {
+                    throw new AssertionError("nothing is wanted in pieces");
+                }
+            });
+        } catch (YamlException e) {
+            throw new IllegalArgumentException(yaml, e);
+        }
+        return values.getFirst();
+    }
+
     private static YamlException syntaxError(MarkedYamlEngineException e) {
-        Optional<Mark> mark = e.getProblemMark().or(e::getContextMark);
+        boolean quote = e.getContext() != null && e.getContext().contains("quoted scalar");
+        boolean unclosed = quote && e.getProblem().startsWith("found unexpected");
+        Optional<Mark> mark = unclosed ? e.getContextMark() : e.getProblemMark().or(e::getContextMark);
         int line = mark.map(Mark::getLine).orElse(-1) + 1;
         int column = mark.map(Mark::getColumn).orElse(-1) + 1;
         String context = e.getContext() == null ? "" : e.getContext();
@@ -134,8 +177,7 @@ public final class YamlDocument {
         next();
         Event end = next();
         if (end instanceof DocumentStartEvent) {
-            throw new YamlException(
-                    line(end), column(end), "a second document begins here; a description is one document");
+            throw new YamlException(line(end), column(end), SyntaxMessages.SECOND_DOCUMENT);
         }
     }
 

@@ -25,7 +25,8 @@ final class CheckSchema {
     private static final Key<String> NAME = Key.optional(
             "name",
             Types.name("a check"),
-            "The check's name in listings. Without it, the type, numbered where one type repeats.",
+            "The check's name in listings. Without it, the type, numbered where one type repeats. A check under the"
+                    + " top-level `checks` has that name.",
             "front-page");
     private static final Key<Duration> INTERVAL = Key.withDefault(
             "interval",
@@ -338,14 +339,12 @@ final class CheckSchema {
                     List.of(FILE, PRESENT),
                     v -> new ProbeSpec.File(v.get(FILE), v.get(PRESENT))));
 
-    /** Checks written where they are used; they may have a name. */
-    static final VariantType<CheckSpec> INLINE = variants(true);
-    /** Checks under a name; their key is it. */
-    static final VariantType<CheckSpec> NAMED = variants(false);
+    /** A check, written where it is used or under a name. */
+    static final VariantType<CheckSpec> CHECK = variants();
 
     private CheckSchema() {}
 
-    private static VariantType<CheckSpec> variants(boolean inline) {
+    private static VariantType<CheckSpec> variants() {
         SequencedMap<String, MapType<CheckSpec>> variants = new LinkedHashMap<>();
         for (ProbeKind kind : KINDS) {
             Key<String> type = Key.required(
@@ -355,9 +354,7 @@ final class CheckSchema {
                     kind.type());
             List<Key<?>> keys = new ArrayList<>();
             keys.add(type);
-            if (inline) {
-                keys.add(NAME);
-            }
+            keys.add(NAME);
             keys.addAll(kind.keys());
             keys.addAll(COMMON);
             MapType.Hint hint = unknown -> KINDS.stream()
@@ -365,13 +362,13 @@ final class CheckSchema {
                     .findFirst()
                     .map(k -> "; a check of type " + k.type() + " has it, this one is of type " + kind.type())
                     .orElse("");
-            String name = kind.type() + (inline ? " check" : " named check");
-            variants.put(kind.type(), new MapType<>(name, kind.doc(), keys, hint, v -> check(v, kind, inline)));
+            variants.put(
+                    kind.type(), new MapType<>(kind.type() + " check", kind.doc(), keys, hint, v -> check(v, kind)));
         }
-        return new VariantType<>(inline ? "check" : "named check", "type", variants);
+        return new VariantType<>("check", "type", variants);
     }
 
-    private static @Nullable CheckSpec check(Values v, ProbeKind kind, boolean inline) {
+    private static @Nullable CheckSpec check(Values v, ProbeKind kind) {
         ProbeSpec probe = kind.probe().build(v);
         Duration interval = v.get(INTERVAL);
         Duration backoff = v.find(BACKOFF).orElse(interval);
@@ -384,7 +381,11 @@ final class CheckSchema {
         if (v.find(HOST).isPresent() && v.given(PORT) && v.get(HOST).port() != 0) {
             v.error(PORT, "host gives a port already");
         }
-        String name = inline ? v.find(NAME).orElse(kind.type()) : v.scope().lastName();
+        boolean named = v.scope().atName();
+        if (named && v.given(NAME)) {
+            v.error(NAME, "this check has a name already: the key " + v.scope().lastName());
+        }
+        String name = named ? v.scope().lastName() : v.find(NAME).orElse(kind.type());
         Optional<HostPort> host = v.find(HOST).map(h -> v.scope().resolve(v.at(HOST), h, h.port()));
         return probe == null
                 ? null

@@ -1,6 +1,8 @@
 package io.ballast.core.config.reader;
 
+import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
+import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.config.ServiceSpec;
@@ -24,7 +26,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,13 +42,6 @@ import org.jspecify.annotations.Nullable;
 public final class DescriptionReader {
     /** Longer texts are refused; so much describes about 200,000 servers. */
     public static final int MAX_BYTES = 16 << 20;
-
-    private static final Key<String> NAME =
-            Key.withDefault("name", Types.text("text"), "ballast", "The name of the whole, for people.", "farm");
-    private static final Type<String> NODE_NAME = Types.name("a node");
-    private static final Type<String> CHECK_NAME = Types.name("a check");
-    private static final Type<String> SERVICE_NAME = Types.name("a service");
-    private static final Set<String> ROOT_KEYS = Set.of("name", "nodes", "checks", "services");
 
     /** Reads a file. */
     public ReadResult read(Path file) {
@@ -116,6 +111,7 @@ public final class DescriptionReader {
         private final Map<String, Scalar> serviceKeys = new HashMap<>();
         private final List<Slot> services = new ArrayList<>();
         private @Nullable String name;
+        private int beforeLast;
 
         Binding(Problems problems) {
             this.problems = problems;
@@ -126,10 +122,13 @@ public final class DescriptionReader {
             try {
                 YamlDocument.read(text, this);
             } catch (YamlException e) {
+                // What came last ends where it should not, and is hardly what was meant.
+                problems.forget(beforeLast);
                 problems.add(Severity.ERROR, e.line(), e.column(), "", e.text());
                 return Optional.empty();
             }
-            scope.namesComplete = true;
+            scope.nodesKnown = true;
+            scope.checksKnown = true;
             scope.enter("services");
             for (Slot slot : services) {
                 if (slot.pending != null) {
@@ -137,7 +136,10 @@ public final class DescriptionReader {
                 }
             }
             scope.leave();
-            if (!rootKeys.containsKey("services")) {
+            boolean misspelt = rootKeys.keySet().stream()
+                    .anyMatch(
+                            key -> Suggestions.nearest(key, List.of("services")).isPresent());
+            if (!misspelt) {
                 problems.add(
                         Severity.ERROR, 1, 1, "", "\"services\" is missing; without a service there is nothing to do");
             } else if (services.isEmpty() && !problems.anyErrorSince(0)) {
@@ -149,11 +151,10 @@ public final class DescriptionReader {
                         "services",
                         "no service; to stop them all, stop the daemon");
             }
-            Endpoints.check(
-                    services.stream()
-                            .flatMap(s -> Optional.ofNullable(s.read).stream())
-                            .toList(),
-                    problems);
+            List<ReadService> read = services.stream()
+                    .flatMap(slot -> Optional.ofNullable(slot.read).stream())
+                    .toList();
+            AcrossServices.check(read, scope.nodes.values(), problems);
             return problems.anyErrorSince(0) ? Optional.empty() : Optional.of(description());
         }
 
@@ -182,10 +183,11 @@ public final class DescriptionReader {
 
         @Override
         public void piece(Entry entry) {
+            beforeLast = problems.mark();
             scope.enter("services");
             var slot = new Slot(entry.key());
             scope.enter(entry.key().text());
-            String service = scope.key(entry.key(), SERVICE_NAME, serviceKeys);
+            String service = scope.key(entry.key(), RootSchema.SERVICE_NAME, serviceKeys);
             scope.leave();
             if (service != null) {
                 services.add(slot);
@@ -200,7 +202,7 @@ public final class DescriptionReader {
             scope.namesMissing = false;
             slot.read = ServiceSchema.SERVICE.read(value, scope);
             slot.pending = null;
-            if (scope.namesMissing && !scope.namesComplete) {
+            if (scope.namesMissing) {
                 problems.forget(mark);
                 slot.pending = value;
                 slot.read = null;
@@ -210,6 +212,7 @@ public final class DescriptionReader {
 
         @Override
         public void entry(Entry entry) {
+            beforeLast = problems.mark();
             String key = entry.key().text();
             scope.enter(key);
             Scalar first = rootKeys.putIfAbsent(key, entry.key());
@@ -217,31 +220,37 @@ public final class DescriptionReader {
                 scope.error(entry.key(), "the key is here a second time; the first is in line " + first.line());
             }
             switch (key) {
-                case "name" -> name = NAME.type().read(entry.value(), scope);
+                case "name" -> name = RootSchema.NAME.type().read(entry.value(), scope);
                 case "nodes" -> {
-                    var nodes = Types.named("node names", NODE_NAME, NodeSchema.NODE_OR_NOTHING)
-                            .read(entry.value(), scope);
-                    if (nodes != null) {
-                        scope.nodes.putAll(nodes);
-                    }
+                    SequencedMap<String, NodeSpec> nodes =
+                            RootSchema.NODES.type().read(entry.value(), scope);
+                    scope.nodes.putAll(nodes == null ? Map.of() : nodes);
+                    scope.nodeNames.addAll(keys(entry.value()));
+                    scope.nodesKnown = true;
                 }
                 case "checks" -> {
-                    var checks = Types.named("check names", CHECK_NAME, CheckSchema.NAMED)
-                            .read(entry.value(), scope);
-                    if (checks != null) {
-                        scope.checks.putAll(checks);
+                    SequencedMap<String, CheckSpec> checks =
+                            RootSchema.CHECKS.type().read(entry.value(), scope);
+                    scope.checks.putAll(checks == null ? Map.of() : checks);
+                    scope.checkNames.addAll(keys(entry.value()));
+                    scope.checksKnown = true;
+                }
+                case "services" -> {
+                    if (first == null) {
+                        scope.error(
+                                entry.value(),
+                                "expected a map by service names, found " + Type.describe(entry.value()));
                     }
                 }
-                case "services" ->
-                    scope.error(
-                            entry.value(), "expected a map by service names, found " + Type.describe(entry.value()));
-                default ->
-                    scope.error(
-                            entry.key(),
-                            "unknown key " + Type.quoted(key) + "; known are name, nodes, checks, services"
-                                    + Suggestions.didYouMean(key, ROOT_KEYS));
+                default -> scope.error(entry.key(), RootSchema.ROOT.unknown(key));
             }
             scope.leave();
+        }
+
+        private static List<String> keys(Node node) {
+            return node instanceof Node.Mapping map
+                    ? map.entries().stream().map(e -> e.key().text()).toList()
+                    : List.of();
         }
     }
 }

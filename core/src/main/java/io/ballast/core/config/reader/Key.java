@@ -1,6 +1,6 @@
 package io.ballast.core.config.reader;
 
-import io.ballast.core.yaml.Node.Scalar;
+import io.ballast.core.yaml.YamlDocument;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,9 +38,8 @@ record Key<T>(
         if (fallback == null) {
             return null;
         }
-        boolean plain = !fallback.equals("\"\"");
         var problems = new Problems("default of " + name, new byte[0]);
-        T value = type.read(new Scalar(0, 0, plain ? fallback : "", plain), new Scope(problems));
+        T value = type.read(YamlDocument.value(fallback), new Scope(problems));
         if (value == null || !problems.isEmpty()) {
             throw new IllegalStateException("the default of " + name + " is no " + type.label() + ": " + fallback);
         }

@@ -106,12 +106,14 @@ final class MapType<T> extends Type<T> {
             scope.enter(key);
             Integer i = index.get(key);
             if (i == null) {
-                unknown(entry, scope);
+                scope.error(entry.key(), unknown(key));
             } else if (values.node(i) != null) {
                 Node first = values.node(i);
                 scope.error(entry.key(), "the key is here a second time" + (first == null ? "" : seen(first)));
             } else {
-                values.put(i, entry.value(), keys[i].type().read(entry.value(), scope));
+                int mark = scope.problems().mark();
+                Object value = keys[i].type().read(entry.value(), scope);
+                values.put(i, entry.value(), value, scope.problems().anyErrorSince(mark));
             }
             scope.leave();
         }
@@ -122,14 +124,13 @@ final class MapType<T> extends Type<T> {
         return "; the first is in line " + first.line();
     }
 
-    private void unknown(Entry entry, Scope scope) {
-        String key = entry.key().text();
+    /** What to say of a key that the map does not have. */
+    String unknown(String key) {
         String near = Suggestions.didYouMean(key, index.keySet());
         String hinted = key.equals("<<")
-                ? "; merge keys are YAML 1.1 and not supported"
+                ? "; merge keys are YAML 1.1 and do not exist here"
                 : near.isEmpty() ? hint.about(key) : near;
-        String known = hinted.isEmpty() ? "; known are " + String.join(", ", names()) : hinted;
-        scope.error(entry.key(), "unknown key " + quoted(key) + known);
+        return "unknown key " + quoted(key) + (hinted.isEmpty() ? "; known are " + String.join(", ", names()) : hinted);
     }
 
     private List<String> names() {
@@ -139,6 +140,19 @@ final class MapType<T> extends Type<T> {
     @Override
     String label() {
         return "a map";
+    }
+
+    @Override
+    String markdown() {
+        return "[" + name + "](#" + name.replace(' ', '-') + ")";
+    }
+
+    @Override
+    void visitMaps(MapVisitor visitor) {
+        visitor.map(this);
+        for (Key<?> key : keys) {
+            key.type().visitMaps(visitor);
+        }
     }
 
     @Override

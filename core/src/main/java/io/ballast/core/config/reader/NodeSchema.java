@@ -1,6 +1,7 @@
 package io.ballast.core.config.reader;
 
 import com.google.gson.JsonObject;
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.NodeSpec.InterfaceSpec;
@@ -8,8 +9,11 @@ import io.ballast.core.yaml.Node;
 import io.ballast.core.yaml.Node.Kind;
 import io.ballast.core.yaml.Node.Mapping;
 import io.ballast.core.yaml.Node.Scalar;
+import java.net.InetAddress;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
@@ -21,23 +25,14 @@ final class NodeSchema {
             "The addresses of the interface, each with the length of its network prefix.",
             "[192.0.2.1/24, \"2001:db8::1/64\"]");
     private static final MapType<InterfaceSpec> INTERFACE = new MapType<>(
-            "interface",
-            "A network interface of a node.",
-            List.of(ADDRESSES),
-            v -> new InterfaceSpec(
-                    v.scope().lastName(), List.copyOf(v.find(ADDRESSES).orElse(List.of()))));
+            "interface", "A network interface of a node.", List.of(ADDRESSES), NodeSchema::networkInterface);
     private static final Key<SequencedMap<String, InterfaceSpec>> INTERFACES = Key.optional(
             "interfaces",
             Types.named("interface names", Types.interfaceName(), INTERFACE),
             "The node's network interfaces by name. Only those that matter to a service need to be here.",
             "{ eth0: { addresses: [192.0.2.1/24] } }");
-    static final MapType<NodeSpec> NODE = new MapType<>(
-            "node",
-            "A machine.",
-            List.of(INTERFACES),
-            v -> new NodeSpec(
-                    v.scope().lastName(),
-                    List.copyOf(v.find(INTERFACES).orElse(new LinkedHashMap<>()).values())));
+    private static final MapType<NodeSpec> NODE =
+            new MapType<>("node", "A machine.", List.of(INTERFACES), NodeSchema::node);
 
     /** A node, of which only the name may be given. */
     static final Type<NodeSpec> NODE_OR_NOTHING = new Type<>() {
@@ -54,10 +49,88 @@ final class NodeSchema {
         }
 
         @Override
+        String markdown() {
+            return NODE.markdown() + ", or nothing";
+        }
+
+        @Override
+        void visitMaps(MapVisitor visitor) {
+            NODE.visitMaps(visitor);
+        }
+
+        @Override
         JsonObject jsonSchema(SchemaWriter writer) {
             return Types.anyOf(NODE.jsonSchema(writer), SchemaWriter.type("null"));
         }
     };
 
     private NodeSchema() {}
+
+    private static InterfaceSpec networkInterface(Values v) {
+        String name = v.scope().lastName();
+        List<Cidr> addresses = List.copyOf(v.find(ADDRESSES).orElse(List.of()));
+        List<Node> places = v.at(ADDRESSES) instanceof Node.Sequence s ? s.items() : List.of(v.at(ADDRESSES));
+        if (!v.broken(ADDRESSES)) {
+            v.scope().enter(ADDRESSES.name());
+            for (int i = 0; i < addresses.size(); i++) {
+                address(v.scope(), name, addresses, i, places.get(i));
+            }
+            v.scope().leave();
+        }
+        return new InterfaceSpec(name, addresses);
+    }
+
+    private static void address(Scope scope, String name, List<Cidr> addresses, int at, Node place) {
+        Cidr cidr = addresses.get(at);
+        InetAddress address = cidr.address();
+        byte[] bytes = address.getAddress();
+        int bits = bytes.length * 8;
+        if (address.isAnyLocalAddress() || address.isMulticastAddress()) {
+            scope.error(place, Addresses.print(address) + " is no address that a machine can have");
+        } else if (addresses.subList(0, at).stream().anyMatch(c -> c.address().equals(address))) {
+            scope.error(place, Addresses.print(address) + " is here a second time");
+        } else if (bits == 32 && cidr.prefixLength() < 31 && hostBits(bytes, cidr.prefixLength(), 0)) {
+            scope.error(place, cidr + " is the network itself; write the machine's address in it");
+        } else if (bits == 32 && cidr.prefixLength() < 31 && hostBits(bytes, cidr.prefixLength(), 1)) {
+            scope.error(place, cidr + " is the broadcast address of its network");
+        }
+        List<Cidr> networks = addresses.stream()
+                .filter(c -> c.prefixLength() < bits && c.address().getAddress().length == bytes.length)
+                .toList();
+        boolean alone = cidr.prefixLength() == bits && !name.equals("lo");
+        if (alone && !networks.isEmpty() && networks.stream().noneMatch(n -> n.contains(address))) {
+            scope.warning(
+                    place,
+                    Addresses.print(address) + " is in no network of " + name + " (" + networks.getFirst()
+                            + "), so its neighbours will not look for it there");
+        }
+    }
+
+    /** Whether all bits after the prefix have that value. */
+    private static boolean hostBits(byte[] address, int prefix, int value) {
+        for (int bit = prefix; bit < address.length * 8; bit++) {
+            if (((address[bit >> 3] >> (7 - (bit & 7))) & 1) != value) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static NodeSpec node(Values v) {
+        List<InterfaceSpec> interfaces =
+                List.copyOf(v.find(INTERFACES).orElse(new LinkedHashMap<>()).values());
+        Map<InetAddress, String> seen = new HashMap<>();
+        for (InterfaceSpec spec : interfaces) {
+            for (Cidr cidr : spec.addresses()) {
+                String other = seen.putIfAbsent(cidr.address(), spec.name());
+                if (other != null && !other.equals(spec.name())) {
+                    v.error(
+                            INTERFACES,
+                            other + " and " + spec.name() + " both have the address "
+                                    + Addresses.print(cidr.address()));
+                }
+            }
+        }
+        return new NodeSpec(v.scope().lastName(), interfaces);
+    }
 }

@@ -1,10 +1,15 @@
 package io.ballast.core.config.reader;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import io.ballast.core.yaml.Node;
+import io.ballast.core.yaml.Node.Mapping;
 import io.ballast.core.yaml.Node.Scalar;
+import io.ballast.core.yaml.Node.Sequence;
+import io.ballast.core.yaml.YamlDocument;
 import java.math.BigDecimal;
 import java.util.function.Supplier;
 
@@ -42,14 +47,30 @@ final class SchemaWriter {
         return schema;
     }
 
-    /** A scalar as JSON, by YAML's rules for what is written without quotes. */
+    /** A value as JSON. */
     static JsonElement literal(String yaml) {
-        var scalar = new Scalar(0, 0, yaml, true);
-        return switch (scalar.kind()) {
-            case NULL -> JsonNull.INSTANCE;
-            case BOOLEAN -> new JsonPrimitive(Boolean.valueOf(yaml));
-            case INTEGER, FLOAT -> new JsonPrimitive(new BigDecimal(yaml));
-            case TEXT -> new JsonPrimitive(yaml);
+        return json(YamlDocument.value(yaml));
+    }
+
+    private static JsonElement json(Node node) {
+        return switch (node) {
+            case Mapping map -> {
+                var object = new JsonObject();
+                map.entries().forEach(e -> object.add(e.key().text(), json(e.value())));
+                yield object;
+            }
+            case Sequence list -> {
+                var array = new JsonArray();
+                list.items().forEach(item -> array.add(json(item)));
+                yield array;
+            }
+            case Scalar scalar ->
+                switch (scalar.kind()) {
+                    case NULL -> JsonNull.INSTANCE;
+                    case BOOLEAN -> new JsonPrimitive(scalar.text().equalsIgnoreCase("true"));
+                    case INTEGER, FLOAT -> new JsonPrimitive(new BigDecimal(scalar.text()));
+                    case TEXT -> new JsonPrimitive(scalar.text());
+                };
         };
     }
 }

@@ -11,10 +11,12 @@ import io.ballast.core.yaml.Node.Scalar;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Where the reading stands: the path to the value at hand, the names known so far, and the problems found. */
@@ -24,13 +26,23 @@ final class Scope {
 
     final SequencedMap<String, NodeSpec> nodes = new LinkedHashMap<>();
     final Map<String, CheckSpec> checks = new HashMap<>();
-    /** False while a part of the file that may define names is still to come. */
-    boolean namesComplete;
+    /** Names that the file gives to nodes and checks, also those with errors in them. */
+    final Set<String> nodeNames = new HashSet<>();
+
+    final Set<String> checkNames = new HashSet<>();
+    /** Whether the nodes have been read, or there will be none. */
+    boolean nodesKnown;
+    /** The same for the checks. */
+    boolean checksKnown;
     /** Whether a name was looked up that may still come; what looked it up is to be read again then. */
     boolean namesMissing;
 
     Scope(Problems problems) {
         this.problems = problems;
+    }
+
+    Problems problems() {
+        return problems;
     }
 
     void enter(String key) {
@@ -56,6 +68,16 @@ final class Scope {
     /** The name at hand: the last step of the path. */
     String lastName() {
         return String.valueOf(path.getLast());
+    }
+
+    /** Whether the value at hand stands under a name, and not in a list. */
+    boolean atName() {
+        return path.getLast() instanceof String;
+    }
+
+    /** The index at hand: the last step of the path where that is one, else 0. */
+    int lastIndex() {
+        return path.getLast() instanceof Integer index ? index : 0;
     }
 
     /**
@@ -89,8 +111,8 @@ final class Scope {
         }
         NodeSpec node = nodes.get(host.host());
         if (node == null) {
-            namesMissing |= !namesComplete;
-            if (namesComplete && host.host().indexOf('.') < 0) {
+            namesMissing |= !nodesKnown;
+            if (nodesKnown && !nodeNames.contains(host.host()) && host.host().indexOf('.') < 0) {
                 Suggestions.nearest(host.host(), nodes.keySet())
                         .ifPresent(near -> warning(
                                 at,

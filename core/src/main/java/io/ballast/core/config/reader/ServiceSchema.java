@@ -1,10 +1,14 @@
 package io.ballast.core.config.reader;
 
+import com.google.gson.JsonObject;
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServerSpec.AdminState;
@@ -16,16 +20,15 @@ import io.ballast.core.config.ServiceSpec.OnDown;
 import io.ballast.core.config.ServiceSpec.Persistence;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
 import io.ballast.core.config.ServiceSpec.Timeouts;
+import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** The keys of a virtual service, and what must hold among them. */
@@ -183,8 +186,9 @@ final class ServiceSchema {
     private static final Key<List<CheckSpec>> OWN_CHECKS = Key.optional(
             "checks", Types.list(CHECK), "Take the place of the service's checks.", "[{ type: tcp, port: 8080 }]");
 
-    /** A server as written. */
+    /** A server as written, and its place in the list. */
     private record Server(
+            int index,
             Node at,
             Optional<String> name,
             String written,
@@ -198,6 +202,7 @@ final class ServiceSchema {
             "server", "A real server.", List.of(SERVER_NAME, ADDRESS, WEIGHT, LIMIT, STATE, OWN_CHECKS), v -> {
                 Node address = v.at(ADDRESS);
                 return new Server(
+                        v.scope().lastIndex(),
                         address,
                         v.find(SERVER_NAME),
                         ((Node.Scalar) address).text(),
@@ -211,6 +216,7 @@ final class ServiceSchema {
             Types.mapped(
                     Types.host(),
                     (host, node, scope) -> new Server(
+                            scope.lastIndex(),
                             node,
                             Optional.empty(),
                             ((Node.Scalar) node).text(),
@@ -316,23 +322,25 @@ final class ServiceSchema {
             ServiceSchema::service);
 
     /**
-     * A service, and where its endpoints stand in the file.
+     * A service, and where things stand in the file that are looked at again beside other services.
      *
      * @param places of {@code spec.listen()}, in its order
+     * @param sourcePlace of its source; where there is none, of the service
      */
-    record ReadService(ServiceSpec spec, List<Node> places) {}
+    record ReadService(ServiceSpec spec, List<Node> places, Node sourcePlace) {}
 
     private ServiceSchema() {}
 
     private static ReadService service(Values v) {
         Scope scope = v.scope();
-        List<Endpoint> listen = listen(v);
+        List<Endpoint> listen = v.get(LISTEN).stream().map(Located::value).toList();
+        listen(v);
         List<String> directors = directors(v);
         List<NodeSpec> directorNodes = directorNodes(scope, listen, directors);
-        int port = onePort(listen);
+        var targets = new Targets(listen, onePort(listen), v.broken(LISTEN), directorNodes);
         List<CheckSpec> checks = v.find(CHECKS).map(ServiceSchema::numbered).orElse(List.of());
-        List<ServerSpec> servers = servers(v, listen, directorNodes, port, checks);
-        Optional<HostPort> sorry = sorry(v, listen, directorNodes, port, servers);
+        List<ServerSpec> servers = servers(v, targets, checks);
+        Optional<HostPort> sorry = sorry(v, targets, servers);
         var spec = new ServiceSpec(
                 scope.lastName(),
                 listen,
@@ -350,22 +358,41 @@ final class ServiceSchema {
                 checks,
                 sorry,
                 v.find(HOOKS).orElse(HOOKS_DEFAULT));
-        return new ReadService(spec, v.get(LISTEN).stream().map(Located::at).toList());
+        plausible(v, spec);
+        return new ReadService(spec, v.get(LISTEN).stream().map(Located::at).toList(), v.at(SOURCE));
     }
 
-    private static List<Endpoint> listen(Values v) {
-        List<Endpoint> listen = new ArrayList<>();
+    private static void listen(Values v) {
+        v.scope().enter(LISTEN.name());
         for (Located<Endpoint> endpoint : v.get(LISTEN)) {
-            listen.add(endpoint.value());
+            InetAddress address = endpoint.value().address();
+            if (address.isMulticastAddress() || Addresses.print(address).equals("255.255.255.255")) {
+                v.scope().error(endpoint.at(), "a service cannot listen on a multicast or broadcast address");
+            }
         }
-        return List.copyOf(listen);
+        v.scope().leave();
     }
 
     private static List<String> directors(Values v) {
+        Scope scope = v.scope();
         List<String> names = new ArrayList<>();
+        scope.enter(DIRECTORS.name());
+        if (v.given(DIRECTORS) && !v.broken(DIRECTORS) && v.get(DIRECTORS).isEmpty()) {
+            scope.error(v.at(DIRECTORS), "the list is empty; name a node, or leave the key out");
+        }
         for (Located<String> name : v.find(DIRECTORS).orElse(List.of())) {
+            if (names.contains(name.value())) {
+                scope.error(name.at(), "the node " + name.value() + " is here a second time");
+            } else if (!scope.nodes.containsKey(name.value()) && !scope.nodeNames.contains(name.value())) {
+                scope.namesMissing |= !scope.nodesKnown;
+                scope.error(
+                        name.at(),
+                        "no node of the name " + Type.quoted(name.value()) + " under nodes"
+                                + Suggestions.didYouMean(name.value(), scope.nodes.keySet()));
+            }
             names.add(name.value());
         }
+        scope.leave();
         return List.copyOf(names);
     }
 
@@ -386,24 +413,61 @@ final class ServiceSchema {
         return listen.stream().allMatch(e -> e.port() == port) ? port : 0;
     }
 
-    private static List<ServerSpec> servers(
-            Values v, List<Endpoint> listen, List<NodeSpec> directors, int port, List<CheckSpec> checks) {
+    /**
+     * What the addresses of a service's servers are read against.
+     *
+     * @param port that a server has where none is written; 0 where it must be written
+     * @param listenBroken whether an endpoint could not be read, so that the port is not certain
+     */
+    private record Targets(List<Endpoint> listen, int port, boolean listenBroken, List<NodeSpec> directors) {
+
+        HostPort resolve(Scope scope, Node at, Host host) {
+            if (host.port() == 0 && port == 0 && !listenBroken) {
+                scope.error(at, "the port is missing, and the service listens on several; write host:port");
+            }
+            List<InetAddress> taken = listen.stream().map(Endpoint::address).toList();
+            HostPort address = scope.resolve(at, host, host.port() == 0 ? port : host.port(), directors, taken);
+            if (host.literal()) {
+                literal(scope, at, host, address);
+            }
+            return address;
+        }
+
+        private void literal(Scope scope, Node at, Host host, HostPort address) {
+            InetAddress literal = Addresses.parse(host.host()).orElseThrow();
+            if (literal.isAnyLocalAddress() || literal.isMulticastAddress()) {
+                scope.error(at, host.host() + " is no address that a server can have");
+            } else if (listen.stream()
+                    .anyMatch(e -> e.port() == address.port() && e.address().equals(literal))) {
+                scope.error(at, address + " is where the service itself listens; that would be a loop");
+            }
+        }
+    }
+
+    private static List<ServerSpec> servers(Values v, Targets targets, List<CheckSpec> checks) {
         Scope scope = v.scope();
         List<Server> written = v.find(SERVERS).orElse(List.of());
-        List<InetAddress> taken = listen.stream().map(Endpoint::address).toList();
         List<ServerSpec> servers = new ArrayList<>(written.size());
-        Set<String> names = new HashSet<>();
-        scope.enter("servers");
+        Map<String, Node> names = new HashMap<>();
+        Map<HostPort, Node> addresses = new HashMap<>();
+        scope.enter(SERVERS.name());
         for (Server server : written) {
-            HostPort address = address(scope, server.at(), server.host(), port, directors, taken);
-            String name = server.name().orElseGet(() -> {
-                boolean node = scope.nodes.containsKey(server.host().host());
-                return node && !names.contains(server.host().host())
-                        ? server.host().host()
-                        : server.written();
-            });
-            if (!names.add(name)) {
-                scope.error(server.at(), "a second server " + Type.quoted(name) + " in this service; give it a name");
+            scope.enter(server.index());
+            HostPort address = targets.resolve(scope, server.at(), server.host());
+            String host = server.host().host();
+            boolean node = scope.nodes.containsKey(host) && !names.containsKey(host);
+            String name = server.name().orElse(node ? host : server.written());
+            Node sameAddress = addresses.putIfAbsent(address, server.at());
+            Node sameName = names.putIfAbsent(name, server.at());
+            if (sameAddress != null && address.port() != 0) {
+                scope.error(
+                        server.at(),
+                        address + " is a server of this service already (line " + sameAddress.line() + ")");
+            } else if (sameName != null) {
+                scope.error(
+                        server.at(),
+                        "a second server named " + Type.quoted(name) + " in this service (line " + sameName.line()
+                                + ")");
             }
             servers.add(new ServerSpec(
                     name,
@@ -412,34 +476,82 @@ final class ServiceSchema {
                     server.limit(),
                     server.state(),
                     server.checks().orElse(checks)));
+            scope.leave();
         }
         scope.leave();
         return List.copyOf(servers);
     }
 
-    private static HostPort address(
-            Scope scope, Node at, Host host, int port, List<NodeSpec> directors, List<InetAddress> taken) {
-        if (host.port() == 0 && port == 0) {
-            scope.error(at, "the port is missing, and the service listens on several; write host:port");
-        }
-        return scope.resolve(at, host, host.port() == 0 ? port : host.port(), directors, taken);
-    }
-
-    private static Optional<HostPort> sorry(
-            Values v, List<Endpoint> listen, List<NodeSpec> directors, int port, List<ServerSpec> servers) {
-        return v.find(SORRY).map(s -> {
+    private static Optional<HostPort> sorry(Values v, Targets targets, List<ServerSpec> servers) {
+        return v.find(SORRY).map(sorry -> {
             v.scope().enter(SORRY.name());
-            List<InetAddress> taken = listen.stream().map(Endpoint::address).toList();
-            HostPort address = address(v.scope(), s.at(), s.value(), port, directors, taken);
+            HostPort address = targets.resolve(v.scope(), sorry.at(), sorry.value());
             servers.stream()
                     .filter(server -> server.address().equals(address))
                     .findFirst()
                     .ifPresent(server -> v.scope()
                             .warning(
-                                    s.at(), "is also the server " + server.name() + "; it cannot stand in for itself"));
+                                    sorry.at(),
+                                    "is also the server " + server.name() + "; it cannot stand in for itself"));
             v.scope().leave();
             return address;
         });
+    }
+
+    /** What is allowed, but hardly meant. */
+    private static void plausible(Values v, ServiceSpec spec) {
+        boolean udp = spec.listen().stream().anyMatch(e -> e.protocol() == Protocol.UDP);
+        boolean tcp = spec.listen().stream().anyMatch(e -> e.protocol() == Protocol.TCP);
+        List<ServerSpec> servers = spec.servers();
+        if (servers.isEmpty() && !v.broken(SERVERS)) {
+            String why = "there is no server; list one under servers, or give a sorry server";
+            if (!v.given(SORRY)) {
+                v.scope().error(v.at(SERVERS), why);
+            }
+        } else if (servers.stream().allMatch(s -> s.weight() == 0 || s.state() != AdminState.ENABLED)
+                && !v.broken(SERVERS)) {
+            v.warning(SERVERS, "no server takes new connections: each has weight 0 or is not enabled");
+        }
+        boolean unweighted = spec.scheduler() == SchedulerKind.RR || spec.scheduler() == SchedulerKind.LC;
+        if (unweighted
+                && servers.stream()
+                                .map(ServerSpec::weight)
+                                .filter(w -> w > 0)
+                                .distinct()
+                                .count()
+                        > 1) {
+            v.warning(
+                    SERVERS,
+                    "the scheduler " + spec.scheduler().yamlName() + " does not look at weights; w"
+                            + spec.scheduler().yamlName() + " does");
+        }
+        if (udp && spec.persistence().isPresent()) {
+            Duration remembered = spec.persistence().get().timeout();
+            if (remembered.compareTo(spec.timeouts().udp()) < 0) {
+                v.warning(
+                        PERSISTENCE,
+                        "is shorter than timeouts.udp ("
+                                + Durations.print(spec.timeouts().udp()) + "), so it never matters to UDP flows");
+            }
+        }
+        if (!tcp && spec.proxyProtocol() != ProxyProtocol.OFF) {
+            v.warning(PROXY_PROTOCOL, "has no effect, because it exists for TCP only and this service is UDP");
+        }
+        if (!tcp && udp) {
+            spec.checks().stream()
+                    .filter(c -> c.probe() instanceof ProbeSpec.Tcp
+                            && c.port() == 0
+                            && c.host().isEmpty())
+                    .findFirst()
+                    .ifPresent(c -> v.warning(
+                            CHECKS,
+                            "the check " + c.name() + " asks by TCP at the port of a UDP service; give its port"));
+        }
+        boolean halfClosedGiven = !spec.timeouts().halfClosed().equals(TIMEOUTS_DEFAULT.halfClosed());
+        if (halfClosedGiven
+                && spec.timeouts().halfClosed().compareTo(spec.timeouts().idle()) > 0) {
+            v.warning(TIMEOUTS, "half-closed is longer than idle, which ends the connection before");
+        }
     }
 
     /** Checks with the names of repeated types numbered: {@code http}, {@code http-2}. */
@@ -476,12 +588,12 @@ final class ServiceSchema {
         @Nullable
         CheckSpec read(Node node, Scope scope) {
             if (!(node instanceof Node.Scalar scalar) || scalar.kind() == Node.Kind.NULL) {
-                return CheckSchema.INLINE.read(node, scope);
+                return CheckSchema.CHECK.read(node, scope);
             }
             CheckSpec check = scope.checks.get(scalar.text());
-            if (check == null) {
-                if (scope.namesComplete) {
-                    boolean type = CheckSchema.INLINE.variants().containsKey(scalar.text());
+            if (check == null && !scope.checkNames.contains(scalar.text())) {
+                if (scope.checksKnown) {
+                    boolean type = CheckSchema.CHECK.variants().containsKey(scalar.text());
                     String hint = type
                             ? "; write { type: " + scalar.text() + " }"
                             : Suggestions.didYouMean(scalar.text(), scope.checks.keySet());
@@ -499,8 +611,18 @@ final class ServiceSchema {
         }
 
         @Override
-        com.google.gson.JsonObject jsonSchema(SchemaWriter writer) {
-            return Types.anyOf(SchemaWriter.type("string"), CheckSchema.INLINE.jsonSchema(writer));
+        String markdown() {
+            return CheckSchema.CHECK.markdown() + ", or the name of one";
+        }
+
+        @Override
+        void visitMaps(MapVisitor visitor) {
+            CheckSchema.CHECK.visitMaps(visitor);
+        }
+
+        @Override
+        JsonObject jsonSchema(SchemaWriter writer) {
+            return Types.anyOf(SchemaWriter.type("string"), CheckSchema.CHECK.jsonSchema(writer));
         }
     }
 }

@@ -18,6 +18,23 @@ abstract class Type<T> {
     /** What it is in a few words, for the reference. */
     abstract String label();
 
+    /** The same for the reference, with a link where more is said elsewhere. */
+    String markdown() {
+        return label();
+    }
+
+    /** Visits the maps that are part of it. */
+    void visitMaps(MapVisitor visitor) {}
+
+    /** Is shown every kind of map, for the reference. */
+    interface MapVisitor {
+        /** A map with fixed keys. */
+        void map(MapType<?> map);
+
+        /** A map whose keys depend on the value of one of them. */
+        void variants(VariantType<?> variants);
+    }
+
     /** What it accepts, as far as JSON Schema can say it. */
     abstract JsonObject jsonSchema(SchemaWriter writer);
 

@@ -18,7 +18,6 @@ import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -289,13 +288,14 @@ final class Types {
         Duration one = Durations.parse("1" + unit).orElseThrow();
         BigDecimal number = new BigDecimal(amount.group(1) + (amount.group(2) == null ? "" : "." + amount.group(2)));
         BigDecimal millis = number.multiply(BigDecimal.valueOf(one.toMillis()));
-        String write = Durations.print(Duration.ofMillis(millis.longValue()));
-        if (number.scale() <= 0 && unit.equals("s") && amount.group(3).isEmpty()) {
-            write = number + "s";
+        if (amount.group(3).isEmpty()) {
+            String write = number.scale() > 0
+                    ? Durations.print(Duration.ofMillis(millis.longValue()))
+                    : number.intValue() >= 100 ? number + "ms or " + number + "s" : number + "s";
+            return s.text() + " has no unit; write " + write + " (units are ms, s, m, h and d)";
         }
-        return amount.group(3).isEmpty()
-                ? s.text() + " has no unit; write " + write + " (units are ms, s, m, h and d)"
-                : "no duration: " + Type.quoted(s.text()) + "; write " + write;
+        return "no duration: " + Type.quoted(s.text()) + "; write "
+                + Durations.print(Duration.ofMillis(millis.longValue()));
     }
 
     /** A size with its unit. */
@@ -504,6 +504,10 @@ final class Types {
                 return null;
             }
         }
+        if (text.startsWith("*")) {
+            scope.error(s, "for every address write 0.0.0.0, or [::] for IPv6, before the port");
+            return null;
+        }
         Host host = host(s, slash < 0 ? text : text.substring(0, slash), scope);
         if (host == null) {
             return null;
@@ -558,7 +562,7 @@ final class Types {
                 scope.error(
                         s,
                         whole
-                                ? "put the IPv6 address in brackets, and quote the whole: \"[" + text + "]:80\""
+                                ? "put the IPv6 address in brackets, and the port behind them: \"[2001:db8::1]:80\""
                                 : "expected host:port, and an IPv6 address in brackets, found " + Type.quoted(text));
                 return null;
             }
@@ -657,6 +661,16 @@ final class Types {
             }
 
             @Override
+            String markdown() {
+                return "list of " + item.markdown();
+            }
+
+            @Override
+            void visitMaps(MapVisitor visitor) {
+                item.visitMaps(visitor);
+            }
+
+            @Override
             JsonObject jsonSchema(SchemaWriter writer) {
                 JsonObject schema = SchemaWriter.type("array");
                 schema.add("items", item.jsonSchema(writer));
@@ -686,7 +700,10 @@ final class Types {
             @Override
             @Nullable
             List<T> read(Node node, Scope scope) {
-                if (node instanceof Node.Sequence) {
+                if (node instanceof Node.Sequence sequence) {
+                    if (sequence.items().isEmpty()) {
+                        scope.error(node, "the list is empty; it needs at least one item");
+                    }
                     return list.read(node, scope);
                 }
                 T value = item.read(node, scope);
@@ -720,6 +737,16 @@ final class Types {
             }
 
             @Override
+            String markdown() {
+                return scalar.markdown() + ", or " + map.markdown();
+            }
+
+            @Override
+            void visitMaps(MapVisitor visitor) {
+                map.visitMaps(visitor);
+            }
+
+            @Override
             JsonObject jsonSchema(SchemaWriter writer) {
                 return anyOf(scalar.jsonSchema(writer), map.jsonSchema(writer));
             }
@@ -745,6 +772,16 @@ final class Types {
             @Override
             String label() {
                 return type.label();
+            }
+
+            @Override
+            String markdown() {
+                return type.markdown();
+            }
+
+            @Override
+            void visitMaps(MapVisitor visitor) {
+                type.visitMaps(visitor);
             }
 
             @Override
@@ -794,6 +831,16 @@ final class Types {
             }
 
             @Override
+            String markdown() {
+                return "map from " + what + " to " + value.markdown();
+            }
+
+            @Override
+            void visitMaps(MapVisitor visitor) {
+                value.visitMaps(visitor);
+            }
+
+            @Override
             JsonObject jsonSchema(SchemaWriter writer) {
                 JsonObject schema = SchemaWriter.type("object");
                 schema.add("propertyNames", key.jsonSchema(writer));
@@ -801,12 +848,5 @@ final class Types {
                 return schema;
             }
         };
-    }
-
-    /** Names of a collection, for messages. */
-    static String listed(Collection<String> names) {
-        return names.isEmpty()
-                ? "none"
-                : String.join(", ", names.stream().limit(12).toList()) + (names.size() > 12 ? ", ..." : "");
     }
 }

@@ -12,6 +12,7 @@ final class Values {
     private final @Nullable Node[] nodes;
     private final Node map;
     private final Scope scope;
+    private long broken;
 
     Values(Key<?>[] keys, @Nullable Object[] defaults, Node map, Scope scope) {
         this.keys = keys;
@@ -22,9 +23,15 @@ final class Values {
         this.scope = scope;
     }
 
-    void put(int key, Node node, @Nullable Object value) {
+    void put(int key, Node node, @Nullable Object value, boolean hasErrors) {
         nodes[key] = node;
         values[key] = value;
+        broken |= hasErrors ? 1L << key : 0;
+    }
+
+    /** Whether there is an error in the value; what is left of it may be less than was written. */
+    boolean broken(Key<?> key) {
+        return (broken & 1L << index(key)) != 0;
     }
 
     boolean has(int key) {

@@ -20,6 +20,14 @@ final class VariantType<T> extends Type<T> {
         this.variants = variants;
     }
 
+    String name() {
+        return name;
+    }
+
+    String discriminator() {
+        return discriminator;
+    }
+
     SequencedMap<String, MapType<T>> variants() {
         return variants;
     }
@@ -46,6 +54,11 @@ final class VariantType<T> extends Type<T> {
                 return null;
             }
         }
+        map.entries().stream().filter(e -> e.key().text().equals("<<")).forEach(e -> {
+            scope.enter("<<");
+            scope.error(e.key(), variants.firstEntry().getValue().unknown("<<"));
+            scope.leave();
+        });
         scope.error(node, quoted(discriminator) + " is missing; it is one of " + known);
         return null;
     }
@@ -53,6 +66,16 @@ final class VariantType<T> extends Type<T> {
     @Override
     String label() {
         return "a map";
+    }
+
+    @Override
+    String markdown() {
+        return "[" + name + "](#" + name.replace(' ', '-') + ")";
+    }
+
+    @Override
+    void visitMaps(MapVisitor visitor) {
+        visitor.variants(this);
     }
 
     @Override

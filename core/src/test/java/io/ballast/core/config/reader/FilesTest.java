@@ -1,0 +1,109 @@
+package io.ballast.core.config.reader;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class FilesTest {
+    @TempDir
+    Path directory;
+
+    private String read(Path file) {
+        return new DescriptionReader()
+                .read(file).problems().stream().map(Object::toString).toList().toString();
+    }
+
+    @Test
+    void aFileThatIsNotThere() {
+        Path file = directory.resolve("none.yaml");
+        assertThat(read(file)).isEqualTo("[" + file + ": error: no such file]");
+    }
+
+    @Test
+    void aDirectory() {
+        assertThat(read(directory)).isEqualTo("[" + directory + ": error: is a directory; name the file in it]");
+    }
+
+    @Test
+    void aFileThatMayNotBeRead() throws IOException {
+        Path file = directory.resolve("secret.yaml");
+        Files.writeString(file, "name: a");
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("---------"));
+        boolean root = Files.isReadable(file);
+        if (root) {
+            System.out.println("not run: root may read every file");
+        }
+        assumeFalse(root, "root may read every file");
+        assertThat(read(file)).endsWith("error: not allowed to read the file; check its owner and mode]");
+    }
+
+    @Test
+    void aHugeFileIsRefusedBeforeItFillsTheMemory() throws IOException {
+        Path file = directory.resolve("huge.yaml");
+        try (var huge = new RandomAccessFile(file.toFile(), "rw")) {
+            huge.setLength(100L << 30);
+        }
+        assertThat(read(file)).endsWith("error: is larger than 16 MiB]");
+    }
+
+    @Test
+    void aHugeLineIsRefused() throws IOException {
+        Path file = directory.resolve("line.yaml");
+        Files.writeString(file, "name: " + "a".repeat(3 << 20));
+        assertThat(read(file)).contains("a line of more than 1 MiB");
+    }
+
+    @Test
+    void aHugeTextIsRefused() {
+        String text = "name: >\n" + ("  " + "a".repeat(1000) + "\n").repeat(200);
+        assertThat(new DescriptionReader().read("t", text).problems())
+                .singleElement()
+                .satisfies(p -> assertThat(p.message()).startsWith("a text of more than 65536 characters"));
+    }
+
+    @Test
+    void aliasesThatMultiplyAreStopped() {
+        var text = new StringBuilder("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for (int i = 1; i < 12; i++) {
+            String below = "*a" + (i - 1);
+            text.append("a%d: &a%d [%s]\n".formatted(i, i, String.join(", ", java.util.Collections.nCopies(9, below))));
+        }
+        assertThat(new DescriptionReader().read("t", text.toString()).problems())
+                .last()
+                .satisfies(p -> assertThat(p.message()).isEqualTo("aliases multiply to more than 1000000 values"));
+    }
+
+    @Test
+    void anAliasSavesWriting() {
+        String text = """
+                services:
+                  a:
+                    listen: 127.0.0.1:1
+                    checks: &checks [{ type: tcp, interval: 2s }]
+                    servers: &servers [10.0.0.1:80, 10.0.0.2:80]
+                  b: { listen: "127.0.0.1:2", checks: *checks, servers: *servers }
+                """;
+        ReadResult result = new DescriptionReader().read("t", text);
+        assertThat(result.problems()).isEmpty();
+        var services = result.description().orElseThrow().services();
+        assertThat(services.get("b"))
+                .extracting(s -> s.servers(), s -> s.checks())
+                .containsExactly(
+                        services.firstEntry().getValue().servers(),
+                        services.firstEntry().getValue().checks());
+    }
+
+    @Test
+    void aByteOrderMarkAndWindowsLineEndsAreNoMistake() {
+        String text = "\uFEFFservices:\r\n  a:\r\n    listen: 127.0.0.1:1\r\n    servers: [10.0.0.1:80]\r\n";
+        ReadResult result = new DescriptionReader().read("t", text);
+        assertThat(result.problems()).isEmpty();
+    }
+}
