@@ -20,6 +20,8 @@ public enum Signal {
     HUP(1),
     /** Interrupt from the terminal. */
     INT(2),
+    /** Finish what is under way and end, in many servers; HotSpot takes it for itself and prints its threads. */
+    QUIT(3),
     /** Free for the application. */
     USR1(10),
     /** HotSpot's own, to suspend threads for its flight recorder: may be sent to other programs, but not watched. */

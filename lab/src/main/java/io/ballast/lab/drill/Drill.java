@@ -1,0 +1,409 @@
+package io.ballast.lab.drill;
+
+import com.google.gson.JsonObject;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Json;
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ProbeSpec;
+import io.ballast.core.config.ServerSpec;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.lab.farm.Daemon;
+import io.ballast.lab.farm.Lab;
+import io.ballast.lab.farm.WebServer;
+import io.ballast.lab.load.LoadPlan;
+import io.ballast.lab.load.LoadProcess;
+import io.ballast.lab.load.LoadResult;
+import io.ballast.lab.load.Sample;
+import io.ballast.lab.topology.DescriptionText;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+
+/**
+ * Injects faults into a lab that is up, one after another, while a client asks at a constant rate, and says for each
+ * what the client saw.
+ *
+ * <p>Every scenario goes the same way: all servers are up; the load begins; a moment later comes the fault; the fault
+ * stays until the daemon has taken the server out (where it should) and a while longer; it ends; the daemon lets the
+ * server in again; the load ends. The times of leaving and coming back are those of the daemon's journal, all the rest is
+ * what the client measured.
+ */
+public final class Drill implements AutoCloseable {
+    private static final Duration BEFORE = Duration.ofMillis(500);
+    private static final Duration HOLD = Duration.ofSeconds(1);
+    private static final Duration AFTER = Duration.ofMillis(500);
+    private static final Duration SETTLE_PATIENCE = Duration.ofSeconds(30);
+    private static final Duration LOOK = Duration.ofMillis(20);
+    private static final Duration WARM_UP = Duration.ofSeconds(3);
+
+    /** What happens while a drill runs, for who watches. */
+    public interface Watcher {
+        /** What the client saw in the last tenth of a second. */
+        default void sample(Sample sample) {}
+
+        /** The fault begins, or ends. */
+        default void step(String what) {}
+    }
+
+    private final Lab lab;
+    private final ServiceSpec service;
+    private final Daemon daemon;
+    private final DescriptionText base;
+    private final DescriptionText withSorry;
+    private final LoadPlan plan;
+    private final LoadProcess load;
+    private final Watcher watcher;
+
+    /**
+     * Starts the load generator and warms it up, and the service with it.
+     *
+     * @param service which of the lab's services is drilled
+     * @param base the description for all scenarios but the one with a sorry server
+     * @param withSorry the description for that one
+     */
+    public Drill(
+            Lab lab,
+            String service,
+            DescriptionText base,
+            DescriptionText withSorry,
+            double rate,
+            Duration timeout,
+            boolean keepAlive,
+            Watcher watcher)
+            throws IOException, InterruptedException {
+        this.lab = lab;
+        ServiceSpec spec = lab.description().services().get(service);
+        if (spec == null) {
+            throw new IllegalArgumentException("no service " + service);
+        }
+        this.service = spec;
+        this.base = base;
+        this.withSorry = withSorry;
+        this.watcher = watcher;
+        this.daemon = lab.daemons().stream()
+                .filter(d -> lab.topology().node(d.node()).stream()
+                        .anyMatch(n -> n.directs().contains(service)))
+                .findFirst()
+                .orElseThrow(() -> new IOException("no daemon of the lab directs " + service));
+        this.plan =
+                new LoadPlan(lab.addresses(spec).getFirst(), "/", rate, timeout, keepAlive, 200, expectedText(spec));
+        this.load = new LoadProcess(lab.loadGenerator(), watcher::sample);
+        boolean warm = false;
+        try {
+            use(base);
+            load.warm(plan, WARM_UP);
+            warm = true;
+        } finally {
+            if (!warm) {
+                load.close();
+            }
+        }
+    }
+
+    /** The service that a drill of this lab drills when none is named: the first with TCP and servers in the lab. */
+    public static Optional<ServiceSpec> drillable(Lab lab) {
+        return lab.description().services().values().stream()
+                .filter(s -> s.listen().stream().anyMatch(e -> e.protocol() == Endpoint.Protocol.TCP))
+                .filter(s -> s.servers().stream()
+                        .anyMatch(server -> lab.webServer(address(server)).isPresent()))
+                .findFirst();
+    }
+
+    /** What the client asks. */
+    public LoadPlan plan() {
+        return plan;
+    }
+
+    /** The service that is drilled. */
+    public ServiceSpec service() {
+        return service;
+    }
+
+    /** Its daemon. */
+    public Daemon daemon() {
+        return daemon;
+    }
+
+    /** Ends the load generator. */
+    @Override
+    public void close() {
+        load.close();
+    }
+
+    /** Runs one scenario; what goes wrong in it is told in its row. */
+    Row run(Scenario scenario) throws InterruptedException {
+        if (scenario.needsNamespaces() && !lab.namespaces()) {
+            return Row.skipped(scenario, "needs network namespaces, and so root");
+        }
+        try {
+            use(
+                    scenario == Scenario.ALL_DOWN_SORRY
+                            ? withSorry
+                            : scenario == Scenario.ALL_DOWN ? withoutSorry() : base);
+            Observation seen = observe(scenario);
+            return Row.of(scenario, seen, Limit.of(scenario, service));
+        } catch (IOException | Failure e) {
+            return Row.failed(scenario, String.valueOf(e.getMessage()));
+        }
+    }
+
+    private DescriptionText withoutSorry() {
+        return base.withSorry(service.name(), Optional.empty());
+    }
+
+    /** Makes the daemon run this description, with all servers up. */
+    private void use(DescriptionText text) throws IOException, InterruptedException {
+        if (!lab.text().toString().equals(text.toString())) {
+            lab.describe(text);
+            apply(text);
+        }
+        await(SETTLE_PATIENCE, "not all servers of " + service.name() + " are up", () -> down().isEmpty());
+    }
+
+    private void apply(DescriptionText text) throws IOException {
+        try {
+            daemon.control()
+                    .describe(
+                            "/v1/apply", lab.file().toString(), text.toString().getBytes(StandardCharsets.UTF_8))
+                    .successful();
+        } catch (Failure e) {
+            throw new IOException("apply: " + e.getMessage(), e);
+        }
+    }
+
+    private Observation observe(Scenario scenario) throws IOException, InterruptedException, Failure {
+        List<ServerSpec> victims = victims(scenario);
+        long sequence = lastEvent();
+        load.start(plan);
+        LoadResult result;
+        Instant injected;
+        Instant healed;
+        try {
+            Thread.sleep(BEFORE);
+            injected = Instant.now();
+            watcher.step(scenario.title());
+            inject(scenario, victims);
+            if (scenario.serverLeaves()) {
+                awaitQuietly(() -> down().size() >= victims.size());
+            }
+            Thread.sleep(HOLD);
+            healed = Instant.now();
+            watcher.step("the fault is over");
+            heal(scenario, victims);
+            awaitQuietly(() -> down().isEmpty());
+            Thread.sleep(AFTER);
+        } finally {
+            result = load.stop(plan);
+        }
+        Optional<Duration> left = Optional.empty();
+        Optional<Duration> back = Optional.empty();
+        if (scenario.serverLeaves()) {
+            Map<String, Instant> lefts = changes("server.down", sequence, injected);
+            Map<String, Instant> backs = changes("server.up", sequence, healed);
+            Instant from = injected;
+            Instant to = healed;
+            left = victims.stream().allMatch(v -> lefts.containsKey(v.name()))
+                    ? lefts.values().stream().max(Instant::compareTo).map(t -> Duration.between(from, t))
+                    : Optional.empty();
+            back = backs.values().stream().min(Instant::compareTo).map(t -> Duration.between(to, t));
+        }
+        return new Observation(result, injected, healed, left, back);
+    }
+
+    /** The servers that a scenario befalls: the first, or all of them. */
+    private List<ServerSpec> victims(Scenario scenario) throws IOException {
+        List<ServerSpec> servers = service.servers().stream()
+                .filter(s -> lab.webServer(address(s)).isPresent())
+                .filter(s -> s.state() == ServerSpec.AdminState.ENABLED && s.weight() > 0)
+                .toList();
+        if (servers.isEmpty()) {
+            throw new IOException("no server of " + service.name() + " runs in the lab");
+        }
+        return scenario.allServers() ? servers : servers.subList(0, 1);
+    }
+
+    private WebServer webServer(ServerSpec server) throws IOException {
+        return lab.webServer(address(server))
+                .orElseThrow(() -> new IOException("no web server runs for " + server.name()));
+    }
+
+    private void inject(Scenario scenario, List<ServerSpec> victims) throws IOException, InterruptedException, Failure {
+        WebServer first = webServer(victims.getFirst());
+        switch (scenario) {
+            case STOPPED -> first.stop();
+            case KILLED -> first.kill();
+            case FROZEN -> first.freeze();
+            case ERROR -> first.answer(WebServer.Mode.ERROR);
+            case SLOW -> first.answer(WebServer.Mode.SLOW);
+            case LINK_CUT -> lab.plug(first.site().node(), false);
+            case FLAPPING -> flap(first);
+            case ALL_DOWN, ALL_DOWN_SORRY -> {
+                for (ServerSpec victim : victims) {
+                    webServer(victim).kill();
+                }
+            }
+            case RELOAD -> {
+                for (int i = 0; i < 5; i++) {
+                    daemon.reload();
+                    Thread.sleep(200);
+                }
+            }
+            case APPLY -> apply(changedWeight(victims.getFirst()));
+            case RESTART -> {
+                daemon.stopKeepingWorker();
+                daemon.start(List.of());
+                daemon.awaitAnswer();
+            }
+            case REPLACE -> {
+                daemon.start(List.of("--replace"));
+                daemon.awaitAnswer();
+            }
+            case NODE_KILLED -> {
+                daemon.kill();
+                Thread.sleep(HOLD);
+                daemon.start(List.of());
+                daemon.awaitAnswer();
+            }
+            case WORKER_KILLED -> killWorker();
+        }
+    }
+
+    private void heal(Scenario scenario, List<ServerSpec> victims) throws IOException, InterruptedException {
+        WebServer first = webServer(victims.getFirst());
+        switch (scenario) {
+            case STOPPED, KILLED -> restart(first);
+            case FROZEN -> first.thaw();
+            case ERROR, SLOW -> first.answer(WebServer.Mode.RIGHT);
+            case LINK_CUT -> lab.plug(first.site().node(), true);
+            case ALL_DOWN, ALL_DOWN_SORRY -> {
+                for (ServerSpec victim : victims) {
+                    restart(webServer(victim));
+                }
+            }
+            case APPLY -> apply(base);
+            case FLAPPING, RELOAD, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> {
+                // These end by themselves.
+            }
+        }
+    }
+
+    private void flap(WebServer server) throws IOException, InterruptedException {
+        for (int i = 0; i < 4; i++) {
+            server.kill();
+            Thread.sleep(500);
+            restart(server);
+            Thread.sleep(500);
+        }
+    }
+
+    private static void restart(WebServer server) throws IOException, InterruptedException {
+        server.start();
+        server.awaitListening();
+    }
+
+    private void killWorker() throws IOException, Failure {
+        long pid = daemon.workerPid()
+                .orElseThrow(() -> new IOException("the daemon on " + daemon.node() + " has no worker to kill"));
+        ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
+    }
+
+    private DescriptionText changedWeight(ServerSpec server) {
+        return base.withWeight(service.name(), service.servers().indexOf(server), server.weight() + 1);
+    }
+
+    /** The servers of the service that get no connections now. */
+    private List<String> down() {
+        try {
+            JsonObject json = daemon.control().get("/v1/services/" + service.name());
+            List<String> down = new ArrayList<>();
+            for (JsonObject server : Json.objects(json, "servers")) {
+                if (!Json.text(server, "state").equals("up")) {
+                    down.add(Json.text(server, "name"));
+                }
+            }
+            return down;
+        } catch (Failure e) {
+            return List.of("(the daemon does not answer)");
+        }
+    }
+
+    private void awaitQuietly(BooleanSupplier condition) throws InterruptedException {
+        // A server that does not leave, or not come back, is what the row will say.
+        long until = System.nanoTime() + patience().toNanos();
+        while (!condition.getAsBoolean() && System.nanoTime() < until) {
+            Thread.sleep(LOOK);
+        }
+    }
+
+    /** Well beyond what the checks allow. */
+    private Duration patience() {
+        return service.checks().stream()
+                .map(c -> c.interval().plus(c.timeout()).multipliedBy(Math.max(c.fall(), c.rise())))
+                .max(Duration::compareTo)
+                .orElse(Duration.ZERO)
+                .plusSeconds(4);
+    }
+
+    private static void await(Duration patience, String otherwise, BooleanSupplier condition)
+            throws IOException, InterruptedException {
+        for (long until = System.nanoTime() + patience.toNanos(); !condition.getAsBoolean(); Thread.sleep(LOOK)) {
+            if (System.nanoTime() > until) {
+                throw new IOException(otherwise + " after " + patience.toSeconds() + " s");
+            }
+        }
+    }
+
+    private long lastEvent() throws Failure {
+        long[] last = {0};
+        daemon.control().lines("/v1/events?limit=1", e -> last[0] = Json.number(e, "sequence"));
+        return last[0];
+    }
+
+    /** When each server of the service changed so, the first time after {@code from}. */
+    private Map<String, Instant> changes(String type, long since, Instant from) throws Failure {
+        Map<String, Instant> changes = new LinkedHashMap<>();
+        daemon.control().lines("/v1/events?limit=10000&since=" + since, event -> {
+            String subject = Json.text(event, "subject");
+            if (Json.text(event, "type").equals(type) && subject.startsWith(service.name() + "/")) {
+                Instant time = Instant.parse(Json.text(event, "time"));
+                if (!time.isBefore(from)) {
+                    changes.putIfAbsent(subject.substring(service.name().length() + 1), time);
+                }
+            }
+        });
+        return changes;
+    }
+
+    /** What the pages contain, because a check wants it. */
+    private static String expectedText(ServiceSpec service) {
+        return service.checks().stream()
+                .flatMap(c -> c.probe() instanceof ProbeSpec.Http http
+                        ? http.body().stream()
+                        : Optional.<ProbeSpec.TextMatch>empty().stream())
+                .filter(m -> !m.regex())
+                .map(ProbeSpec.TextMatch::text)
+                .findFirst()
+                .orElse("");
+    }
+
+    private static InetSocketAddress address(ServerSpec server) {
+        try {
+            return new InetSocketAddress(
+                    InetAddress.ofLiteral(server.address().host()),
+                    server.address().port());
+        } catch (IllegalArgumentException e) {
+            // A name for the resolver: no node of the lab has it.
+            return InetSocketAddress.createUnresolved(
+                    server.address().host(), server.address().port());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+package io.ballast.lab.drill;
+
+import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.lab.load.Outcome;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+
+/** One thing that a scenario may not cost. */
+interface Limit {
+    /** For the scheduling of processes on a busy machine; a promise is in the check's parameters, not in this. */
+    Duration SLACK = Duration.ofMillis(500);
+
+    /** Requests under way when a process dies were due in so many slices of the timeline at most. */
+    Duration UNDER_WAY = Duration.ofMillis(200);
+
+    /** By how much it was exceeded, as a sentence; empty where it was kept. */
+    Optional<String> exceeded(Observation seen);
+
+    /**
+     * What this service promises in this scenario: a dead server is out after {@code fall x (interval + timeout)}; until
+     * then a connection that it does not accept goes to another one, as often as connect-retry says; and what it had
+     * accepted and not begun to answer is asked again where replay allows it. A new node process, a new description and
+     * a new worker cost nobody a connection, save those under way in a worker that was killed.
+     */
+    static List<Limit> of(Scenario scenario, ServiceSpec service) {
+        Duration out = service.servers().stream()
+                .flatMap(s -> (s.checks().isEmpty() ? service.checks() : s.checks()).stream())
+                .map(Limit::timeToLeave)
+                .min(Duration::compareTo)
+                .orElse(Duration.ZERO)
+                .plus(SLACK);
+        boolean retry = service.connectRetry().attempts() > 0;
+        boolean replay = retry && service.connectRetry().replayBytes() > 0;
+        Limit unanswered = replay ? failures(0) : downtime(retry ? UNDER_WAY : out);
+        return switch (scenario) {
+            case STOPPED, KILLED -> List.of(unanswered, left(out), noneAfterLeft(), back());
+            case FROZEN, ERROR, SLOW, LINK_CUT -> List.of(downtime(out), left(out), noneAfterLeft(), back());
+            case FLAPPING -> replay ? List.of(failures(0)) : List.of();
+            case ALL_DOWN -> List.of(left(out), back(), noneAfterBack());
+            case ALL_DOWN_SORRY -> List.of(left(out), noneAfterLeft(), sorryShown(), back(), noneAfterBack());
+            case RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED -> List.of(failures(0));
+            case WORKER_KILLED -> List.of(refused(0), downtime(UNDER_WAY), gap(Duration.ofSeconds(1)));
+        };
+    }
+
+    private static Duration timeToLeave(CheckSpec check) {
+        return check.interval().plus(check.timeout()).multipliedBy(check.fall());
+    }
+
+    /** Requests that may fail. */
+    static Limit failures(long most) {
+        return seen -> when(
+                seen.load().failures() > most, seen.load().failures() + " requests failed, at most " + most + " may");
+    }
+
+    /** Connections that may be refused. */
+    static Limit refused(long most) {
+        return seen -> {
+            long refused = seen.load().count(Outcome.REFUSED);
+            return when(refused > most, refused + " connections were refused, at most " + most + " may be");
+        };
+    }
+
+    /** Time in which requests may fail or get only the sorry page. */
+    static Limit downtime(Duration most) {
+        return seen -> when(
+                seen.load().downtime().compareTo(most) > 0,
+                "requests failed for " + millis(seen.load().downtime()) + ", at most for " + millis(most));
+    }
+
+    /** The longest time without a right answer. */
+    static Limit gap(Duration most) {
+        return seen -> when(
+                seen.load().longestGap().compareTo(most) > 0,
+                "no answer for " + millis(seen.load().longestGap()) + ", at most for " + millis(most));
+    }
+
+    /** The time until the server is taken out. */
+    static Limit left(Duration most) {
+        return seen -> seen.left()
+                .map(left -> when(
+                        left.compareTo(most) > 0,
+                        "the server was out after " + millis(left) + ", at most after " + millis(most)))
+                .orElse(Optional.of("the server was not taken out, at most after " + millis(most)));
+    }
+
+    /** The server is let in again. */
+    static Limit back() {
+        return seen -> when(seen.left().isPresent() && seen.back().isEmpty(), "the server was not let in again");
+    }
+
+    /** No request fails that was due after the server was out. */
+    static Limit noneAfterLeft() {
+        return seen -> {
+            long failures = seen.left()
+                    .map(l -> seen.load().failuresSince(seen.injected().plus(l)))
+                    .orElse(0L);
+            return when(failures > 0, failures + " requests failed that were due after the server was out");
+        };
+    }
+
+    /** No request fails that was due after the server had come back. */
+    static Limit noneAfterBack() {
+        return seen -> {
+            long failures = seen.back()
+                    .map(b -> seen.load().failuresSince(seen.healed().plus(b)))
+                    .orElse(0L);
+            return when(failures > 0, failures + " requests failed that were due after the servers were back");
+        };
+    }
+
+    /** The sorry page was seen. */
+    static Limit sorryShown() {
+        return seen -> when(seen.load().count(Outcome.SORRY) == 0, "the sorry page was never seen");
+    }
+
+    private static Optional<String> when(boolean exceeded, String sentence) {
+        return exceeded ? Optional.of(sentence) : Optional.empty();
+    }
+
+    private static String millis(Duration duration) {
+        return duration.toMillis() + " ms";
+    }
+}

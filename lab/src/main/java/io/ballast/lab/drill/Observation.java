@@ -1,0 +1,18 @@
+package io.ballast.lab.drill;
+
+import io.ballast.lab.load.LoadResult;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Optional;
+
+/**
+ * What was seen of one scenario.
+ *
+ * @param load what the client saw
+ * @param injected when the fault began
+ * @param healed when it ended
+ * @param left from the beginning until the server (the last of them, where several) was taken out; empty where none was
+ * @param back from the end until it (the first of them) was let in again
+ */
+record Observation(
+        LoadResult load, Instant injected, Instant healed, Optional<Duration> left, Optional<Duration> back) {}

@@ -1,0 +1,160 @@
+package io.ballast.lab.farm;
+
+import com.google.gson.JsonObject;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Json;
+import io.ballast.cli.control.ControlClient;
+import io.ballast.lab.farm.WebServer.Host;
+import io.ballast.linux.Signal;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** The daemon of one node, as {@code ballast run} starts it, and what may befall it. */
+public final class Daemon {
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final Duration UP_PATIENCE = Duration.ofSeconds(10);
+
+    private final String node;
+    private final Path directory;
+    private final Path file;
+    private final Host host;
+    private @Nullable ProcessId process;
+
+    /**
+     * A daemon that does not run yet.
+     *
+     * @param directory of the node's own
+     * @param file the description
+     */
+    Daemon(String node, Path directory, Path file, Host host) {
+        this.node = node;
+        this.directory = directory;
+        this.file = file;
+        this.host = host;
+    }
+
+    /** The node it runs on. */
+    public String node() {
+        return node;
+    }
+
+    /** Its node process; 0 while that does not run. */
+    public long pid() {
+        return process == null || !process.alive() ? 0 : process.pid();
+    }
+
+    /** Its traffic worker, as far as it says so itself. */
+    public Optional<Long> workerPid() throws Failure {
+        long pid = Json.number(Json.object(control().get("/v1/status"), "worker"), "pid");
+        return pid == 0 ? Optional.empty() : Optional.of(pid);
+    }
+
+    /** A client of its control API. */
+    public ControlClient control() {
+        return new ControlClient(directory.resolve("run").resolve("control.sock"));
+    }
+
+    /**
+     * Starts the node process; returns before it is ready.
+     *
+     * @param options further options of {@code ballast run}
+     */
+    public void start(List<String> options) throws IOException, InterruptedException {
+        List<String> words = new ArrayList<>(List.of("run", file.toString(), "--node", node));
+        words.addAll(options);
+        process = host.start(node, "daemon", Jvm.ballast(words));
+    }
+
+    /** Waits until the control API answers. */
+    public void awaitAnswer() throws IOException, InterruptedException {
+        for (long until = System.nanoTime() + PATIENCE.toNanos(); ; Thread.sleep(20)) {
+            if (pid() == 0) {
+                throw new IOException("the daemon on " + node + " ended: " + lastWords());
+            }
+            try {
+                // An older process may still answer while a new one takes over.
+                if (Json.number(control().get("/v1/status"), "pid") == pid()) {
+                    return;
+                }
+            } catch (Failure e) {
+                if (System.nanoTime() > until) {
+                    throw new IOException("the daemon on " + node + " does not answer: " + e.getMessage(), e);
+                }
+            }
+            if (System.nanoTime() > until) {
+                throw new IOException("the daemon on " + node + " did not take over from the one before");
+            }
+        }
+    }
+
+    /** Waits until the control API answers and every service has a server that takes connections, if it ever has. */
+    public void awaitReady() throws IOException, InterruptedException {
+        awaitAnswer();
+        long until = System.nanoTime() + UP_PATIENCE.toNanos();
+        while (!services().stream().allMatch(s -> Json.text(s, "state").equals("up")) && System.nanoTime() < until) {
+            Thread.sleep(20);
+        }
+    }
+
+    /** The services as the daemon lists them. */
+    public List<JsonObject> services() throws IOException {
+        try {
+            return Json.objects(control().get("/v1/services"), "services");
+        } catch (Failure e) {
+            throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    /** Tells it to read its file again (SIGHUP). */
+    public void reload() throws IOException {
+        signal(Signal.HUP);
+    }
+
+    /** Ends the node process with SIGKILL. */
+    public void kill() throws IOException {
+        signal(Signal.KILL);
+    }
+
+    /** Ends the node process and leaves the traffic worker as it is, and waits for the end. */
+    public void stopKeepingWorker() throws IOException, InterruptedException {
+        ProcessId old = process;
+        JsonObject body = new JsonObject();
+        body.addProperty("keepWorker", true);
+        try {
+            control().call("POST", "/v1/stop", Optional.of(body));
+        } catch (Failure e) {
+            throw new IOException(e.getMessage(), e);
+        }
+        long until = System.nanoTime() + PATIENCE.toNanos();
+        while (old != null && old.alive()) {
+            if (System.nanoTime() > until) {
+                throw new IOException("the node process on " + node + " (pid " + old.pid() + ") did not end");
+            }
+            Thread.sleep(5);
+        }
+    }
+
+    /** The end of its log, in one line. */
+    public String lastWords() {
+        Path log = directory.resolve("daemon.log");
+        try {
+            List<String> lines = Files.readAllLines(log);
+            List<String> last = lines.subList(Math.max(0, lines.size() - 5), lines.size());
+            return last.isEmpty() ? "its log " + log + " is empty" : String.join(" / ", last);
+        } catch (IOException e) {
+            return "and its log cannot be read: " + e.getMessage();
+        }
+    }
+
+    private void signal(Signal signal) throws IOException {
+        if (process != null) {
+            OwnProcesses.signal(process, signal);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+package io.ballast.lab.farm;
+
+import io.ballast.core.config.Description;
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.reader.DescriptionReader;
+import io.ballast.core.config.reader.ReadResult;
+import io.ballast.lab.farm.LabRecord.Kind;
+import io.ballast.lab.farm.LabRecord.Leader;
+import io.ballast.lab.topology.DescriptionText;
+import io.ballast.lab.topology.Loopback;
+import io.ballast.lab.topology.Site;
+import io.ballast.lab.topology.Topology;
+import io.ballast.lab.topology.Topology.Node;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.IntSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A service of many machines, brought up on this one from its own description: the same file that would go to the real
+ * nodes, with nothing in it for the lab.
+ *
+ * <p>As root each node is a network namespace with the interfaces and addresses of the description, cabled through
+ * bridges ({@link Network}); for everybody else each node has an address of 127.0.0.0/8 of its own ({@link Loopback}).
+ * On the nodes runs the real thing: the daemon as {@code ballast run} starts it, and web servers whose pages satisfy the
+ * description's checks ({@link WebServer}).
+ *
+ * <p>Whatever the lab makes is written to its record first ({@link LabRecord}), and every process that it starts leads a
+ * session of its own and carries the lab's directory in its environment ({@link OwnProcesses}). That is how {@link
+ * LabStore#down} finds all of it, and nothing else, no matter how the lab ended.
+ */
+public final class Lab implements AutoCloseable {
+    private final String name;
+    private final Path directory;
+    private final Kind kind;
+    private final Topology topology;
+    private final @Nullable Network network;
+    private final Map<String, WebServer> webServers = new LinkedHashMap<>();
+    private final Map<String, Daemon> daemons = new LinkedHashMap<>();
+    private final Path file;
+    private LabRecord record;
+    private DescriptionText text;
+    private Description description;
+
+    /** How a lab is to be. */
+    public record Plan(String name, Path source, DescriptionText text, boolean namespaces, boolean owned) {}
+
+    Lab(Plan plan, Path directory) throws IOException {
+        this.name = plan.name();
+        this.directory = directory;
+        this.kind = plan.namespaces() ? Kind.NAMESPACES : Kind.LOOPBACK;
+        this.file = directory.resolve("ballast.yaml");
+        this.text = plan.text();
+        this.description = read(text);
+        Topology described = Topology.of(description);
+        Optional<ProcessId> owner = plan.owned() ? Optional.of(ProcessId.self()) : Optional.empty();
+        if (plan.namespaces()) {
+            this.topology = described;
+            this.network = new Network(name, topology);
+            this.record = LabRecord.of(kind, plan.source().toString(), owner, LabRecord.namespaces(name, topology));
+        } else {
+            Loopback loopback = loopback(described);
+            this.text = loopback.apply(text, described);
+            this.description = read(text);
+            this.topology = loopback.apply(described);
+            this.network = null;
+            this.record = LabRecord.of(kind, plan.source().toString(), owner, List.of());
+        }
+        record.write(directory);
+    }
+
+    /** Starts everything and waits until it serves; what was made stays when this fails, and the caller takes it down. */
+    void start(Consumer<String> progress) throws IOException, InterruptedException {
+        if (network != null) {
+            for (String namespace : record.namespaces()) {
+                if (Network.exists(namespace)) {
+                    throw new IOException("the network namespace " + namespace + " exists already, and no lab of "
+                            + directory.getParent() + " made it; if nothing uses it, end it with: ip netns delete "
+                            + namespace);
+                }
+            }
+            LabStore.make(directory, network::create);
+            progress.accept(topology.nodes().size() + " network namespaces on "
+                    + plural(topology.segments().size(), "bridge"));
+        }
+        LabStore.make(directory, () -> Files.writeString(file, text.toString()));
+        Optional<String> nginx = Programs.find("nginx");
+        for (Site site : topology.sites()) {
+            Path home = nodeDirectory(site.node()).resolve("web-" + site.name());
+            WebServer server = new WebServer(site, home, this::startProcess, nginx);
+            LabStore.make(directory, () -> {
+                Files.createDirectories(home);
+                server.start();
+            });
+            webServers.put(site.name() + "@" + site.node(), server);
+        }
+        for (WebServer server : webServers.values()) {
+            server.awaitListening();
+        }
+        if (!webServers.isEmpty()) {
+            progress.accept(plural(webServers.size(), "web server") + " ("
+                    + webServers.values().iterator().next().program() + ")");
+        }
+        for (Node node : runningDirectors()) {
+            Daemon daemon = new Daemon(node.name(), nodeDirectory(node.name()), file, this::startProcess);
+            LabStore.make(directory, () -> daemon.start(List.of()));
+            daemons.put(node.name(), daemon);
+        }
+        for (Daemon daemon : daemons.values()) {
+            daemon.awaitReady();
+            progress.accept("the daemon on " + daemon.node() + " (pid " + daemon.pid() + ")");
+        }
+        record = record.withReady();
+        record.write(directory);
+    }
+
+    /** On loopback two directors would want the same addresses. */
+    private List<Node> runningDirectors() {
+        return kind == Kind.LOOPBACK ? topology.directors().stream().limit(1).toList() : topology.directors();
+    }
+
+    /** Takes everything away. */
+    @Override
+    public void close() throws IOException {
+        LabStore.remove(directory);
+    }
+
+    /** The lab's name. */
+    public String name() {
+        return name;
+    }
+
+    /** Where its files are. */
+    public Path directory() {
+        return directory;
+    }
+
+    /** Whether its nodes are network namespaces; otherwise they are loopback addresses. */
+    public boolean namespaces() {
+        return kind == Kind.NAMESPACES;
+    }
+
+    /** What it is made of. */
+    public Topology topology() {
+        return topology;
+    }
+
+    /** What its daemons run, with the addresses that they have here. */
+    public Description description() {
+        return description;
+    }
+
+    /** The same as text. */
+    public DescriptionText text() {
+        return text;
+    }
+
+    /** The file that its daemons read. */
+    public Path file() {
+        return file;
+    }
+
+    /** Writes another description to the file; the daemons take it when they are told to. */
+    public void describe(DescriptionText changed) throws IOException, InterruptedException {
+        description = read(changed);
+        text = changed;
+        LabStore.make(directory, () -> Files.writeString(file, changed.toString()));
+    }
+
+    /** The daemons by node. */
+    public List<Daemon> daemons() {
+        return List.copyOf(daemons.values());
+    }
+
+    /** The web servers. */
+    public List<WebServer> webServers() {
+        return List.copyOf(webServers.values());
+    }
+
+    /** The web server that answers at a real server's address. */
+    public Optional<WebServer> webServer(InetSocketAddress address) {
+        return webServers.values().stream()
+                .filter(w -> w.site().listen().contains(address))
+                .findFirst();
+    }
+
+    /** Pulls a node's cables, or plugs them in; only with namespaces. */
+    public void plug(String node, boolean in) throws IOException, InterruptedException {
+        if (network == null) {
+            throw new IllegalStateException("a node on a loopback address has no cable");
+        }
+        network.plug(node, in);
+    }
+
+    /** The node that asks: the first client, or the first director's neighbour where there is none. */
+    public Node client() {
+        return topology.clients().stream()
+                .findFirst()
+                .or(() -> topology.nodes().stream().filter(n -> !n.director()).findFirst())
+                .orElseGet(() -> topology.nodes().getFirst());
+    }
+
+    /** Where a service answers on TCP, the IPv4 addresses first. */
+    public List<InetSocketAddress> addresses(ServiceSpec service) {
+        return service.listen().stream()
+                .filter(e -> e.protocol() == Endpoint.Protocol.TCP)
+                .map(e -> e.address().isAnyLocalAddress()
+                        ? new InetSocketAddress(directorAddress(e.ipv6()), e.port())
+                        : e.socketAddress())
+                .sorted((a, b) -> Integer.compare(
+                        a.getAddress().getAddress().length, b.getAddress().getAddress().length))
+                .toList();
+    }
+
+    private InetAddress directorAddress(boolean ipv6) {
+        return topology.directors().stream()
+                .flatMap(d -> d.address(ipv6).stream())
+                .findFirst()
+                .orElse(InetAddress.getLoopbackAddress());
+    }
+
+    /** A program on a node, ready to start; it belongs to the lab, and ends with it. */
+    public ProcessBuilder at(String node, List<String> command) throws IOException {
+        return LabStore.at(directory, record, name, node, command);
+    }
+
+    /** The load generator on the client, ready to start. */
+    public ProcessBuilder loadGenerator() throws IOException {
+        Path log = Files.createDirectories(nodeDirectory(client().name())).resolve("load.log");
+        return at(client().name(), Jvm.java("io.ballast.lab.load.LoadMain", List.of("-Xmx128m", "-Xms64m")))
+                .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()));
+    }
+
+    private Path nodeDirectory(String node) {
+        return directory.resolve(node);
+    }
+
+    /** Starts a program that goes on by itself. */
+    private ProcessId startProcess(String node, String role, List<String> command)
+            throws IOException, InterruptedException {
+        List<String> words = new ArrayList<>(List.of(Programs.require("setsid", "util-linux")));
+        words.addAll(command);
+        Path log = nodeDirectory(node).resolve(role + ".log");
+        LabStore.make(directory, () -> {
+            Files.createDirectories(nodeDirectory(node));
+            Process process = at(node, words)
+                    .redirectInput(
+                            ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+                    .redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
+                    .start();
+            ProcessId id = ProcessId.of(process.pid())
+                    .orElseThrow(() -> new IOException(role + " on " + node + " ended at once; see " + log));
+            record = record.with(new Leader(node, role, id));
+            record.write(directory);
+        });
+        return record.leaders().getLast().id();
+    }
+
+    private static Description read(DescriptionText text) throws IOException {
+        ReadResult result = new DescriptionReader().read("ballast.yaml", text.toString());
+        return result.description()
+                .orElseThrow(() -> new IOException("the lab's own changes made the description wrong: "
+                        + result.errors().getFirst()));
+    }
+
+    /** A place on the loopback interface where everything is free. */
+    private static Loopback loopback(Topology topology) throws IOException {
+        Optional<IntSupplier> ports6 = canBind(new InetSocketAddress(InetAddress.ofLiteral("::1"), 0))
+                ? Optional.of(Lab::freePort6)
+                : Optional.empty();
+        int start = (int) (ProcessHandle.current().pid() % 250);
+        for (int i = 0; i < 250; i++) {
+            Loopback loopback = new Loopback(77, 1 + (start + i) % 250, ports6);
+            boolean free = loopback.apply(topology).sites().stream()
+                    .flatMap(s -> s.listen().stream())
+                    .allMatch(Lab::canBind);
+            if (free) {
+                return loopback;
+            }
+        }
+        throw new IOException("no part of 127.77.0.0/16 has the farm's ports free");
+    }
+
+    private static boolean canBind(InetSocketAddress address) {
+        try (ServerSocket socket = new ServerSocket()) {
+            socket.bind(address);
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static int freePort6() {
+        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.ofLiteral("::1"))) {
+            return socket.getLocalPort();
+        } catch (IOException e) {
+            throw new IllegalStateException("no free port on ::1: " + e.getMessage(), e);
+        }
+    }
+
+    static String plural(int n, String thing) {
+        return n + " " + thing + (n == 1 ? "" : "s");
+    }
+}
