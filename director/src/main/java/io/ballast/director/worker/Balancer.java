@@ -52,6 +52,7 @@ final class Balancer {
     private @Nullable PersistenceTable persistence;
     private @Nullable RealServer sorry;
     private int live;
+    private boolean crowded;
     private long connections;
     private long goneBytesIn;
     private long goneBytesOut;
@@ -265,12 +266,12 @@ final class Balancer {
 
     private int closeConnections(RealServer server) {
         int closed = 0;
-        for (Connection connection = server.first; connection != null; ) {
-            Connection next = connection.nextOfServer;
-            Connection doomed = connection;
+        for (Exchange exchange = server.first; exchange != null; ) {
+            Exchange next = exchange.nextOfServer;
+            Exchange doomed = exchange;
             doomed.loop.run(() -> doomed.end(true));
             closed++;
-            connection = next;
+            exchange = next;
         }
         return closed;
     }
@@ -355,7 +356,9 @@ final class Balancer {
     /** Serves a socket that the node process has opened; the descriptor is the worker's from now on. */
     void listen(Endpoint endpoint, int fd) throws IOException {
         unlisten(endpoint);
-        Listener listener = new TcpListener(this, endpoint, fd);
+        Listener listener = endpoint.protocol() == Endpoint.Protocol.TCP
+                ? new TcpListener(this, endpoint, fd)
+                : new UdpListener(this, endpoint, fd);
         listeners.put(endpoint, listener);
         listener.start();
     }
@@ -396,25 +399,68 @@ final class Balancer {
             return;
         }
         boolean full = false;
-        boolean untried = false;
         for (RealServer other : servers.values()) {
-            Member member = other.member;
-            if (member.eligible() && member.weight() > 0 && !connection.tried.contains(member)) {
-                full |= member.full();
-                untried = true;
-            }
+            full |= other.member.full() && wanted(connection, other.member);
         }
         if (full && queue.size() < table.forwarding.limits().queue()) {
             connection.queued = true;
             queue.add(connection);
-        } else if (!untried && sorry != null) {
+        } else if (sorry != null && sorryAnswers(connection)) {
             assign(connection, sorry);
         } else {
             refuse(connection);
         }
     }
 
-    private @Nullable RealServer choose(Connection connection) {
+    /** Whether the exchange could be given to the server, were that not full. */
+    private static boolean wanted(Exchange exchange, Member member) {
+        return member.eligible() && member.weight() > 0 && !exchange.tried.contains(member);
+    }
+
+    /** Whether no server is left to wait for or to try. */
+    private boolean sorryAnswers(Exchange exchange) {
+        for (RealServer server : servers.values()) {
+            if (wanted(exchange, server.member)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** A UDP flow has begun. */
+    void begun(Flow flow) {
+        connections++;
+        if (++live == 1) {
+            owner.active.add(this);
+        }
+    }
+
+    /** Finds a server for the flow and counts it there; null where there is none. */
+    @Nullable
+    RealServer place(Flow flow) {
+        RealServer server = choose(flow);
+        if (server == null && sorry != null && sorryAnswers(flow)) {
+            server = sorry;
+        }
+        if (server != null) {
+            count(flow, server);
+        }
+        return server;
+    }
+
+    /** Says, once in a while, that flows have to make place for others. */
+    void tellOfCrowding() {
+        if (!crowded) {
+            crowded = true;
+            note(
+                    true,
+                    "UDP flows are at their limit (" + live + " of this service are open, "
+                            + worker.descriptors.open() + " of " + worker.descriptors.limit()
+                            + " descriptors in use): new ones take the place of the longest silent");
+        }
+    }
+
+    private @Nullable RealServer choose(Exchange connection) {
         PersistenceTable clients = persistence;
         if (clients == null) {
             return pick(connection);
@@ -437,7 +483,7 @@ final class Balancer {
         return null;
     }
 
-    private @Nullable RealServer open(Connection connection, PersistenceTable.Entry entry, long now) {
+    private @Nullable RealServer open(Exchange connection, PersistenceTable.Entry entry, long now) {
         PersistenceTable clients = persistence;
         if (clients != null) {
             clients.opened(entry, now);
@@ -446,19 +492,23 @@ final class Balancer {
         return byMember.get(entry.server());
     }
 
-    private @Nullable RealServer pick(Connection connection) {
+    private @Nullable RealServer pick(Exchange connection) {
         List<Member> tried = connection.tried;
         Member member =
                 tried.isEmpty() ? scheduler.pick(connection.flow) : scheduler.pick(connection.flow, tried::contains);
         return member == null ? null : byMember.get(member);
     }
 
-    private void assign(Connection connection, RealServer server) {
-        connection.assigned = server;
-        connection.countedInactive = false;
-        server.link(connection);
+    private void count(Exchange exchange, RealServer server) {
+        exchange.assigned = server;
+        exchange.countedInactive = false;
+        server.link(exchange);
         server.connections++;
         scheduler.opened(server.member);
+    }
+
+    private void assign(Connection connection, RealServer server) {
+        count(connection, server);
         if (connection.loop == owner) {
             connection.connect(server);
         } else {
@@ -495,15 +545,15 @@ final class Balancer {
         }
     }
 
-    /** The connection is over. */
-    void ended(Connection connection) {
-        connection.gone = true;
+    /** It is over. */
+    void ended(Exchange exchange) {
+        exchange.gone = true;
         live--;
-        if (connection.queued) {
+        if (exchange instanceof Connection connection && connection.queued) {
             connection.queued = false;
             queue.remove(connection);
         }
-        release(connection);
+        release(exchange);
         serveQueue();
         int limit = table.forwarding.limits().connections();
         if (limit > 0 && live == limit - 1) {
@@ -511,21 +561,22 @@ final class Balancer {
         }
     }
 
-    private void release(Connection connection) {
-        RealServer server = connection.assigned;
+    /** Takes it out of its server's account. */
+    void release(Exchange exchange) {
+        RealServer server = exchange.assigned;
         if (server == null) {
             return;
         }
-        connection.assigned = null;
-        server.unlink(connection);
-        if (connection.countedInactive) {
+        exchange.assigned = null;
+        server.unlink(exchange);
+        if (exchange.countedInactive) {
             scheduler.closedInactive(server.member);
         } else {
             scheduler.closed(server.member);
         }
-        PersistenceTable.Entry entry = connection.remembered;
+        PersistenceTable.Entry entry = exchange.remembered;
         if (entry != null) {
-            connection.remembered = null;
+            exchange.remembered = null;
             if (persistence != null) {
                 persistence.closed(entry, owner.now());
             }
@@ -555,6 +606,7 @@ final class Balancer {
 
     /** About every ten seconds. */
     void housekeeping(long now) {
+        crowded = false;
         scheduler.expire(now);
         if (persistence != null) {
             persistence.expire(now);
@@ -601,10 +653,10 @@ final class Balancer {
             all.add(sorry);
         }
         for (RealServer server : all) {
-            for (Connection connection = server.first;
-                    connection != null && list.size() < limit;
-                    connection = connection.nextOfServer) {
-                list.add(connection.info(server.name(), now));
+            for (Exchange exchange = server.first;
+                    exchange != null && list.size() < limit;
+                    exchange = exchange.nextOfServer) {
+                list.add(exchange.info(server.name(), now));
             }
         }
     }

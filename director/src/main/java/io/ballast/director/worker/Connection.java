@@ -2,8 +2,6 @@ package io.ballast.director.worker;
 
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.scheduler.FlowKey;
-import io.ballast.director.scheduler.Member;
-import io.ballast.director.scheduler.PersistenceTable;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelException;
 import io.netty.channel.epoll.LinuxSocket;
@@ -11,8 +9,6 @@ import io.netty.channel.epoll.Native;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.util.ArrayList;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,10 +25,10 @@ import org.jspecify.annotations.Nullable;
  * exchanged for another, where the service allows that; later, the client has to know.
  *
  * <p><b>Whose it is.</b> The sockets and everything about bytes belong to {@link #loop}. Which server it gets is decided
- * by the service's {@link Balancer}, on that one's loop; the fields below the line belong there. With one loop both are
+ * by the service's {@link Balancer}, on that one's loop. With one loop both are
  * the same thread, and every hop is a plain call.
  */
-final class Connection extends Wheel.Entry {
+final class Connection extends Exchange {
     /** Reads from one side before the other connections have their turn. */
     private static final int READS_IN_A_ROW = 4;
 
@@ -55,10 +51,7 @@ final class Connection extends Wheel.Entry {
         CLOSED
     }
 
-    final Balancer balancer;
-    final Loop loop;
-    final TcpListener listener;
-    final FlowKey flow;
+    private final TcpListener listener;
     private final Side client;
     private @Nullable Side upstream;
     private @Nullable RealServer server;
@@ -79,32 +72,12 @@ final class Connection extends Wheel.Entry {
     /** More was said than may be repeated. */
     private boolean tooMuchSaid;
 
-    // The balancer's:
-
-    /** The server that counts it. */
-    @Nullable
-    RealServer assigned;
-
-    boolean countedInactive;
-
-    /** What persistence knows the client by, while the connection counts there. */
-    PersistenceTable.@Nullable Entry remembered;
-
+    /** The balancer has it in the queue; that one's to read and write. */
     boolean queued;
-    boolean gone;
-    final List<Member> tried = new ArrayList<>(0);
-
-    @Nullable
-    Connection nextOfServer;
-
-    @Nullable
-    Connection previousOfServer;
 
     Connection(Balancer balancer, Loop loop, TcpListener listener, Socket accepted, FlowKey flow) {
-        this.balancer = balancer;
-        this.loop = loop;
+        super(balancer, loop, flow);
         this.listener = listener;
-        this.flow = flow;
         this.client = new Side(accepted, this, loop);
         this.created = System.nanoTime();
         this.since = created;
@@ -207,6 +180,7 @@ final class Connection extends Wheel.Entry {
         state = State.ESTABLISHED;
         since = loop.now();
         lastByte = since;
+        loop.arm(this);
         int length = ProxyHeader.write(balancer.table().proxyProtocol(), this, loop.scratch);
         try {
             if (length > 0) {
@@ -449,7 +423,7 @@ final class Connection extends Wheel.Entry {
         }
     }
 
-    /** Ends it now. */
+    @Override
     void end(boolean reset) {
         if (state == State.CLOSED) {
             return;
@@ -503,10 +477,7 @@ final class Connection extends Wheel.Entry {
         return listener.isWildcard() ? client.localAddress() : listener.endpoint.socketAddress();
     }
 
-    /**
-     * What a listing shows. It may be read on another thread than the loop's: the figures are then those of a moment ago,
-     * which is what every listing is.
-     */
+    @Override
     ConnectionInfo info(String serverName, long now) {
         String shown = queued
                 ? "queued"
@@ -518,7 +489,7 @@ final class Connection extends Wheel.Entry {
         return new ConnectionInfo(
                 balancer.name,
                 "tcp",
-                Addresses.text(flow.sourceHigh(), flow.sourceLow(), flow.sourcePort()),
+                client(),
                 listener.endpoint.toString(),
                 serverName,
                 shown,

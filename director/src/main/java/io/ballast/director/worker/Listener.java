@@ -8,9 +8,6 @@ interface Listener {
 
     Endpoint endpoint();
 
-    /** The descriptor, to hand to another process. */
-    int descriptor();
-
     void start() throws IOException;
 
     /** Something that may have held it back has changed. */

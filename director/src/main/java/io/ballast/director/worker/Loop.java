@@ -50,7 +50,7 @@ final class Loop implements Executor {
     private final Runnable rest = this::rest;
     private boolean ticking;
     private List<Side> unfinished = new ArrayList<>();
-    private List<Side> graves = new ArrayList<>();
+    private List<Closing> graves = new ArrayList<>();
     private boolean restScheduled;
 
     Loop(int index, IoEventLoop events, ByteBufAllocator buffers) {
@@ -158,8 +158,8 @@ final class Loop implements Executor {
      * Closes a socket when the events at hand are through: were its number free at once, a new socket could get it, and
      * the old one's last event.
      */
-    void bury(Side side) {
-        graves.add(side);
+    void bury(Closing socket) {
+        graves.add(socket);
         scheduleRest();
     }
 
@@ -173,9 +173,9 @@ final class Loop implements Executor {
     private void rest() {
         restScheduled = false;
         if (!graves.isEmpty()) {
-            List<Side> now = graves;
+            List<Closing> now = graves;
             graves = new ArrayList<>();
-            now.forEach(Side::closeNow);
+            now.forEach(Closing::closeNow);
         }
         if (!unfinished.isEmpty()) {
             List<Side> now = unfinished;

@@ -35,12 +35,9 @@ final class RealServer {
     @Nullable
     Future<?> drainTimer;
 
-    /** Connections given to it and not ended, chained through themselves. */
+    /** Connections and flows given to it and not ended, chained through themselves. */
     @Nullable
-    Connection first;
-
-    /** UDP flows that it has. */
-    int flows;
+    Exchange first;
 
     long connections;
     long failures;
@@ -95,18 +92,18 @@ final class RealServer {
         return tally;
     }
 
-    void link(Connection connection) {
-        connection.nextOfServer = first;
-        connection.previousOfServer = null;
+    void link(Exchange exchange) {
+        exchange.nextOfServer = first;
+        exchange.previousOfServer = null;
         if (first != null) {
-            first.previousOfServer = connection;
+            first.previousOfServer = exchange;
         }
-        first = connection;
+        first = exchange;
     }
 
-    void unlink(Connection connection) {
-        Connection previous = connection.previousOfServer;
-        Connection next = connection.nextOfServer;
+    void unlink(Exchange exchange) {
+        Exchange previous = exchange.previousOfServer;
+        Exchange next = exchange.nextOfServer;
         if (previous == null) {
             first = next;
         } else {
@@ -115,8 +112,8 @@ final class RealServer {
         if (next != null) {
             next.previousOfServer = previous;
         }
-        connection.previousOfServer = null;
-        connection.nextOfServer = null;
+        exchange.previousOfServer = null;
+        exchange.nextOfServer = null;
     }
 
     ServerStatistics statistics() {

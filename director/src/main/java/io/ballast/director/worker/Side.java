@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * One of the two sockets of a {@link Connection}, watched edge-triggered for everything from its first moment on, so that
  * no further epoll_ctl is needed: what an event said is remembered in the flags here until it is used up.
  */
-final class Side implements EpollIoHandle {
+final class Side implements EpollIoHandle, Closing {
     private static final EpollIoOps EVERYTHING =
             EpollIoOps.valueOf(Native.EPOLLIN | Native.EPOLLOUT | Native.EPOLLRDHUP | Native.EPOLLET);
 
@@ -204,7 +204,8 @@ final class Side implements EpollIoHandle {
         loop.bury(this);
     }
 
-    void closeNow() {
+    @Override
+    public void closeNow() {
         try {
             socket.close();
         } catch (IOException e) {

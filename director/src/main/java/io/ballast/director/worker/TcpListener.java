@@ -19,6 +19,9 @@ final class TcpListener implements EpollIoHandle, Listener {
     /** Accepted in a row before connections have their turn. */
     private static final int ACCEPTS_IN_A_ROW = 32;
 
+    /** To wait for nothing: errors come in any case. With NONE, Netty 4.2.18 forgets that the descriptor is out. */
+    private static final EpollIoOps NOTHING = EpollIoOps.EPOLLERR;
+
     final Endpoint endpoint;
     private final Balancer balancer;
     private final Socket socket;
@@ -47,11 +50,6 @@ final class TcpListener implements EpollIoHandle, Listener {
         return endpoint;
     }
 
-    @Override
-    public int descriptor() {
-        return socket.intValue();
-    }
-
     boolean isWildcard() {
         return endpoint.address().isAnyLocalAddress();
     }
@@ -74,7 +72,7 @@ final class TcpListener implements EpollIoHandle, Listener {
     private void listen(boolean on) {
         if (on != listening && registration != null && !closed) {
             listening = on;
-            registration.submit(on ? EpollIoOps.EPOLLIN : EpollIoOps.NONE);
+            registration.submit(on ? EpollIoOps.EPOLLIN : NOTHING);
         }
     }
 

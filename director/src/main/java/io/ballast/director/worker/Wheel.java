@@ -51,15 +51,22 @@ final class Wheel {
         return now;
     }
 
-    /** Puts the entry where its due time belongs, from wherever it was. */
+    /** Sees to it that the entry is asked when it is due, or before; where it is in time already, it stays there. */
     void place(Entry entry) {
-        remove(entry);
         long ticks = Math.ceilDiv(entry.due(), TICK_NANOS) - cursor;
-        insert(entry, Math.clamp(ticks, 1, SLOTS - 1));
+        long tick = cursor + Math.clamp(ticks, 1, SLOTS - 1);
+        if (entry.next != null) {
+            if (entry.tick <= tick) {
+                return;
+            }
+            remove(entry);
+        }
+        insert(entry, tick);
     }
 
-    private void insert(Entry entry, long ticks) {
-        Entry head = slots[(int) ((cursor + ticks) & (SLOTS - 1))];
+    private void insert(Entry entry, long tick) {
+        Entry head = slots[(int) (tick & (SLOTS - 1))];
+        entry.tick = tick;
         entry.next = head;
         entry.previous = head.previous;
         link(head.previous, entry);
@@ -114,6 +121,7 @@ final class Wheel {
     abstract static class Entry {
         private @Nullable Entry next;
         private @Nullable Entry previous;
+        private long tick;
 
         /** When it is due as things are now, in nanoseconds of the loop's clock. */
         abstract long due();
