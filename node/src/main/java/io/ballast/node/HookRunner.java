@@ -8,6 +8,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
@@ -17,14 +18,14 @@ import java.util.concurrent.TimeUnit;
  * Runs the operator's notify hooks: programs that hear what happened.
  *
  * <p>A hook can do no harm to the daemon: each runs on a virtual thread, no more than {@value #AT_A_TIME} at a time (the
- * others wait their turn, {@value #WAITING} at most), it is killed with all its children after a time-out, and of what
+ * others wait their turn, up to a limit), it is killed with all its children after a time-out, and of what
  * it prints the first {@value #OUTPUT} bytes are read. However it ends, that is told.
  */
 final class HookRunner {
     static final int AT_A_TIME = 8;
-    static final int WAITING = 1000;
     static final int OUTPUT = 4096;
     static final Duration TIMEOUT = Duration.ofSeconds(30);
+    static final int MOST_WAITING = 1000;
 
     /** Hears how a hook ended; called on any thread. */
     @FunctionalInterface
@@ -34,11 +35,20 @@ final class HookRunner {
     }
 
     private final Semaphore running = new Semaphore(AT_A_TIME, true);
-    private final Semaphore waiting = new Semaphore(AT_A_TIME + WAITING);
+    private final Semaphore waiting;
+    private final int mostWaiting;
     private final Duration timeout;
     private final Ended ended;
 
-    HookRunner(Duration timeout, Ended ended) {
+    /**
+     * Without hooks to run yet.
+     *
+     * @param timeout after which a hook is killed
+     * @param mostWaiting how many may wait for their turn; one more is not run, and that is told
+     */
+    HookRunner(Duration timeout, int mostWaiting, Ended ended) {
+        this.waiting = new Semaphore(AT_A_TIME + mostWaiting);
+        this.mostWaiting = mostWaiting;
         this.timeout = timeout;
         this.ended = ended;
     }
@@ -46,18 +56,18 @@ final class HookRunner {
     /**
      * Runs a program and returns at once.
      *
-     * @param command given to {@code /bin/sh -c}, so that it may have arguments
+     * @param command the program and its arguments
      * @param subject what it is about
      * @param facts by name; {@code service} becomes {@code BALLAST_SERVICE}
      */
-    void run(String command, String subject, Map<String, String> facts) {
+    void run(List<String> command, String subject, Map<String, String> facts) {
         if (!waiting.tryAcquire()) {
             ended.onEnd(
                     Severity.ERROR,
                     "notify.failed",
                     subject,
-                    "the hook " + command + " was not run: " + WAITING + " others wait already",
-                    Map.of("command", command));
+                    "the hook " + String.join(" ", command) + " was not run: " + mostWaiting + " others wait already",
+                    Map.of("command", String.join(" ", command)));
             return;
         }
         Thread.ofVirtual().name("hook").start(() -> {
@@ -76,10 +86,9 @@ final class HookRunner {
         });
     }
 
-    private void runNow(String command, String subject, Map<String, String> facts) throws InterruptedException {
-        ProcessBuilder builder = new ProcessBuilder("/bin/sh", "-c", command)
-                .redirectErrorStream(true)
-                .redirectInput(new File("/dev/null"));
+    private void runNow(List<String> command, String subject, Map<String, String> facts) throws InterruptedException {
+        ProcessBuilder builder =
+                new ProcessBuilder(command).redirectErrorStream(true).redirectInput(new File("/dev/null"));
         facts.forEach((name, value) -> builder.environment()
                 .put("BALLAST_" + name.toUpperCase(Locale.ROOT).replace('-', '_'), value.replace('\0', ' ')));
         long begun = System.nanoTime();
@@ -125,7 +134,8 @@ final class HookRunner {
     }
 
     private void told(
-            Severity severity, String type, String subject, String command, String how, String output, long begun) {
+            Severity severity, String type, String subject, List<String> words, String how, String output, long begun) {
+        String command = String.join(" ", words);
         Map<String, String> data = new LinkedHashMap<>();
         data.put("command", command);
         data.put("millis", Long.toString(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begun)));

@@ -171,7 +171,7 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
         return named != null ? named : literal(host);
     }
 
-    private static boolean isLiteral(String host) {
+    static boolean isLiteral(String host) {
         try {
             var _ = literal(host);
             return true;

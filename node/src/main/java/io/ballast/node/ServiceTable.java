@@ -79,6 +79,9 @@ final class ServiceTable {
         final InetSocketAddress address;
         final ServerHealth health;
         List<CheckSpec> specs;
+        long successes;
+        long failures;
+        long inconclusive;
         /** What the service believes; null while it knows nothing. */
         @Nullable
         Boolean told;
@@ -226,7 +229,8 @@ final class ServiceTable {
         unsent.put(forwarding.service(), forwarding);
     }
 
-    private void flush() {
+    /** Hands over what is to be handed over, without waiting for the loop. */
+    void flush() {
         List<Forwarding> now = new ArrayList<>(unsent.values());
         unsent.clear();
         now.forEach(engine::put);
@@ -346,6 +350,11 @@ final class ServiceTable {
         if (entry == null || checked == null) {
             return;
         }
+        switch (result.outcome()) {
+            case SUCCESS -> checked.successes++;
+            case FAILURE -> checked.failures++;
+            case INCONCLUSIVE -> checked.inconclusive++;
+        }
         var _ = checked.health.onResult(id.check(), result, now.nanos());
         tell(now, entry, id.server(), checked);
     }
@@ -412,6 +421,18 @@ final class ServiceTable {
         Entry entry = entries.get(service);
         Checked checked = entry == null ? null : entry.servers.get(server);
         return checked == null ? List.of() : checked.health.checks();
+    }
+
+    /** How the checks of a server ended so far. */
+    record Results(long successes, long failures, long inconclusive) {}
+
+    /** How the checks of a server ended so far; empty for a server without checks. */
+    Optional<Results> results(String service, String server) {
+        Entry entry = entries.get(service);
+        Checked checked = entry == null ? null : entry.servers.get(server);
+        return checked == null
+                ? Optional.empty()
+                : Optional.of(new Results(checked.successes, checked.failures, checked.inconclusive));
     }
 
     /** What the operator changed, by service and server. */

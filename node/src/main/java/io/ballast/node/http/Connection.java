@@ -61,10 +61,8 @@ final class Connection implements Runnable {
     void refuse() {
         try {
             channel.configureBlocking(false);
-            int sent = channel.write(ByteBuffer.wrap(
-                    ("HTTP/1.1 503 " + reason(503) + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-                            .getBytes(StandardCharsets.US_ASCII)));
-            assert sent >= 0;
+            var _ = channel.write(
+                    ascii("HTTP/1.1 503 " + reason(503) + "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
         } catch (IOException e) {
             // The client left before it was refused.
         } finally {
@@ -203,7 +201,7 @@ final class Connection implements Runnable {
             throw tooLarge();
         }
         if (headers.getOrDefault("expect", "").equalsIgnoreCase("100-continue") && !in.hasRemaining()) {
-            write(ByteBuffer.wrap("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.US_ASCII)));
+            write(ascii("HTTP/1.1 100 Continue\r\n\r\n"));
         }
         ByteArrayOutputStream body = new ByteArrayOutputStream();
         if (coding == null) {
@@ -293,12 +291,15 @@ final class Connection implements Runnable {
         return count > 0;
     }
 
-    private void write(ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
+    private void write(ByteBuffer... parts) throws IOException {
+        while (parts[parts.length - 1].hasRemaining()) {
             allow(limits.write().toNanos());
-            int sent = channel.write(bytes);
-            assert sent >= 0;
+            var _ = channel.write(parts);
         }
+    }
+
+    private static ByteBuffer ascii(String text) {
+        return ByteBuffer.wrap(text.getBytes(StandardCharsets.US_ASCII));
     }
 
     private void send(Response response, boolean keep, boolean http10, boolean headOnly)
@@ -418,12 +419,10 @@ final class Connection implements Runnable {
             buffer.flip();
             if (buffer.hasRemaining()) {
                 if (chunked) {
-                    Connection.this.write(ByteBuffer.wrap(
-                            (Integer.toHexString(buffer.remaining()) + "\r\n").getBytes(StandardCharsets.US_ASCII)));
-                }
-                Connection.this.write(buffer);
-                if (chunked) {
-                    Connection.this.write(ByteBuffer.wrap(new byte[] {'\r', '\n'}));
+                    Connection.this.write(
+                            ascii(Integer.toHexString(buffer.remaining()) + "\r\n"), buffer, ascii("\r\n"));
+                } else {
+                    Connection.this.write(buffer);
                 }
                 allow(NEVER);
             }
@@ -433,7 +432,7 @@ final class Connection implements Runnable {
         void finish() throws IOException {
             flush();
             if (chunked) {
-                Connection.this.write(ByteBuffer.wrap("0\r\n\r\n".getBytes(StandardCharsets.US_ASCII)));
+                Connection.this.write(ascii("0\r\n\r\n"));
             }
         }
 

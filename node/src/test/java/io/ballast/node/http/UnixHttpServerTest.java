@@ -78,9 +78,9 @@ class UnixHttpServerTest {
                 });
             case "endless" ->
                 Response.endless(200, "text/plain", out -> {
-                    out.write("first\n".getBytes(ISO_8859_1));
-                    out.flush();
                     try {
+                        out.write("first\n".getBytes(ISO_8859_1));
+                        out.flush();
                         new CountDownLatch(1).await();
                     } finally {
                         endlessEnded.countDown();

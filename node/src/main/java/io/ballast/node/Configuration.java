@@ -1,0 +1,237 @@
+package io.ballast.node;
+
+import io.ballast.core.config.Change;
+import io.ballast.core.config.Description;
+import io.ballast.core.config.DescriptionDiff;
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.reader.DescriptionReader;
+import io.ballast.core.config.reader.ReadResult;
+import io.ballast.core.event.Event.Severity;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * The description that this node follows, and the way from it to the next one: read, resolve, compare, apply. Whatever
+ * is wrong with the next one is found before the first thing is changed.
+ *
+ * <p>All methods may be called from any thread, and block; one description is looked at at a time.
+ */
+final class Configuration {
+
+    /**
+     * A description in use.
+     *
+     * @param file where it came from, as its user named it
+     * @param sha256 of its text
+     * @param services those of this node
+     */
+    record Active(
+            Description description,
+            String file,
+            String sha256,
+            Instant since,
+            List<ServiceSpec> services,
+            Resolution resolution) {}
+
+    /**
+     * What came of looking at a description, or of applying it.
+     *
+     * @param problems warnings, and errors where it cannot be used
+     * @param changes from the description in use to this one
+     * @param accepted whether it can be used (plan) or is in use now (apply)
+     */
+    record Outcome(List<Problem> problems, List<Change> changes, boolean accepted, Duration took) {}
+
+    /** A description that cannot be used. */
+    static final class RejectedException extends Exception {
+        private static final long serialVersionUID = 1L;
+        private final transient List<Problem> problems;
+
+        RejectedException(List<Problem> problems) {
+            super(problems.size() + " problems");
+            this.problems = List.copyOf(problems);
+        }
+
+        List<Problem> problems() {
+            return problems;
+        }
+    }
+
+    /** Brings the node to a description. */
+    interface Applier {
+        /** Returns when it is done. */
+        void apply(Active next) throws InterruptedException;
+    }
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Path ownFile;
+    private final String node;
+    private final Resolution.Resolver resolver;
+    private final Applier applier;
+    private final EventLog events;
+    private volatile Active active;
+
+    Configuration(
+            Path ownFile, String node, Active first, Resolution.Resolver resolver, Applier applier, EventLog events) {
+        this.ownFile = ownFile;
+        this.node = node;
+        this.active = first;
+        this.resolver = resolver;
+        this.applier = applier;
+        this.events = events;
+    }
+
+    /** Reads the text of a description and finds out everything that could be wrong with it here. */
+    static Active read(
+            String file,
+            byte[] text,
+            Optional<String> node,
+            String host,
+            Resolution.Resolver resolver,
+            List<Problem> warnings)
+            throws RejectedException, NodeRole.UnknownNodeException, InterruptedException {
+        ReadResult result = new DescriptionReader().read(file, text);
+        warnings.addAll(result.problems());
+        Description description = result.description().orElseThrow(() -> new RejectedException(result.problems()));
+        List<ServiceSpec> services = NodeRole.services(description, NodeRole.choose(description, node, host));
+        try {
+            Resolution resolution = Resolution.of(services, file, resolver);
+            return new Active(description, file, sha256(text), Instant.now(), services, resolution);
+        } catch (Resolution.UnresolvedException e) {
+            List<Problem> all = new ArrayList<>(result.problems());
+            all.addAll(e.problems());
+            throw new RejectedException(all);
+        }
+    }
+
+    static String sha256(byte[] text) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JDK has SHA-256", e);
+        }
+    }
+
+    /** The description in use. */
+    Active active() {
+        return active;
+    }
+
+    /** The daemon's own file. */
+    Path ownFile() {
+        return ownFile;
+    }
+
+    /** Whether the daemon's own file says something else than what is in use, so that a restart would change things. */
+    boolean differsFromOwnFile() {
+        try {
+            return !sha256(Files.readAllBytes(ownFile)).equals(active.sha256());
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    /** What a description would change. */
+    Outcome plan(String file, byte[] text) throws InterruptedException {
+        return change(file, text, false);
+    }
+
+    /** Applies a description. */
+    Outcome apply(String file, byte[] text) throws InterruptedException {
+        return change(file, text, true);
+    }
+
+    /** Reads the daemon's own file again and applies it. */
+    Outcome reload() throws InterruptedException {
+        byte[] text;
+        try {
+            text = Files.readAllBytes(ownFile);
+        } catch (IOException e) {
+            Problem problem = new Problem(
+                    Problem.Severity.ERROR, ownFile.toString(), 0, 0, "", "cannot be read: " + e.getMessage(), "");
+            rejected(ownFile.toString(), List.of(problem));
+            return new Outcome(List.of(problem), List.of(), false, Duration.ZERO);
+        }
+        return apply(ownFile.toString(), text);
+    }
+
+    private Outcome change(String file, byte[] text, boolean really) throws InterruptedException {
+        lock.lockInterruptibly();
+        try {
+            long begun = System.nanoTime();
+            List<Problem> problems = new ArrayList<>();
+            Active next;
+            try {
+                next = read(file, text, Optional.of(node), node, resolver, problems);
+            } catch (RejectedException e) {
+                return refuse(file, e.problems(), really, begun);
+            } catch (NodeRole.UnknownNodeException e) {
+                String message = "this node is " + node + ", and the description has no such node";
+                return refuse(
+                        file,
+                        List.of(new Problem(Problem.Severity.ERROR, file, 0, 0, "nodes", message, "")),
+                        really,
+                        begun);
+            }
+            List<Change> changes = DescriptionDiff.between(active.description(), next.description());
+            if (really) {
+                applier.apply(next);
+                active = next;
+            }
+            Duration took = Duration.ofNanos(System.nanoTime() - begun);
+            if (really) {
+                applied(file, changes, took);
+            }
+            return new Outcome(problems, changes, true, took);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Outcome refuse(String file, List<Problem> problems, boolean really, long begun) {
+        if (really) {
+            rejected(file, problems);
+        }
+        return new Outcome(problems, List.of(), false, Duration.ofNanos(System.nanoTime() - begun));
+    }
+
+    private void rejected(String file, List<Problem> problems) {
+        List<String> errors = problems.stream()
+                .filter(p -> p.severity() == Problem.Severity.ERROR)
+                .map(Problem::toString)
+                .toList();
+        var _ = events.happened(
+                Severity.WARNING,
+                "config.rejected",
+                file,
+                "the description in " + file + " is wrong and changed nothing: "
+                        + errors.getFirst().lines().findFirst().orElse("")
+                        + (errors.size() > 1 ? " (and " + (errors.size() - 1) + " more)" : ""),
+                Map.of("file", file, "errors", Integer.toString(errors.size())));
+    }
+
+    private void applied(String file, List<Change> changes, Duration took) {
+        var _ = events.happened(
+                Severity.INFO,
+                "config.applied",
+                file,
+                "applied " + file + ": " + (changes.size() == 1 ? "1 change" : changes.size() + " changes") + " in "
+                        + took.toMillis() + " ms",
+                Map.of(
+                        "file", file,
+                        "changes", Integer.toString(changes.size()),
+                        "millis", Long.toString(took.toMillis())));
+    }
+}

@@ -1,0 +1,778 @@
+package io.ballast.node;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.event.Event;
+import io.ballast.core.event.Event.Severity;
+import io.ballast.core.event.Journal;
+import io.ballast.core.loop.ControlLoop;
+import io.ballast.director.Forwarding;
+import io.ballast.director.ServerOverride;
+import io.ballast.director.VirtualService;
+import io.ballast.health.CheckRunner;
+import io.ballast.health.Probes;
+import io.ballast.linux.Capability;
+import io.ballast.linux.Notify;
+import io.ballast.linux.Processes;
+import io.ballast.linux.Signal;
+import io.ballast.node.http.UnixHttpServer;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.security.Security;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The node process: {@code ballast run}.
+ *
+ * <p><b>What it is made of.</b> One control loop owns everything that changes ({@link Node}): the services
+ * ({@link ServiceTable}), which join the checks' results, the operator's wishes and the engine, and the workers
+ * ({@link WorkerSupervisor}), which carry the traffic in processes of their own. Around it, at the edges and on virtual
+ * threads: checks, hooks, the control API ({@link ControlApi}), reading descriptions ({@link Configuration}).
+ *
+ * <p><b>How it starts.</b> Whatever could keep it from running is found before anything is touched: the description, the
+ * names in it, the directories, another node process in the same run directory. With {@code --replace} that one is then
+ * asked to leave its worker running and to end. A running worker is adopted with its connections, so that the traffic
+ * does not notice which node process is in charge; otherwise one is started.
+ *
+ * <p><b>How it ends.</b> SIGTERM lets the connections finish, for as long as the services' drain time-outs say; a second
+ * one ends everything at once. Asked to keep the worker, it ends alone. Killed, it leaves the worker behind just so, for
+ * the next node process to adopt.
+ */
+public final class Daemon {
+
+    /**
+     * How to run.
+     *
+     * @param file the description
+     * @param node which node of it this is; found out where it is not given
+     * @param replace take over from a node process that runs already
+     */
+    public record Options(Path file, Optional<String> node, Directories directories, boolean replace) {}
+
+    /** Ended as asked. */
+    public static final int DONE = 0;
+
+    /** It could not start, or had to give up. */
+    public static final int FAILED = 1;
+
+    /** The description is wrong. */
+    public static final int WRONG = 2;
+
+    /** The user may not do this. */
+    public static final int NOT_PERMITTED = 3;
+
+    private static final Duration STALL = Duration.ofSeconds(2);
+    private static final Duration REPLACE_PATIENCE = Duration.ofSeconds(20);
+    private static final Duration READY_PATIENCE = Duration.ofSeconds(10);
+    private static final Duration READY_LOOK = Duration.ofMillis(10);
+    private static final int SPARE_DESCRIPTORS = 300;
+    private static final int MOST_PROBES = 4_000;
+
+    private final Options options;
+    private final String name;
+    private final Configuration.Active first;
+    private final Notify notify;
+    private final Map<String, String> environment;
+    private final Instant since = Instant.now();
+    private final CompletableFuture<Integer> exit = new CompletableFuture<>();
+    private final OverrideStore store;
+    private final EventLog events;
+    private final ControlLoop loop;
+    private final Node node;
+    private final WorkerSupervisor workers;
+    private final Configuration configuration;
+    private final Processes.@Nullable FileLimit fileLimit;
+    private final Object keeping = new Object();
+
+    // The control loop's:
+    private boolean ready;
+    private boolean stopping;
+    private String storeTrouble = "";
+
+    private volatile @Nullable UnixHttpServer server;
+
+    /**
+     * Runs the daemon until it is told to end; what it has to say goes to {@code log}, a line each.
+     *
+     * @return {@link #DONE}, {@link #FAILED}, {@link #WRONG} or {@link #NOT_PERMITTED}
+     */
+    public static int run(Options options, Map<String, String> environment, PrintStream log)
+            throws InterruptedException {
+        // A reload should see what the resolver says now, and not what it said half a minute ago.
+        Security.setProperty("networkaddress.cache.ttl", "0");
+        Security.setProperty("networkaddress.cache.negative.ttl", "0");
+        try {
+            byte[] text = Files.readAllBytes(options.file());
+            List<Problem> problems = new ArrayList<>();
+            Configuration.Active first = Configuration.read(
+                    options.file().toString(), text, options.node(), hostName(), Resolution.Resolver.SYSTEM, problems);
+            problems.forEach(log::println);
+            String name = NodeRole.choose(first.description(), options.node(), hostName());
+            options.directories().create();
+            InstanceLock lock = lock(options, log);
+            if (lock == null) {
+                return FAILED;
+            }
+            try (lock) {
+                return new Daemon(options, name, first, environment, log).run();
+            }
+        } catch (Configuration.RejectedException e) {
+            e.problems().forEach(log::println);
+            log.println("the description is wrong; nothing was started");
+            return WRONG;
+        } catch (NodeRole.UnknownNodeException e) {
+            log.println(options.file() + ": error: " + e.getMessage());
+            return WRONG;
+        } catch (NoSuchFileException e) {
+            log.println(e.getFile() + ": no such file");
+            return e.getFile().equals(options.file().toString()) ? WRONG : FAILED;
+        } catch (AccessDeniedException e) {
+            log.println(e.getFile() + ": permission denied");
+            return NOT_PERMITTED;
+        } catch (IOException e) {
+            log.println(String.valueOf(e.getMessage()));
+            return FAILED;
+        }
+    }
+
+    private static String hostName() {
+        try {
+            return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+        } catch (IOException e) {
+            return "localhost";
+        }
+    }
+
+    /** Takes the run directory, from the node process that has it where that is wanted; null when it cannot be had. */
+    private static @Nullable InstanceLock lock(Options options, PrintStream log)
+            throws IOException, InterruptedException {
+        Path file = options.directories().lock();
+        InstanceLock lock = InstanceLock.tryTake(file);
+        if (lock != null) {
+            return lock;
+        }
+        String holder = InstanceLock.holder(file);
+        if (!options.replace()) {
+            log.println("another daemon (" + holder + ") runs in "
+                    + options.directories().run()
+                    + ": stop it (ballast stop), take over from it (--replace), or choose another --run-dir");
+            return null;
+        }
+        log.println("taking over from the daemon that runs (" + holder + ")");
+        try {
+            StopRequest.keepWorker(options.directories().controlSocket());
+        } catch (IOException e) {
+            log.println("the daemon that runs (" + holder + ") cannot be asked to leave: " + e.getMessage()
+                    + "\nEnd it with kill -9; its traffic worker goes on and is adopted");
+        }
+        lock = InstanceLock.take(file, REPLACE_PATIENCE);
+        if (lock == null) {
+            log.println("the daemon that runs (" + holder + ") did not leave in " + REPLACE_PATIENCE.toSeconds()
+                    + " s; end it with kill -9: its traffic worker goes on and is adopted");
+        }
+        return lock;
+    }
+
+    @SuppressWarnings("this-escape") // its parts only call back once run() has begun
+    private Daemon(
+            Options options, String name, Configuration.Active first, Map<String, String> environment, PrintStream log)
+            throws IOException {
+        this.options = options;
+        this.name = name;
+        this.first = first;
+        this.environment = environment;
+        this.notify = Notify.of(environment);
+        this.store = new OverrideStore(options.directories().overrides());
+        this.fileLimit = raiseFileLimit(log);
+        this.events = new EventLog(openJournal(), name, printer(environment, log));
+        this.loop = new ControlLoop("control", STALL, new LoopTrouble());
+        HookRunner hooks = new HookRunner(HookRunner.TIMEOUT, HookRunner.MOST_WAITING, events::happened);
+        Probes probes = new Probes();
+        this.node = new Node(loop, events, hooks, listener -> new CheckRunner(probes::of, probesAtATime(), listener));
+        String build = Build.id();
+        this.workers = new WorkerSupervisor(
+                loop,
+                node.engine(),
+                WorkerLauncher.likeThisProcess(build),
+                options.directories().run(),
+                build,
+                new FromWorkers());
+        this.configuration =
+                new Configuration(options.file(), name, first, Resolution.Resolver.SYSTEM, this::apply, events);
+    }
+
+    private Journal openJournal() throws IOException {
+        return Journal.open(options.directories().journal(), Journal.Limits.STANDARD, new Journal.Observer() {
+            @Override
+            public void failing(IOException why) {
+                journalTrouble(
+                        Severity.ERROR,
+                        "journal.failing",
+                        "events cannot be written to " + options.directories().journal() + " and are kept in memory: "
+                                + why.getMessage());
+            }
+
+            @Override
+            public void recovered(long lost) {
+                journalTrouble(
+                        Severity.INFO,
+                        "journal.ok",
+                        "events are written again" + (lost == 0 ? "" : "; " + lost + " were lost"));
+            }
+        });
+    }
+
+    private void journalTrouble(Severity severity, String type, String message) {
+        var _ = events.happened(severity, type, "journal", message, Map.of());
+    }
+
+    private static Processes.@Nullable FileLimit raiseFileLimit(PrintStream log) {
+        try {
+            Processes.FileLimit limit = Processes.fileLimit();
+            if (limit.soft() < limit.hard()) {
+                Processes.setFileLimit(new Processes.FileLimit(limit.hard(), limit.hard()));
+            }
+            return Processes.fileLimit();
+        } catch (IOException e) {
+            log.println("cannot raise the limit on open files: " + e.getMessage());
+            return null;
+        }
+    }
+
+    private int probesAtATime() {
+        long limit = fileLimit == null ? 1024 : fileLimit.soft();
+        return Math.clamp((limit - SPARE_DESCRIPTORS) / 2, 64, MOST_PROBES);
+    }
+
+    /** What descriptors this node needs beside those of connections, which the worker has. */
+    private static long descriptorsNeeded(List<ServiceSpec> services) {
+        return SPARE_DESCRIPTORS
+                + services.stream().mapToLong(s -> s.listen().size()).sum();
+    }
+
+    /** How events are shown: with their priority for systemd's journal, with their time otherwise. */
+    private static Consumer<Event> printer(Map<String, String> environment, PrintStream log) {
+        boolean systemd = environment.containsKey("JOURNAL_STREAM");
+        DateTimeFormatter time =
+                DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT).withZone(ZoneId.systemDefault());
+        return event -> {
+            String priority = switch (event.severity()) {
+                case INFO -> systemd ? "<6>" : "";
+                case WARNING -> systemd ? "<4>" : "warning: ";
+                case ERROR -> systemd ? "<3>" : "error: ";
+            };
+            log.println((systemd ? "" : time.format(event.time()) + " ") + priority + event.message());
+        };
+    }
+
+    private final class LoopTrouble implements ControlLoop.Observer {
+        @Override
+        public void failed(Runnable task, Throwable error) {
+            StackTraceElement[] stack = error.getStackTrace();
+            var _ = events.happened(
+                    Severity.ERROR,
+                    "internal.error",
+                    "control loop",
+                    "a step of the control loop failed: " + error + (stack.length > 0 ? " at " + stack[0] : ""),
+                    Map.of());
+        }
+
+        @Override
+        public void stalled(Runnable task, Duration soFar, List<StackTraceElement> where) {
+            var _ = events.happened(
+                    Severity.WARNING,
+                    "internal.stall",
+                    "control loop",
+                    "a step of the control loop takes " + soFar.toMillis() + " ms"
+                            + (where.isEmpty() ? "" : ", it is at " + where.getFirst()),
+                    Map.of());
+        }
+    }
+
+    // ---- Life
+
+    private int run() throws InterruptedException {
+        var _ = events.happened(
+                Severity.INFO,
+                "daemon.start",
+                name,
+                "ballast " + Build.version() + " runs as " + name + " with "
+                        + count(first.services().size(), "service") + " from " + first.file(),
+                Map.of(
+                        "version",
+                        Build.version(),
+                        "pid",
+                        Long.toString(ProcessHandle.current().pid())));
+        warnAboutDescriptors(first.services());
+        try {
+            Metrics metrics = new Metrics(
+                    node,
+                    new Metrics.Workers() {
+                        @Override
+                        public List<WorkerSupervisor.Status> status() {
+                            return workers.status();
+                        }
+
+                        @Override
+                        public long restarts() {
+                            return workers.restarts();
+                        }
+                    },
+                    events.journal());
+            ControlApi api = new ControlApi(
+                    node, configuration, events.journal(), metrics, Resolution.Resolver.SYSTEM, new FromApi());
+            server = UnixHttpServer.open(
+                    options.directories().controlSocket(), UnixHttpServer.Limits.DEFAULT, api::answer, trouble -> {
+                        var _ = events.happened(Severity.WARNING, "api.trouble", "control", trouble, Map.of());
+                    });
+        } catch (IOException e) {
+            var _ = events.happened(Severity.ERROR, "daemon.stop", name, "cannot start: " + e.getMessage(), Map.of());
+            end(FAILED);
+            return finish();
+        }
+        Map<String, Map<String, ServerOverride>> overrides = loadOverrides();
+        Resolution resolution = withOverrides(overrides);
+        loop.execute(() -> workers.begin(adopted -> begin(resolution, overrides, adopted)));
+        watchSignals();
+        startWatchdog();
+        return finish();
+    }
+
+    private int finish() throws InterruptedException {
+        try {
+            return exit.get();
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e.getCause());
+        } finally {
+            UnixHttpServer open = server;
+            if (open != null) {
+                open.close();
+            }
+            node.checks().close();
+            loop.close();
+            events.journal().close();
+        }
+    }
+
+    private void end(int code) {
+        exit.complete(code);
+    }
+
+    private Map<String, Map<String, ServerOverride>> loadOverrides() {
+        try {
+            return store.load();
+        } catch (IOException e) {
+            storeTrouble(e);
+            return Map.of();
+        }
+    }
+
+    /** The resolution of the description, with the names of servers that the operator added; those not found are dropped. */
+    private Resolution withOverrides(Map<String, Map<String, ServerOverride>> overrides) {
+        Map<String, InetAddress> names = new HashMap<>(first.resolution().names());
+        overrides.forEach((service, servers) -> servers.values()
+                .removeIf(override -> override.wanted()
+                        .map(wanted -> {
+                            try {
+                                InetSocketAddress found = Resolution.one(wanted.address(), Resolution.Resolver.SYSTEM);
+                                if (!Resolution.isLiteral(wanted.address().host())) {
+                                    names.putIfAbsent(wanted.address().host(), found.getAddress());
+                                }
+                                return false;
+                            } catch (UnknownHostException e) {
+                                var _ = events.happened(
+                                        Severity.WARNING,
+                                        "admin.lapsed",
+                                        service,
+                                        "a server of " + service + " that the operator wanted at " + wanted.address()
+                                                + " is left out: the name has no address any more",
+                                        Map.of("service", service));
+                                return true;
+                            }
+                        })
+                        .orElse(false)));
+        return new Resolution(Map.copyOf(names));
+    }
+
+    /** On the control loop: the services begin. */
+    private void begin(
+            Resolution resolution,
+            Map<String, Map<String, ServerOverride>> overrides,
+            Map<String, Forwarding> adopted) {
+        node.begin(first.services(), resolution, overrides, adopted);
+        lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
+    }
+
+    /** Start is finished once traffic can flow as well as it ever will: every service has begun, and a worker serves. */
+    private void lookWhetherReady(long atLatest) {
+        if (ready || stopping) {
+            return;
+        }
+        boolean begun = node.engine().hasWorker()
+                && node.services().services().stream().allMatch(VirtualService::settled)
+                && node.services().services().stream()
+                        .allMatch(s -> s.spec().listen().stream()
+                                .allMatch(e -> node.listening(e).isPresent()));
+        if (!begun && loop.now() < atLatest) {
+            loop.schedule(READY_LOOK, () -> lookWhetherReady(atLatest));
+            return;
+        }
+        ready = true;
+        tellManager(() -> notify.ready(summary()));
+    }
+
+    private String summary() {
+        return count(node.services().names().size(), "service") + " from "
+                + configuration.active().file();
+    }
+
+    private static String count(int number, String what) {
+        return number + " " + what + (number == 1 ? "" : "s");
+    }
+
+    private interface Message {
+        void send() throws IOException;
+    }
+
+    /** Tells the service manager, on a thread that may wait for it. */
+    private void tellManager(Message message) {
+        if (!notify.isWanted()) {
+            return;
+        }
+        Thread.ofVirtual().name("notify").start(() -> {
+            try {
+                message.send();
+            } catch (IOException e) {
+                var _ = events.happened(
+                        Severity.WARNING,
+                        "internal.notify",
+                        name,
+                        "cannot tell the service manager: " + e.getMessage(),
+                        Map.of());
+            }
+        });
+    }
+
+    /** Pings come from the control loop, so that a loop which hangs is noticed. */
+    private void startWatchdog() {
+        try {
+            Notify.watchdogInterval(environment, ProcessHandle.current().pid())
+                    .ifPresent(interval -> loop.execute(() -> ping(interval.dividedBy(3))));
+        } catch (IOException e) {
+            var _ = events.happened(
+                    Severity.WARNING, "internal.notify", name, String.valueOf(e.getMessage()), Map.of());
+        }
+    }
+
+    private void ping(Duration pause) {
+        tellManager(notify::watchdog);
+        loop.schedule(pause, () -> ping(pause));
+    }
+
+    private void watchSignals() {
+        Signal.HUP.watch(s -> Thread.ofVirtual().name("reload").start(this::reload));
+        Signal.TERM.watch(s -> loop.execute(() -> stop(true, false)));
+        Signal.INT.watch(s -> loop.execute(() -> stop(true, false)));
+    }
+
+    private void reload() {
+        tellManager(notify::reloading);
+        try {
+            Configuration.Outcome outcome = configuration.reload();
+            if (!outcome.accepted()) {
+                outcome.problems().forEach(p -> {
+                    var _ = events.happened(Severity.WARNING, "config.rejected", p.file(), p.toString(), Map.of());
+                });
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } finally {
+            loop.execute(() -> tellManager(() -> notify.ready(summary())));
+        }
+    }
+
+    /** {@link Configuration.Applier}: brings the node to the next description. */
+    private void apply(Configuration.Active next) throws InterruptedException {
+        warnAboutDescriptors(next.services());
+        try {
+            var _ = node.ask(
+                    () -> {
+                        node.apply(next.services(), next.resolution());
+                        return true;
+                    },
+                    Duration.ofSeconds(60));
+            keep(node.ask(() -> node.services().overrides()));
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("applying " + next.file() + " failed", e.getCause());
+        } catch (Node.BusyException e) {
+            throw new IllegalStateException("applying " + next.file() + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void warnAboutDescriptors(List<ServiceSpec> services) {
+        descriptorTrouble(services).ifPresent(trouble -> {
+            var _ = events.happened(Severity.WARNING, "pressure.on", name, trouble, Map.of());
+        });
+    }
+
+    private Optional<String> descriptorTrouble(List<ServiceSpec> services) {
+        long needed = descriptorsNeeded(services);
+        return fileLimit == null || fileLimit.soft() >= needed
+                ? Optional.empty()
+                : Optional.of("this description needs " + needed + " open files, and the limit is " + fileLimit.soft()
+                        + ": raise it (LimitNOFILE= in the unit, ulimit -Hn in a shell), or some sockets stay closed");
+    }
+
+    private void keep(Map<String, Map<String, ServerOverride>> overrides) {
+        synchronized (keeping) {
+            try {
+                store.save(overrides);
+                loop.execute(() -> storeTrouble = "");
+            } catch (IOException e) {
+                storeTrouble(e);
+            }
+        }
+    }
+
+    private void storeTrouble(IOException e) {
+        String trouble = "what the operator changed at run time does not survive a restart: " + e.getMessage();
+        loop.execute(() -> storeTrouble = trouble);
+        var _ = events.happened(Severity.ERROR, "admin.unsaved", name, trouble, Map.of());
+    }
+
+    /** On the control loop: ends the daemon. The second time it does not wait for anything. */
+    private void stop(boolean drain, boolean keepWorker) {
+        if (stopping) {
+            var _ = events.happened(
+                    Severity.WARNING, "daemon.stop", name, "told again to stop: ending at once", Map.of());
+            workers.killAll();
+            return;
+        }
+        stopping = true;
+        Duration atMost = drain ? longestDrain() : Duration.ZERO;
+        String how = keepWorker
+                ? "the traffic worker goes on"
+                : drain ? "connections have " + atMost.toSeconds() + " s to end" : "connections end now";
+        var _ = events.happened(Severity.INFO, "daemon.stop", name, "stopping: " + how, Map.of());
+        tellManager(() -> notify.stopping(how));
+        node.checks().close();
+        if (keepWorker) {
+            workers.leave();
+            node.engine().close();
+            end(DONE);
+        } else {
+            workers.drain(atMost);
+        }
+    }
+
+    private Duration longestDrain() {
+        return configuration.active().services().stream()
+                .map(s -> s.timeouts().drain())
+                .max(Duration::compareTo)
+                .orElse(Duration.ZERO);
+    }
+
+    private final class FromWorkers implements WorkerSupervisor.Output {
+        @Override
+        public void happened(Severity severity, String type, String subject, String message, Map<String, String> data) {
+            var _ = events.happened(severity, type, subject, message, data);
+        }
+
+        @Override
+        public void allGone() {
+            node.engine().close();
+            end(DONE);
+        }
+    }
+
+    // ---- What the control API asks for
+
+    private final class FromApi implements ControlApi.Actions {
+        @Override
+        public JsonObject status() {
+            return Daemon.this.status();
+        }
+
+        @Override
+        public void stop(boolean drain, boolean keepWorker) {
+            // The answer should be on its way before the socket closes.
+            loop.schedule(Duration.ofMillis(20), () -> Daemon.this.stop(drain, keepWorker));
+        }
+
+        @Override
+        public void keep(Map<String, Map<String, ServerOverride>> overrides) {
+            Daemon.this.keep(overrides);
+        }
+    }
+
+    /** What only the control loop knows for the status. */
+    private record Moment(
+            boolean ready,
+            boolean stopping,
+            List<WorkerSupervisor.Status> workers,
+            long restarts,
+            Map<String, String> closed,
+            String pressure,
+            String storeTrouble,
+            int overridden) {}
+
+    private Moment moment() {
+        Map<String, String> closed = new LinkedHashMap<>();
+        int overridden = 0;
+        for (VirtualService service : node.services().services()) {
+            overridden += service.overrides().size();
+            for (Endpoint endpoint : service.spec().listen()) {
+                node.listening(endpoint)
+                        .filter(reason -> !reason.isEmpty())
+                        .ifPresent(reason -> closed.put(service.name() + " cannot listen on " + endpoint, reason));
+            }
+        }
+        return new Moment(
+                ready,
+                stopping,
+                workers.status(),
+                workers.restarts(),
+                closed,
+                node.pressure(),
+                storeTrouble,
+                overridden);
+    }
+
+    private JsonObject status() {
+        Moment moment;
+        try {
+            moment = node.ask(this::moment);
+        } catch (ExecutionException | Node.BusyException e) {
+            throw new IllegalStateException(e.getMessage(), e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted", e);
+        }
+        Configuration.Active active = configuration.active();
+        JsonObject json = new JsonObject();
+        json.addProperty("node", name);
+        json.addProperty("state", moment.stopping() ? "stopping" : moment.ready() ? "running" : "starting");
+        json.addProperty("version", Build.version());
+        json.addProperty("pid", ProcessHandle.current().pid());
+        json.addProperty("since", since.toString());
+        json.addProperty("uptimeSeconds", Duration.between(since, Instant.now()).toSeconds());
+        JsonObject description = new JsonObject();
+        description.addProperty("name", active.description().name());
+        description.addProperty("file", active.file());
+        description.addProperty("sha256", active.sha256());
+        description.addProperty("since", active.since().toString());
+        description.addProperty("services", active.services().size());
+        json.add("description", description);
+        json.add("worker", worker(moment));
+        JsonArray capabilities = new JsonArray();
+        capabilities().forEach(c -> capabilities.add(c.kernelName()));
+        json.add("capabilities", capabilities);
+        JsonObject memory = new JsonObject();
+        memory.addProperty("residentBytes", Metrics.residentBytes());
+        memory.addProperty("heapMaxBytes", Runtime.getRuntime().maxMemory());
+        json.add("memory", memory);
+        JsonObject descriptors = new JsonObject();
+        descriptors.addProperty("open", Metrics.openDescriptors());
+        descriptors.addProperty("limit", fileLimit == null ? 0 : fileLimit.soft());
+        json.add("descriptors", descriptors);
+        JsonObject directories = new JsonObject();
+        directories.addProperty("run", options.directories().run().toString());
+        directories.addProperty("state", options.directories().state().toString());
+        json.add("directories", directories);
+        JsonArray warnings = new JsonArray();
+        warnings(moment, active).forEach(warnings::add);
+        json.add("warnings", warnings);
+        return json;
+    }
+
+    private static JsonObject worker(Moment moment) {
+        JsonObject json = new JsonObject();
+        Optional<WorkerSupervisor.Status> current = moment.workers().stream()
+                .filter(w -> w.state() != WorkerSupervisor.State.DRAINING)
+                .reduce((a, b) -> b);
+        json.addProperty(
+                "state",
+                current.map(w -> w.state().name().toLowerCase(Locale.ROOT)).orElse("none"));
+        json.addProperty("pid", current.map(WorkerSupervisor.Status::pid).orElse(0L));
+        json.addProperty(
+                "adopted", current.map(WorkerSupervisor.Status::adopted).orElse(false));
+        json.addProperty(
+                "draining",
+                moment.workers().stream()
+                        .filter(w -> w.state() == WorkerSupervisor.State.DRAINING)
+                        .count());
+        json.addProperty("restarts", moment.restarts());
+        return json;
+    }
+
+    private List<String> warnings(Moment moment, Configuration.Active active) {
+        List<String> warnings = new ArrayList<>();
+        moment.closed().entrySet().stream()
+                .limit(20)
+                .forEach(closed -> warnings.add(closed.getKey() + ": " + closed.getValue()));
+        if (moment.closed().size() > 20) {
+            warnings.add("and " + (moment.closed().size() - 20) + " further endpoints cannot be opened");
+        }
+        if (!moment.pressure().isEmpty()) {
+            warnings.add(moment.pressure());
+        }
+        descriptorTrouble(active.services()).ifPresent(warnings::add);
+        if (events.journal().failing()) {
+            warnings.add("events cannot be written to " + options.directories().journal()
+                    + "; they are kept in memory while there is room");
+        }
+        if (!moment.storeTrouble().isEmpty()) {
+            warnings.add(moment.storeTrouble());
+        }
+        if (configuration.differsFromOwnFile()) {
+            warnings.add("what runs came from " + active.file() + " and differs from " + configuration.ownFile()
+                    + ", which a restart or reload would use");
+        }
+        if (moment.overridden() > 0) {
+            warnings.add(count(moment.overridden(), "server") + " overridden at run time; ballast list marks them");
+        }
+        return warnings;
+    }
+
+    /** The capabilities that this process may use, as far as Ballast knows what to do with them. */
+    private static List<Capability> capabilities() {
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+                if (line.startsWith("CapEff:")) {
+                    long set = Long.parseUnsignedLong(line.substring(7).strip(), 16);
+                    return java.util.Arrays.stream(Capability.values())
+                            .filter(c -> (set >>> c.bit() & 1) != 0)
+                            .collect(Collectors.toList());
+                }
+            }
+        } catch (IOException | NumberFormatException e) {
+            // Shown as none, which is what can be relied upon.
+        }
+        return List.of();
+    }
+}

@@ -1,0 +1,450 @@
+package io.ballast.node;
+
+import io.ballast.core.event.Journal;
+import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.RefusedException;
+import io.ballast.director.ServiceStatistics;
+import io.ballast.director.ServiceStatistics.ServerStatistics;
+import io.ballast.director.VirtualService;
+import io.ballast.health.state.ProbeResult;
+import io.ballast.health.state.RiseFall;
+import io.ballast.health.state.ServerHealth.CheckHealth;
+import io.ballast.node.http.Response;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.io.OutputStreamWriter;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+
+/** The node's figures in Prometheus' text format, version 0.0.4. */
+final class Metrics {
+    private static final String TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+    /** How the workers are. */
+    interface Workers {
+        /** Those there are; on the control loop. */
+        List<WorkerSupervisor.Status> status();
+
+        /** How many died that should not have; on the control loop. */
+        long restarts();
+    }
+
+    private final Node node;
+    private final Workers workers;
+    private final Journal journal;
+
+    Metrics(Node node, Workers workers, Journal journal) {
+        this.node = node;
+        this.workers = workers;
+        this.journal = journal;
+    }
+
+    Response answer() throws Node.BusyException, ExecutionException, InterruptedException {
+        try {
+            node.ask(node::sample).get(5, TimeUnit.SECONDS);
+        } catch (TimeoutException e) {
+            // Prometheus would rather have old figures than none.
+        }
+        List<ServiceView> services = new ArrayList<>();
+        Map<String, ServiceTable.Results> results = new LinkedHashMap<>();
+        for (String name : node.ask(() -> node.services().names())) {
+            try {
+                services.add(node.ask(() -> {
+                    ServiceView view = ServiceView.of(node, name);
+                    for (ServiceView.Server server : view.servers()) {
+                        String serverName = server.server().spec().name();
+                        node.services()
+                                .results(name, serverName)
+                                .ifPresent(r -> results.put(labels(name, serverName), r));
+                    }
+                    return view;
+                }));
+            } catch (ExecutionException e) {
+                if (!(e.getCause() instanceof RefusedException)) {
+                    throw e;
+                }
+                // It was removed a moment ago.
+            }
+        }
+        Condition condition = node.ask(this::condition);
+        return Response.stream(200, TYPE, out -> {
+            try (Writer text = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8), 8192)) {
+                writeServices(text, services);
+                writeServers(text, services);
+                writeChecks(text, services, results);
+                writeProcess(text, condition);
+            }
+        });
+    }
+
+    private record Condition(
+            List<WorkerSupervisor.Status> workers,
+            long restarts,
+            double lag,
+            double worstLag,
+            int checks,
+            int checksRunning,
+            boolean pressure) {}
+
+    private Condition condition() {
+        return new Condition(
+                workers.status(),
+                workers.restarts(),
+                node.lag().toNanos() / 1e9,
+                node.worstLag().toNanos() / 1e9,
+                node.checks().size(),
+                node.checks().running(),
+                !node.pressure().isEmpty());
+    }
+
+    private static String labels(String service) {
+        return "service=\"" + escape(service) + "\"";
+    }
+
+    private static String labels(String service, String server) {
+        return labels(service) + ",server=\"" + escape(server) + "\"";
+    }
+
+    static String escape(String text) {
+        return text.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n");
+    }
+
+    private static void head(Writer text, String name, String type, String help) throws IOException {
+        text.append("# HELP ").append(name).append(' ').append(help).append('\n');
+        text.append("# TYPE ").append(name).append(' ').append(type).append('\n');
+    }
+
+    private static void line(Writer text, String name, String labels, Number value) throws IOException {
+        text.append(name);
+        if (!labels.isEmpty()) {
+            text.append('{').append(labels).append('}');
+        }
+        text.append(' ').append(number(value)).append('\n');
+    }
+
+    private static String number(Number value) {
+        return value instanceof Double d && d == Math.rint(d) && Math.abs(d) < 1e15
+                ? Long.toString(d.longValue())
+                : value.toString();
+    }
+
+    private static void ofServices(
+            Writer text,
+            List<ServiceView> services,
+            String name,
+            String type,
+            String help,
+            Function<ServiceView, Number> of)
+            throws IOException {
+        head(text, name, type, help);
+        for (ServiceView service : services) {
+            line(text, name, labels(service.spec().name()), of.apply(service));
+        }
+    }
+
+    private static Function<ServiceView, Number> counted(Function<ServiceStatistics, Number> of) {
+        return service -> {
+            ServiceStatistics counted = service.counted();
+            return counted == null ? 0 : of.apply(counted);
+        };
+    }
+
+    private static void writeServices(Writer text, List<ServiceView> services) throws IOException {
+        ofServices(
+                text,
+                services,
+                "ballast_service_up",
+                "gauge",
+                "Whether a real server takes connections.",
+                s -> s.state() == VirtualService.State.UP ? 1 : 0);
+        ofServices(
+                text,
+                services,
+                "ballast_service_sorry",
+                "gauge",
+                "Whether the sorry server answers.",
+                s -> s.settled() && s.state() == VirtualService.State.SORRY ? 1 : 0);
+        ofServices(
+                text,
+                services,
+                "ballast_service_listening",
+                "gauge",
+                "Endpoints that are open.",
+                s -> s.listen().stream()
+                        .filter(l -> l.state().equals("listening"))
+                        .count());
+        ofServices(
+                text,
+                services,
+                "ballast_service_endpoints",
+                "gauge",
+                "Endpoints that should be open.",
+                s -> s.listen().size());
+        ofServices(
+                text,
+                services,
+                "ballast_service_active_connections",
+                "gauge",
+                "Connections that carry bytes now.",
+                counted(ServiceStatistics::active));
+        ofServices(
+                text,
+                services,
+                "ballast_service_queued_connections",
+                "gauge",
+                "Connections that wait for a server below its limit.",
+                counted(ServiceStatistics::queued));
+        ofServices(
+                text,
+                services,
+                "ballast_service_connections_total",
+                "counter",
+                "Connections accepted.",
+                counted(ServiceStatistics::connections));
+        ofServices(
+                text,
+                services,
+                "ballast_service_refused_total",
+                "counter",
+                "Connections closed because no server could take them.",
+                counted(ServiceStatistics::refused));
+        ofServices(
+                text,
+                services,
+                "ballast_service_bytes_in_total",
+                "counter",
+                "Bytes from clients.",
+                counted(ServiceStatistics::bytesIn));
+        ofServices(
+                text,
+                services,
+                "ballast_service_bytes_out_total",
+                "counter",
+                "Bytes to clients.",
+                counted(ServiceStatistics::bytesOut));
+    }
+
+    private static void ofServers(
+            Writer text,
+            List<ServiceView> services,
+            String name,
+            String type,
+            String help,
+            Function<ServiceView.Server, Number> of)
+            throws IOException {
+        head(text, name, type, help);
+        for (ServiceView service : services) {
+            for (ServiceView.Server server : service.servers()) {
+                line(
+                        text,
+                        name,
+                        labels(service.spec().name(), server.server().spec().name()),
+                        of.apply(server));
+            }
+        }
+    }
+
+    private static Function<ServiceView.Server, Number> countedServer(Function<ServerStatistics, Number> of) {
+        return server -> {
+            ServerStatistics counted = server.counted();
+            return counted == null ? 0 : of.apply(counted);
+        };
+    }
+
+    private static void writeServers(Writer text, List<ServiceView> services) throws IOException {
+        ofServers(
+                text,
+                services,
+                "ballast_server_up",
+                "gauge",
+                "Whether the server takes new connections.",
+                s -> s.server().state() == ServerState.UP ? 1 : 0);
+        head(text, "ballast_server_state", "gauge", "1 for the state that the server is in.");
+        for (ServiceView service : services) {
+            for (ServiceView.Server server : service.servers()) {
+                for (ServerState state : ServerState.values()) {
+                    line(
+                            text,
+                            "ballast_server_state",
+                            labels(service.spec().name(), server.server().spec().name()) + ",state=\""
+                                    + ServiceView.word(state) + "\"",
+                            server.server().state() == state ? 1 : 0);
+                }
+            }
+        }
+        ofServers(
+                text,
+                services,
+                "ballast_server_weight",
+                "gauge",
+                "Its weight.",
+                s -> s.server().spec().weight());
+        ofServers(
+                text,
+                services,
+                "ballast_server_active_connections",
+                "gauge",
+                "Established connections with both directions open.",
+                countedServer(ServerStatistics::active));
+        ofServers(
+                text,
+                services,
+                "ballast_server_inactive_connections",
+                "gauge",
+                "Connections with one direction closed.",
+                countedServer(ServerStatistics::inactive));
+        ofServers(
+                text,
+                services,
+                "ballast_server_connections_total",
+                "counter",
+                "Connections that it was given.",
+                countedServer(ServerStatistics::connections));
+        ofServers(
+                text,
+                services,
+                "ballast_server_failures_total",
+                "counter",
+                "Connection attempts that it did not accept.",
+                countedServer(ServerStatistics::failures));
+        ofServers(
+                text,
+                services,
+                "ballast_server_bytes_in_total",
+                "counter",
+                "Bytes from clients to the server.",
+                countedServer(ServerStatistics::bytesIn));
+        ofServers(
+                text,
+                services,
+                "ballast_server_bytes_out_total",
+                "counter",
+                "Bytes from the server to clients.",
+                countedServer(ServerStatistics::bytesOut));
+    }
+
+    private static void writeChecks(Writer text, List<ServiceView> services, Map<String, ServiceTable.Results> results)
+            throws IOException {
+        head(text, "ballast_check_up", "gauge", "Whether the check passes.");
+        eachCheck(
+                services,
+                (labels, check) -> line(text, "ballast_check_up", labels, check.state() == RiseFall.State.UP ? 1 : 0));
+        head(text, "ballast_check_rtt_seconds", "gauge", "How long its latest probe took.");
+        eachCheck(services, (labels, check) -> {
+            if (check.last().isPresent()) {
+                line(
+                        text,
+                        "ballast_check_rtt_seconds",
+                        labels,
+                        check.last().map(ProbeResult::rttMicros).orElse(0L) / 1e6);
+            }
+        });
+        head(text, "ballast_server_checks_total", "counter", "Probes of the server by their outcome.");
+        for (Map.Entry<String, ServiceTable.Results> entry : results.entrySet()) {
+            ServiceTable.Results r = entry.getValue();
+            line(text, "ballast_server_checks_total", entry.getKey() + ",outcome=\"success\"", r.successes());
+            line(text, "ballast_server_checks_total", entry.getKey() + ",outcome=\"failure\"", r.failures());
+            line(text, "ballast_server_checks_total", entry.getKey() + ",outcome=\"inconclusive\"", r.inconclusive());
+        }
+    }
+
+    private interface EachCheck {
+        void write(String labels, CheckHealth check) throws IOException;
+    }
+
+    private static void eachCheck(List<ServiceView> services, EachCheck each) throws IOException {
+        for (ServiceView service : services) {
+            for (ServiceView.Server server : service.servers()) {
+                for (CheckHealth check : server.checks()) {
+                    each.write(
+                            labels(service.spec().name(), server.server().spec().name()) + ",check=\""
+                                    + escape(check.name()) + "\"",
+                            check);
+                }
+            }
+        }
+    }
+
+    private void writeProcess(Writer text, Condition p) throws IOException {
+        gauge(text, "ballast_checks", "Checks that are run.", p.checks());
+        gauge(text, "ballast_checks_running", "Probes under way.", p.checksRunning());
+        gauge(text, "ballast_engine_pressure", "Whether the engine is at a limit.", p.pressure() ? 1 : 0);
+        gauge(
+                text,
+                "ballast_workers_serving",
+                "Traffic workers that forward.",
+                p.workers().stream()
+                        .filter(w -> w.state() == WorkerSupervisor.State.SERVING)
+                        .count());
+        gauge(
+                text,
+                "ballast_workers_draining",
+                "Traffic workers that finish their connections.",
+                p.workers().stream()
+                        .filter(w -> w.state() == WorkerSupervisor.State.DRAINING)
+                        .count());
+        head(text, "ballast_worker_restarts_total", "counter", "Traffic workers that died and were replaced.");
+        line(text, "ballast_worker_restarts_total", "", p.restarts());
+        gauge(
+                text,
+                "ballast_journal_failing",
+                "Whether events cannot be written to the disk.",
+                journal.failing() ? 1 : 0);
+        head(text, "ballast_journal_lost_total", "counter", "Events that were never written to the disk.");
+        line(text, "ballast_journal_lost_total", "", journal.lost());
+        head(text, "ballast_events_total", "counter", "Events since the journal began.");
+        line(text, "ballast_events_total", "", journal.last());
+        gauge(text, "ballast_loop_lag_seconds", "How late the control loop was at its last tick.", p.lag());
+        gauge(text, "ballast_loop_lag_worst_seconds", "How late it ever was at a tick.", p.worstLag());
+        gauge(text, "process_resident_memory_bytes", "Resident memory of the node process.", residentBytes());
+        gauge(text, "process_open_fds", "Descriptors that the node process has open.", openDescriptors());
+        Runtime runtime = Runtime.getRuntime();
+        gauge(
+                text,
+                "ballast_heap_used_bytes",
+                "Heap in use, garbage included.",
+                runtime.totalMemory() - runtime.freeMemory());
+        gauge(text, "ballast_heap_max_bytes", "Heap at most.", runtime.maxMemory());
+        head(text, "ballast_build_info", "gauge", "The version, as a label.");
+        line(text, "ballast_build_info", "version=\"" + escape(Build.version()) + "\"", 1);
+    }
+
+    private static void gauge(Writer text, String name, String help, Number value) throws IOException {
+        head(text, name, "gauge", help);
+        line(text, name, "", value);
+    }
+
+    /** Resident memory of this process; 0 where /proc does not tell. */
+    static long residentBytes() {
+        try {
+            String statm = Files.readString(Path.of("/proc/self/statm"));
+            return Long.parseLong(statm.split(" ", -1)[1]) * 4096;
+        } catch (IOException | NumberFormatException | ArrayIndexOutOfBoundsException e) {
+            return 0;
+        }
+    }
+
+    /** Open descriptors of this process; 0 where /proc does not tell. */
+    static long openDescriptors() {
+        try (DirectoryStream<Path> fds = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+            long count = 0;
+            for (Path ignored : fds) {
+                count++;
+            }
+            return count;
+        } catch (IOException e) {
+            return 0;
+        }
+    }
+}

@@ -1,0 +1,332 @@
+package io.ballast.node;
+
+import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.event.Event.Severity;
+import io.ballast.core.loop.Loop;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.ServerOverride;
+import io.ballast.director.userspace.UserspaceEngine;
+import io.ballast.health.CheckId;
+import io.ballast.health.CheckRunner;
+import io.ballast.health.ProbeTarget;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the control loop owns on this node: the services, their figures, the state of their sockets, and the workers. It
+ * is where results of checks, news of the engine and requests of the operator come together, one after the other.
+ *
+ * <p>Except for {@link #ask}, only the loop's thread calls it.
+ */
+final class Node {
+    private static final Duration SAMPLING = Duration.ofSeconds(2);
+    private static final int SERVERS_PER_SECOND = 10_000;
+    private static final Duration LAG_TICK = Duration.ofSeconds(1);
+
+    /** The control loop did not do something in time. */
+    static final class BusyException extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        BusyException(Duration limit) {
+            super("the control loop did not answer in " + limit.toSeconds() + " s");
+        }
+    }
+
+    private final Loop loop;
+    private final EventLog events;
+    private final HookRunner hooks;
+    private final UserspaceEngine engine;
+    private final ServiceTable table;
+    private final Traffic traffic = new Traffic();
+    private final CheckRunner checks;
+    /** Why an endpoint cannot be opened; empty where it is open, absent before it was tried. */
+    private final Map<Endpoint, String> listening = new HashMap<>();
+
+    private Map<String, ServiceSpec> specs = Map.of();
+    private String pressure = "";
+    private @Nullable CompletableFuture<Void> sampling;
+    private long lagNanos;
+    private long worstLagNanos;
+
+    /**
+     * A node without services.
+     *
+     * @param checkRunner makes the runner for the listener that it is given
+     */
+    Node(
+            Loop loop,
+            EventLog events,
+            HookRunner hooks,
+            java.util.function.Function<CheckRunner.Listener, CheckRunner> checkRunner) {
+        this.loop = loop;
+        this.events = events;
+        this.hooks = hooks;
+        this.engine = new UserspaceEngine(loop, new FromEngine());
+        this.checks = checkRunner.apply((id, result) -> loop.execute(() -> table().onResult(now(), id, result)));
+        this.table = new ServiceTable(engine, new ToRunner(), this::happened, loop);
+        loop.schedule(LAG_TICK, () -> tick(loop.now()));
+        sampleLater();
+    }
+
+    private ServiceTable table() {
+        return table;
+    }
+
+    /** The time of this step. */
+    ServiceTable.Now now() {
+        return new ServiceTable.Now(Instant.now(), loop.now());
+    }
+
+    private final class ToRunner implements ServiceTable.Checks {
+        @Override
+        public void put(CheckId id, CheckSpec spec, ProbeTarget target) {
+            checks.put(id, spec, target);
+        }
+
+        @Override
+        public void remove(CheckId id) {
+            checks.remove(id);
+        }
+    }
+
+    /** Runs a question on the loop and waits for its answer; from any other thread. */
+    <T> T ask(Callable<T> question) throws ExecutionException, InterruptedException, BusyException {
+        return ask(question, Duration.ofSeconds(10));
+    }
+
+    /** The same with another limit. */
+    <T> T ask(Callable<T> question, Duration limit) throws ExecutionException, InterruptedException, BusyException {
+        CompletableFuture<T> answer = new CompletableFuture<>();
+        loop.execute(() -> {
+            try {
+                answer.complete(question.call());
+            } catch (Exception e) {
+                answer.completeExceptionally(e);
+            }
+        });
+        try {
+            return answer.get(limit.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            throw new BusyException(limit);
+        }
+    }
+
+    /** Begins with the services of this node. */
+    void begin(
+            List<ServiceSpec> services,
+            Resolution resolution,
+            Map<String, Map<String, ServerOverride>> overrides,
+            Map<String, Forwarding> adopted) {
+        remember(services);
+        table.adopt(now(), services, resolution, overrides, adopted);
+        table.flush();
+    }
+
+    /** Brings the node to other services. */
+    void apply(List<ServiceSpec> services, Resolution resolution) {
+        remember(services);
+        table.apply(now(), services, resolution);
+        table.flush();
+        Map<Endpoint, String> still = new HashMap<>();
+        for (ServiceSpec service : services) {
+            for (Endpoint endpoint : service.listen()) {
+                String state = listening.get(endpoint);
+                if (state != null) {
+                    still.put(endpoint, state);
+                }
+            }
+        }
+        listening.clear();
+        listening.putAll(still);
+    }
+
+    private void remember(List<ServiceSpec> services) {
+        Map<String, ServiceSpec> next = new HashMap<>();
+        services.forEach(s -> next.put(s.name(), s));
+        specs = next;
+    }
+
+    private void happened(
+            Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
+        var _ = events.happened(at, severity, type, subject, message, data);
+        ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
+        if (spec == null) {
+            return;
+        }
+        ServiceSpec.NotifySpec wanted = spec.hooks();
+        Optional<String> hook = switch (type) {
+            case "server.up" -> wanted.serverUp();
+            case "server.down" -> wanted.serverDown();
+            case "service.up" -> wanted.serviceUp();
+            case "service.sorry", "service.down" -> wanted.serviceDown();
+            default -> Optional.empty();
+        };
+        hook.ifPresent(command -> {
+            Map<String, String> facts = new LinkedHashMap<>(data);
+            facts.put("event", type);
+            facts.put("message", message);
+            facts.put("time", at.toString());
+            hooks.run(List.of(command), subject, facts);
+        });
+    }
+
+    private final class FromEngine implements EngineEvents {
+        @Override
+        public void listening(String service, Endpoint endpoint) {
+            String before = listening.put(endpoint, "");
+            if (before != null && !before.isEmpty()) {
+                happened(
+                        Instant.now(),
+                        Severity.INFO,
+                        "listen.ok",
+                        service,
+                        service + " listens on " + endpoint + " now",
+                        Map.of("service", service, "endpoint", endpoint.toString()));
+            }
+        }
+
+        @Override
+        public void notListening(String service, Endpoint endpoint, String reason) {
+            listening.put(endpoint, reason);
+            happened(
+                    Instant.now(),
+                    Severity.ERROR,
+                    "listen.failed",
+                    service,
+                    service + " cannot listen on " + endpoint + ": " + reason,
+                    Map.of("service", service, "endpoint", endpoint.toString(), "reason", reason));
+        }
+
+        @Override
+        public void drained(String service, String server, int closed) {
+            String subject = service + "/" + server;
+            happened(
+                    Instant.now(),
+                    Severity.INFO,
+                    "server.drained",
+                    subject,
+                    subject
+                            + (closed == 0
+                                    ? " has no connection left"
+                                    : " was left by its last connections: " + closed
+                                            + " were closed by the drain time-out"),
+                    Map.of("service", service, "server", server, "closed", Integer.toString(closed)));
+        }
+
+        @Override
+        public void pressure(boolean on, String reason) {
+            pressure = on ? reason : "";
+            happened(
+                    Instant.now(),
+                    on ? Severity.ERROR : Severity.INFO,
+                    on ? "pressure.on" : "pressure.off",
+                    "worker",
+                    reason,
+                    Map.of());
+        }
+
+        @Override
+        public void note(boolean warning, String subject, String message) {
+            happened(
+                    Instant.now(),
+                    warning ? Severity.WARNING : Severity.INFO,
+                    "engine.note",
+                    subject,
+                    message,
+                    Map.of());
+        }
+    }
+
+    // ---- Figures
+
+    private void sampleLater() {
+        int servers = table().services().stream()
+                .mapToInt(s -> s.spec().servers().size())
+                .sum();
+        loop.schedule(SAMPLING.plusSeconds(servers / SERVERS_PER_SECOND), () -> {
+            var _ = sample();
+            sampleLater();
+        });
+    }
+
+    /** Asks the engine for its figures, unless it was asked a moment ago; done when they are in {@link #traffic()}. */
+    CompletableFuture<Void> sample() {
+        if (sampling != null) {
+            return sampling;
+        }
+        if (traffic.isFresh(loop.now(), Duration.ofSeconds(1).toNanos())) {
+            return CompletableFuture.completedFuture(null);
+        }
+        CompletableFuture<Void> done = new CompletableFuture<>();
+        sampling = done;
+        var _ = engine.statistics()
+                .whenComplete((all, error) -> loop.execute(() -> {
+                    sampling = null;
+                    if (all != null) {
+                        traffic.sample(all, loop.now());
+                    }
+                    done.complete(null);
+                }));
+        return done;
+    }
+
+    /** What the engine counted. */
+    Traffic traffic() {
+        return traffic;
+    }
+
+    private void tick(long planned) {
+        long now = loop.now();
+        lagNanos = Math.max(0, now - planned - LAG_TICK.toNanos());
+        worstLagNanos = Math.max(worstLagNanos, lagNanos);
+        loop.schedule(LAG_TICK, () -> tick(now));
+    }
+
+    /** How late the loop was at its last tick. */
+    Duration lag() {
+        return Duration.ofNanos(lagNanos);
+    }
+
+    /** How late it was at its latest tick since the start. */
+    Duration worstLag() {
+        return Duration.ofNanos(worstLagNanos);
+    }
+
+    // ---- What it is made of
+
+    ServiceTable services() {
+        return table;
+    }
+
+    UserspaceEngine engine() {
+        return engine;
+    }
+
+    CheckRunner checks() {
+        return checks;
+    }
+
+    /** Why an endpoint is not open; empty where it is, nothing before it was tried. */
+    Optional<String> listening(Endpoint endpoint) {
+        return Optional.ofNullable(listening.get(endpoint));
+    }
+
+    /** At which limit the engine is; empty where at none. */
+    String pressure() {
+        return pressure;
+    }
+}
