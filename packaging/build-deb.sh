@@ -45,7 +45,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if ! mkdir -p -- "$output" || [ ! -w "$output" ]; then
+if ! mkdir -p -- "$output" 2>/dev/null || [ ! -w "$output" ]; then
   say "package: cannot write to $output; choose another with --output"
   exit 3
 fi
