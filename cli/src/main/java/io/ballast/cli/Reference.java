@@ -67,7 +67,7 @@ final class Reference {
                     ".TP\n.B " + roff(Help.synopsis(o)) + "\n" + roff(Help.withChoices(o.help(), o.choices())) + "\n");
         }
         for (VerbSpec.Example example : spec.examples()) {
-            page.append(".PP\n" + roff(example.purpose()) + ":\n.PP\n.RS\n.nf\n" + roff(example.command())
+            page.append(".PP\n" + roff(sentence(example.purpose())) + ":\n.PP\n.RS\n.nf\n" + roff(example.command())
                     + "\n.fi\n.RE\n");
         }
         verb.verbs().forEach(v -> manVerb(page, command, v));
@@ -123,11 +123,13 @@ final class Reference {
             page.append("| `" + Help.synopsis(o) + "` | " + Help.withChoices(o.help(), o.choices()) + " |\n");
         }
         for (VerbSpec.Example example : spec.examples()) {
-            String purpose = example.purpose();
-            page.append("\n" + purpose.substring(0, 1).toUpperCase(Locale.ROOT) + purpose.substring(1) + ":\n\n```\n"
-                    + example.command() + "\n```\n");
+            page.append("\n" + sentence(example.purpose()) + ":\n\n```\n" + example.command() + "\n```\n");
         }
         verb.verbs().forEach(v -> markdownVerb(page, command, level + "#", v));
+    }
+
+    private static String sentence(String text) {
+        return text.substring(0, 1).toUpperCase(Locale.ROOT) + text.substring(1);
     }
 
     private static void markdownTable(StringBuilder page, String title, List<String[]> rows) {

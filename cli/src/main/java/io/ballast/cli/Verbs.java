@@ -21,6 +21,7 @@ final class Verbs {
             "plan",
             "apply",
             "reload",
+            "schema",
             "stop",
             "status",
             "list",
@@ -64,6 +65,7 @@ final class Verbs {
             case "plan" -> ChangeVerb.plan();
             case "apply" -> ChangeVerb.apply();
             case "reload" -> ChangeVerb.reload();
+            case "schema" -> new SchemaVerb();
             case "stop" -> new StopVerb();
             case "status" -> new StatusVerb();
             case "list" -> new ListVerb();

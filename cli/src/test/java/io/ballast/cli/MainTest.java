@@ -2,6 +2,7 @@ package io.ballast.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -88,6 +89,14 @@ class MainTest {
         assertThat(Console.run("version").out()).matches("ballast \\S+ \\(Java 2[5-9].*\\)\n");
         assertThat(Console.run("--version").out())
                 .isEqualTo(Console.run("version").out());
+    }
+
+    @Test
+    void schemaIsJson() {
+        JsonObject schema = JsonParser.parseString(Console.run("schema").out()).getAsJsonObject();
+
+        assertThat(schema.getAsJsonObject("properties").keySet()).contains("nodes", "services");
+        assertThat(Console.run("schema", "--markdown").out()).contains("scheduler");
     }
 
     @Test
