@@ -86,6 +86,11 @@ final class LocalityReplication extends Locality {
         return destinations.size();
     }
 
+    /** How many sets have a heap of their own. */
+    int setsWithAHeap() {
+        return setsInUse;
+    }
+
     @Override
     void added(Member member) {
         if (member.places.length < sets.length) {

@@ -81,6 +81,38 @@ class LocalityTest {
     }
 
     @Test
+    void aDestinationThatIsAskedForIsNotForgotten() {
+        for (Scheduler scheduler : new Scheduler[] {lblc, lblcr}) {
+            scheduler.expire(0);
+            for (int half = 0; half < 10; half++) {
+                scheduler.expire(half * (Locality.DAY / 2));
+                connect(scheduler, 0);
+                assertThat(destinations(scheduler)).isEqualTo(1);
+            }
+        }
+    }
+
+    @Test
+    void forgettingSomeDestinationsKeepsTheOthers() {
+        lblc.expire(0);
+        for (int i = 0; i < 1000; i++) {
+            lblc.pick(Flows.to(i));
+        }
+        lblc.expire(Locality.DAY / 2);
+        for (int i = 0; i < 1000; i += 2) {
+            lblc.pick(Flows.to(i));
+        }
+        lblc.expire(Locality.DAY);
+        assertThat(lblc.destinations()).isEqualTo(500);
+        for (int i = 0; i < 1000; i += 2) {
+            lblc.pick(Flows.to(i));
+        }
+        assertThat(lblc.destinations())
+                .as("none of them had to be remembered anew")
+                .isEqualTo(500);
+    }
+
+    @Test
     void tooManyDestinationsAreForgottenSoonerAndNeverExceedTheBound() {
         for (Scheduler scheduler : new Scheduler[] {lblc, lblcr}) {
             scheduler.expire(0);
@@ -157,6 +189,7 @@ class LocalityTest {
         for (int round = 0; round < 3 * LocalityReplication.INDEXED; round++) {
             scheduler.expire(round * Locality.DAY);
             assertThat(scheduler.destinations()).isZero();
+            assertThat(scheduler.setsWithAHeap()).isZero();
             for (int i = 0; i < 6 * LocalityReplication.LARGE; i++) {
                 connect(scheduler, round);
             }

@@ -46,7 +46,6 @@ final class Naive {
     }
 
     private static final long HOUR = 3_600_000_000_000L;
-    private static final long MINUTE = HOUR / 60;
 
     final List<Server> list = new ArrayList<>();
     private final SchedulerKind kind;
@@ -339,7 +338,7 @@ final class Naive {
                 .toArray());
     }
 
-    static long minutes(int count) {
-        return count * MINUTE;
+    static long hours(int count) {
+        return count * HOUR;
     }
 }

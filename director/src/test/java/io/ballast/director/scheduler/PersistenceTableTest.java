@@ -69,6 +69,19 @@ class PersistenceTableTest {
     }
 
     @Test
+    void networksWithTheSameHostsAreToldApart() {
+        PersistenceTable table = table(32, 128, 5000);
+        for (int i = 0; i < 2000; i++) {
+            assign(table, "2001:db8:" + Integer.toHexString(i) + "::1", i % 2 == 0 ? a : b, 0);
+        }
+        for (int i = 0; i < 2000; i++) {
+            assertThat(server(table, "2001:db8:" + Integer.toHexString(i) + "::1", 1))
+                    .isSameAs(i % 2 == 0 ? a : b);
+        }
+        assertThat(table.size()).isEqualTo(2000);
+    }
+
+    @Test
     void eachConnectionGrantsTheTimeOutAgain() {
         PersistenceTable table = table(32, 128, 10);
         Entry entry = assign(table, "198.51.100.7", a, 0);
@@ -180,6 +193,7 @@ class PersistenceTableTest {
     void theClockMayWrapAround() {
         PersistenceTable table = table(32, 128, 10);
         assign(table, "198.51.100.7", a, Long.MAX_VALUE - 10);
+        assertThat(server(table, "198.51.100.7", Long.MAX_VALUE)).isSameAs(a);
         assertThat(server(table, "198.51.100.7", Long.MIN_VALUE + 50)).isSameAs(a);
         assertThat(server(table, "198.51.100.7", Long.MIN_VALUE + 100)).isNull();
     }

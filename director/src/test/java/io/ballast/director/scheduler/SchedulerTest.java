@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -369,5 +370,23 @@ class SchedulerTest {
         assertThat(next(scheduler, 2)).isEqualTo("ab");
         open(scheduler, 0, 1);
         assertThat(next(scheduler, 1)).isEqualTo("b");
+        // The products of the comparison pass 2^31 and 2^32 many times on the way.
+        for (int i = 0; i < 100; i++) {
+            open(scheduler, 0, 500);
+            assertThat(name(scheduler.pick(FLOW))).isEqualTo("b");
+            open(scheduler, 1, 1000);
+            assertThat(name(scheduler.pick(FLOW))).isEqualTo("a");
+            open(scheduler, 0, 500);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theHeaviestWeightsDoNotOverflow(SchedulerKind kind) {
+        Scheduler scheduler = of(kind, Member.MAX_WEIGHT, Member.MAX_WEIGHT - 1, 1);
+        Set<String> names = Set.of("a", "b", "c");
+        for (int i = 0; i < 1000; i++) {
+            assertThat(names).contains(next(scheduler, 1));
+        }
     }
 }
