@@ -26,7 +26,6 @@ final class OurDaemon {
                 System.getProperty("java.class.path"),
                 "io.ballast.cli.Main",
                 "run",
-                "--config",
                 file.toString(),
                 "--run-dir",
                 run.toString(),

@@ -5,6 +5,7 @@ import io.ballast.cli.control.CompleteVerb;
 import io.ballast.cli.control.ConnectionsVerb;
 import io.ballast.cli.control.EventsVerb;
 import io.ballast.cli.control.ListVerb;
+import io.ballast.cli.control.RunVerb;
 import io.ballast.cli.control.ServerVerb;
 import io.ballast.cli.control.StatusVerb;
 import io.ballast.cli.control.StopVerb;
@@ -22,6 +23,7 @@ final class Verbs {
             "apply",
             "reload",
             "schema",
+            "run",
             "stop",
             "status",
             "list",
@@ -66,6 +68,7 @@ final class Verbs {
             case "apply" -> ChangeVerb.apply();
             case "reload" -> ChangeVerb.reload();
             case "schema" -> new SchemaVerb();
+            case "run" -> new RunVerb();
             case "stop" -> new StopVerb();
             case "status" -> new StatusVerb();
             case "list" -> new ListVerb();
