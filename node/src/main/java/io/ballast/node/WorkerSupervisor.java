@@ -229,8 +229,8 @@ final class WorkerSupervisor {
         worker.deadline = loop.schedule(PATIENCE, () -> kill(worker, "it did not introduce itself"));
         engine.attach(channel, new WorkerEvents() {
             @Override
-            public void greeted(WorkerInfo info) {
-                onGreeted(worker, info);
+            public void greeted(WorkerInfo info, Map<String, Forwarding> forwards) {
+                onGreeted(worker, info, forwards);
             }
 
             @Override
@@ -245,7 +245,7 @@ final class WorkerSupervisor {
         });
     }
 
-    private void onGreeted(Worker worker, WorkerInfo info) {
+    private void onGreeted(Worker worker, WorkerInfo info, Map<String, Forwarding> forwards) {
         cancelDeadline(worker);
         worker.pid = info.pid();
         worker.build = info.build();
@@ -262,7 +262,7 @@ final class WorkerSupervisor {
                             + info.listeners() + " listening sockets",
                     Map.of("pid", Long.toString(info.pid()), "build", info.build()));
             if (!info.draining()) {
-                tellKnown(Map.of());
+                tellKnown(forwards);
             }
             looking--;
             lookedAtAll();

@@ -51,6 +51,9 @@ public final class UserspaceEngine implements ForwardingEngine {
     private static final long RETRY_MILLIS = 1_000;
     private static final long ANSWER_MILLIS = 2_000;
 
+    /** How long sockets of a worker that cannot be adopted wait for their service to be put. */
+    private static final long CLAIM_MILLIS = 60_000;
+
     private final Executor control;
     private final EngineEvents events;
     private final Map<String, Forwarding> table = new LinkedHashMap<>();
@@ -61,6 +64,7 @@ public final class UserspaceEngine implements ForwardingEngine {
     private final List<Attached> workers = new ArrayList<>();
     private final Map<String, ServiceStatistics> past = new HashMap<>();
     private @Nullable Attached current;
+    private boolean adopted;
     private boolean flushScheduled;
     private boolean retryScheduled;
     private volatile boolean closed;
@@ -80,6 +84,12 @@ public final class UserspaceEngine implements ForwardingEngine {
             this.service = service;
             this.backlog = backlog;
             this.socket = socket;
+        }
+
+        void close() {
+            if (socket != null) {
+                socket.close();
+            }
         }
     }
 
@@ -168,15 +178,17 @@ public final class UserspaceEngine implements ForwardingEngine {
 
     private final class FromWorker implements WorkerLink.Listener {
         @Override
-        public void ready(WorkerLink link, Map<ListenerKey, Descriptor> held) {
+        public void ready(WorkerLink link, Map<String, Forwarding> forwards, Map<ListenerKey, Descriptor> held) {
             Attached worker = find(link);
             if (worker == null || closed) {
                 held.values().forEach(Descriptor::close);
                 return;
             }
-            adopt(held);
-            worker.events.greeted(link.info());
-            if (link.info().compatible() && !link.info().draining()) {
+            boolean serves = link.info().compatible() && !link.info().draining();
+            adopt(serves && !adopted ? forwards : Map.of(), held);
+            adopted |= serves;
+            worker.events.greeted(link.info(), forwards);
+            if (serves) {
                 bringUp(worker, held.keySet());
             } else if (current != null) {
                 retireOthers(current);
@@ -207,19 +219,46 @@ public final class UserspaceEngine implements ForwardingEngine {
         }
     }
 
-    /** Sockets that a worker held: those that are wanted and not open here are taken, the others closed. */
-    private void adopt(Map<ListenerKey, Descriptor> held) {
+    /** Takes over what a worker forwards, and of its sockets those that are wanted and not open here. */
+    private void adopt(Map<String, Forwarding> forwards, Map<ListenerKey, Descriptor> held) {
+        Map<Endpoint, Opening> free = new LinkedHashMap<>();
         held.forEach((key, descriptor) -> {
             Opening opening = openings.get(key.endpoint());
             if (opening == null) {
-                Opening adopted = new Opening(key.service(), 0, descriptor);
-                openings.put(key.endpoint(), adopted);
+                free.put(key.endpoint(), new Opening(key.service(), 0, descriptor));
             } else if (opening.socket == null) {
                 opening.socket = descriptor;
                 toOpen.remove(key.endpoint());
                 opened(key.endpoint(), opening);
             } else {
                 descriptor.close();
+            }
+        });
+        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        forwards.forEach((service, forwarding) -> {
+            if (table.putIfAbsent(service, forwarding) == null) {
+                claim(forwarding, free, copies);
+            }
+        });
+        copies.values().forEach(Descriptor::close);
+        if (!adopted && !free.isEmpty()) {
+            // Of a worker that cannot be understood or is draining: whoever is put soon may have them.
+            openings.putAll(free);
+            after(CLAIM_MILLIS, () -> closeUnclaimed(free));
+        } else {
+            free.values().forEach(Opening::close);
+        }
+        if (!toOpen.isEmpty()) {
+            control.execute(this::openSomeUnlessClosed);
+        }
+    }
+
+    private void closeUnclaimed(Map<Endpoint, Opening> sockets) {
+        sockets.forEach((endpoint, opening) -> {
+            Forwarding owner = table.get(opening.service);
+            if (owner == null || !owner.listen().contains(endpoint)) {
+                openings.remove(endpoint, opening);
+                opening.close();
             }
         });
     }
@@ -243,13 +282,10 @@ public final class UserspaceEngine implements ForwardingEngine {
                 copyInto(missing, key, opening.socket);
             }
         });
-        link.put(table.values());
         link.unlisten(unwanted);
+        link.put(table.values());
         link.listen(missing);
-        // A service that is not in the table, because this node process has just started, may still come.
-        if (!table.isEmpty()) {
-            link.remove(surplus);
-        }
+        link.remove(surplus);
         current = worker;
         link.sync(() -> {
             if (current == worker) {
@@ -349,11 +385,7 @@ public final class UserspaceEngine implements ForwardingEngine {
         } else {
             copies.values().forEach(Descriptor::close);
         }
-        released.values().forEach(opening -> {
-            if (opening.socket != null) {
-                opening.socket.close();
-            }
-        });
+        released.values().forEach(Opening::close);
         openSome();
     }
 
@@ -560,11 +592,7 @@ public final class UserspaceEngine implements ForwardingEngine {
         closed = true;
         current = null;
         List.copyOf(workers).forEach(worker -> worker.link.close());
-        openings.values().forEach(opening -> {
-            if (opening.socket != null) {
-                opening.socket.close();
-            }
-        });
+        openings.values().forEach(Opening::close);
         openings.clear();
     }
 }

@@ -8,7 +8,6 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.worker.Wire;
 import io.ballast.director.worker.Wire.ListenerKey;
-import io.ballast.director.worker.Wire.Tagged;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.Message;
 import io.ballast.linux.MessageChannel;
@@ -37,8 +36,8 @@ final class WorkerLink {
 
     /** What a link tells; called on the control loop. */
     interface Listener {
-        /** The greeting is complete; the descriptors belong to the listener. */
-        void ready(WorkerLink link, Map<ListenerKey, Descriptor> held);
+        /** The greeting is complete: what the worker forwards and listens on. The descriptors are the listener's. */
+        void ready(WorkerLink link, Map<String, Forwarding> forwards, Map<ListenerKey, Descriptor> held);
 
         /** Anything that is not an answer. */
         void message(WorkerLink link, String type, JsonObject message);
@@ -66,6 +65,8 @@ final class WorkerLink {
     private final Map<Integer, Question<ServiceStatistics>> statisticsAsked = new HashMap<>();
     private final Map<Integer, Question<ConnectionInfo>> connectionsAsked = new HashMap<>();
     private final Map<Integer, Runnable> syncs = new HashMap<>();
+    private final Map<String, Forwarding> forwards = new LinkedHashMap<>();
+    private boolean understood = true;
     private final Map<ListenerKey, Descriptor> held = new LinkedHashMap<>();
     private WorkerInfo info = new WorkerInfo(0, "", false, false, 0, 0);
     private int lastId;
@@ -109,20 +110,20 @@ final class WorkerLink {
         List<Forwarding> all = List.copyOf(wanted);
         all.forEach(forwarding -> services.add(forwarding.service()));
         commands.add(() -> {
-            List<Tagged> batch = new ArrayList<>();
+            List<String> batch = new ArrayList<>();
             for (Forwarding forwarding : all) {
                 String text = Wire.text(forwarding);
                 String tag = Wire.tag(text);
                 if (!tag.equals(tags.put(forwarding.service(), tag))) {
-                    batch.add(new Tagged(tag, text));
+                    batch.add(text);
                 }
                 if (batch.size() == Wire.BATCH) {
-                    channel.send(Wire.put(batch), List.of());
+                    channel.send(Wire.services("put", batch), List.of());
                     batch.clear();
                 }
             }
             if (!batch.isEmpty()) {
-                channel.send(Wire.put(batch), List.of());
+                channel.send(Wire.services("put", batch), List.of());
             }
         });
     }
@@ -279,17 +280,29 @@ final class WorkerLink {
                 }
                 control.execute(() -> answer(connectionsAsked, json, rows));
             }
-            case "table" -> {
-                Map<String, String> part = new HashMap<>();
-                for (JsonElement element : json.getAsJsonArray("services")) {
-                    JsonArray row = element.getAsJsonArray();
-                    part.put(row.get(0).getAsString(), row.get(1).getAsString());
-                }
-                commands.add(() -> tags.putAll(part));
-                control.execute(() -> services.addAll(part.keySet()));
-            }
+            case "table" -> readTable(json);
             default -> control.execute(() -> onMessage(type, json));
         }
+    }
+
+    private void readTable(JsonObject json) {
+        Map<String, Forwarding> part = new LinkedHashMap<>();
+        Map<String, String> partTags = new HashMap<>();
+        try {
+            for (JsonElement element : json.getAsJsonArray("services")) {
+                Forwarding forwarding = Wire.forwarding(element.getAsJsonObject());
+                part.put(forwarding.service(), forwarding);
+                partTags.put(forwarding.service(), Wire.tag(Wire.text(forwarding)));
+            }
+        } catch (IllegalStateException | IllegalArgumentException | NullPointerException e) {
+            // Another build's idea of a forwarding: its sockets are of use all the same.
+            control.execute(() -> understood = false);
+        }
+        commands.add(() -> tags.putAll(partTags));
+        control.execute(() -> {
+            forwards.putAll(part);
+            services.addAll(part.keySet());
+        });
     }
 
     // ---- On the control loop
@@ -309,10 +322,17 @@ final class WorkerLink {
                         0);
             case "ready" -> {
                 info = new WorkerInfo(
-                        info.pid(), info.build(), info.compatible(), info.draining(), services.size(), held.size());
-                Map<ListenerKey, Descriptor> all = new LinkedHashMap<>(held);
+                        info.pid(),
+                        info.build(),
+                        info.compatible() && understood,
+                        info.draining(),
+                        services.size(),
+                        held.size());
+                Map<ListenerKey, Descriptor> allHeld = new LinkedHashMap<>(held);
                 held.clear();
-                listener.ready(this, all);
+                Map<String, Forwarding> allForwards = new LinkedHashMap<>(forwards);
+                forwards.clear();
+                listener.ready(this, allForwards, allHeld);
                 listener.message(this, type, json);
             }
             case "synced" -> {

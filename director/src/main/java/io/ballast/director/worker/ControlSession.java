@@ -74,8 +74,8 @@ final class ControlSession {
     }
 
     /** Sends a message with descriptors, which need to exist only until this returns. */
-    void sendNow(JsonObject message, List<Descriptor> descriptors) throws IOException {
-        channel.send(Wire.bytes(message), descriptors, System.nanoTime() + GREETING_NANOS);
+    void sendNow(byte[] message, List<Descriptor> descriptors) throws IOException {
+        channel.send(message, descriptors, System.nanoTime() + GREETING_NANOS);
     }
 
     private void sendAll() {

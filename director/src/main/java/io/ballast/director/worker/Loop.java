@@ -18,6 +18,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -71,8 +72,15 @@ final class Loop implements Executor {
     void run(Runnable task) {
         if (events.inEventLoop()) {
             task.run();
-        } else {
+            return;
+        }
+        try {
             events.execute(task);
+        } catch (RejectedExecutionException e) {
+            // The worker is being closed, and that loop was the first to go.
+            if (!events.isShuttingDown()) {
+                throw e;
+            }
         }
     }
 

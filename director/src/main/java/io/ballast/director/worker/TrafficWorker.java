@@ -74,13 +74,12 @@ public final class TrafficWorker implements AutoCloseable {
     // Guarded by control:
     private final ReentrantLock control = new ReentrantLock();
     private final Map<String, Balancer> services = new LinkedHashMap<>();
-    private final Map<String, String> tags = new HashMap<>();
     private final Map<ListenerKey, Integer> held = new LinkedHashMap<>();
     private int nextOwner;
-    private boolean draining;
     private long lastControlled = System.nanoTime();
 
     private volatile boolean closing;
+    private volatile boolean draining;
     private volatile @Nullable ControlSession session;
     private volatile @Nullable String pressure;
 
@@ -268,32 +267,29 @@ public final class TrafficWorker implements AutoCloseable {
             hello.addProperty("build", options.build());
             hello.addProperty("pid", ProcessHandle.current().pid());
             hello.addProperty("draining", draining);
-            next.sendNow(hello, List.of());
+            next.sendNow(Wire.bytes(hello), List.of());
             greetWithTable(next);
             greetWithSockets(next);
             JsonObject ready = Wire.message("ready");
             if (pressure != null) {
                 ready.addProperty("pressure", pressure);
             }
-            next.sendNow(ready, List.of());
+            next.sendNow(Wire.bytes(ready), List.of());
         } finally {
             control.unlock();
         }
     }
 
     private void greetWithTable(ControlSession next) throws IOException {
-        JsonArray batch = new JsonArray();
-        for (Map.Entry<String, String> service : tags.entrySet()) {
-            JsonArray row = new JsonArray();
-            row.add(service.getKey());
-            row.add(service.getValue());
-            batch.add(row);
+        List<String> batch = new ArrayList<>();
+        for (Balancer service : services.values()) {
+            batch.add(Wire.text(service.table().forwarding()));
             if (batch.size() == Wire.BATCH) {
-                next.sendNow(services("table", batch), List.of());
-                batch = new JsonArray();
+                next.sendNow(Wire.services("table", batch), List.of());
+                batch.clear();
             }
         }
-        next.sendNow(services("table", batch), List.of());
+        next.sendNow(Wire.services("table", batch), List.of());
     }
 
     private void greetWithSockets(ControlSession next) throws IOException {
@@ -304,12 +300,12 @@ public final class TrafficWorker implements AutoCloseable {
             copies.add(
                     Descriptor.own(entry.getValue(), entry.getKey().endpoint().toString()));
             if (keys.size() == ControlSession.DESCRIPTORS) {
-                next.sendNow(Wire.listeners("held", keys), copies);
+                next.sendNow(Wire.bytes(Wire.listeners("held", keys)), copies);
                 keys.clear();
                 copies.clear();
             }
         }
-        next.sendNow(Wire.listeners("held", keys), copies);
+        next.sendNow(Wire.bytes(Wire.listeners("held", keys)), copies);
     }
 
     private static JsonObject services(String type, JsonArray services) {
@@ -365,9 +361,7 @@ public final class TrafficWorker implements AutoCloseable {
     private void put(JsonArray rows) {
         Map<Loop, List<Runnable>> work = new HashMap<>();
         for (JsonElement element : rows) {
-            JsonArray row = element.getAsJsonArray();
-            Forwarding forwarding = Wire.forwarding(row.get(1).getAsJsonObject());
-            tags.put(forwarding.service(), row.get(0).getAsString());
+            Forwarding forwarding = Wire.forwarding(element.getAsJsonObject());
             Balancer balancer = services.computeIfAbsent(forwarding.service(), name -> {
                 Loop owner = loops[nextOwner++ % loops.length];
                 return new Balancer(this, owner, forwarding);
@@ -381,7 +375,6 @@ public final class TrafficWorker implements AutoCloseable {
         Map<Loop, List<Runnable>> work = new HashMap<>();
         for (JsonElement element : names) {
             String name = element.getAsString();
-            tags.remove(name);
             held.keySet().removeIf(key -> key.service().equals(name));
             Balancer balancer = services.remove(name);
             if (balancer != null) {
@@ -527,7 +520,7 @@ public final class TrafficWorker implements AutoCloseable {
 
     private void awaitDrained(long deadline) {
         try {
-            while (System.nanoTime() < deadline && live() > 0) {
+            while (System.nanoTime() < deadline && descriptors.open() > 0) {
                 TimeUnit.MILLISECONDS.sleep(20);
             }
         } catch (InterruptedException e) {
@@ -541,6 +534,7 @@ public final class TrafficWorker implements AutoCloseable {
                     now.send(services("bye", batch));
                 }
                 now.finish();
+                now.close();
             }
         } finally {
             control.unlock();
@@ -548,7 +542,8 @@ public final class TrafficWorker implements AutoCloseable {
         }
     }
 
-    private int live() {
-        return descriptors.open();
+    /** Whether it was told to end with its last connection. */
+    boolean isDraining() {
+        return draining;
     }
 }

@@ -36,7 +36,7 @@ import java.util.Optional;
  * <table>
  * <caption>From the worker</caption>
  * <tr><td>{@code hello}</td><td>protocol, build, pid; first of all</td></tr>
- * <tr><td>{@code table}</td><td>{@code services}: name and tag of what it forwards; several messages</td></tr>
+ * <tr><td>{@code table}</td><td>{@code services}: the forwardings it has; several messages</td></tr>
  * <tr><td>{@code held}</td><td>{@code listeners} with their descriptors; several messages</td></tr>
  * <tr><td>{@code ready}</td><td>that was all of the greeting; {@code pressure}, if there is some</td></tr>
  * <tr><td>{@code listening}, {@code notListening}</td><td>outcome of {@code listen} for one endpoint</td></tr>
@@ -48,7 +48,7 @@ import java.util.Optional;
  *
  * <table>
  * <caption>To the worker</caption>
- * <tr><td>{@code put}</td><td>{@code services}, each a tag and a forwarding</td></tr>
+ * <tr><td>{@code put}</td><td>{@code services}: forwardings</td></tr>
  * <tr><td>{@code remove}</td><td>{@code services} by name</td></tr>
  * <tr><td>{@code listen}, {@code unlisten}</td><td>{@code listeners}; the former with descriptors in that order</td></tr>
  * <tr><td>{@code sync}</td><td>with an {@code id}</td></tr>
@@ -57,8 +57,7 @@ import java.util.Optional;
  * <tr><td>{@code drain}</td><td>accept no more, end when the last connection has, at the latest after {@code millis}</td></tr>
  * </table>
  *
- * <p>A tag is whatever the node process wants to know a forwarding by; the worker keeps it and tells it to the next node
- * process, so that only what differs is sent again.
+ * <p>A worker that was there before the node process tells what it has, so that only what differs is sent again.
  */
 public final class Wire {
     /** The version of this protocol; a worker of another one is replaced, not adopted. */
@@ -111,16 +110,13 @@ public final class Wire {
 
     // ---- Forwarding
 
-    /** A {@code put} message of services with their tags. */
-    public static byte[] put(List<Tagged> services) {
-        StringWriter text = new StringWriter(services.size() * 700 + 64);
+    /** A message with services as forwardings, given by their {@linkplain #text texts}. */
+    public static byte[] services(String type, List<String> forwardings) {
+        StringWriter text = new StringWriter(forwardings.size() * 700 + 64);
         try (JsonWriter json = new JsonWriter(text)) {
-            json.beginObject().name("type").value("put").name("services").beginArray();
-            for (Tagged service : services) {
-                json.beginArray()
-                        .value(service.tag())
-                        .jsonValue(service.forwarding())
-                        .endArray();
+            json.beginObject().name("type").value(type).name("services").beginArray();
+            for (String forwarding : forwardings) {
+                json.jsonValue(forwarding);
             }
             json.endArray().endObject();
         } catch (IOException e) {
@@ -129,10 +125,7 @@ public final class Wire {
         return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
-    /** A forwarding as JSON text, with the tag that stands for it. */
-    public record Tagged(String tag, String forwarding) {}
-
-    /** The tag for a forwarding's text. */
+    /** A short stand-in for a forwarding's text. */
     public static String tag(String text) {
         try {
             byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));

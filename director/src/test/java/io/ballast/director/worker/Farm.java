@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
@@ -53,6 +54,11 @@ final class Farm implements Closeable {
         engine = new UserspaceEngine(control, new Recorder());
     }
 
+    /** The node's half alone, for workers that are attached by {@link #attach} or {@link #startProcess}. */
+    static Farm withoutWorker() throws IOException {
+        return new Farm();
+    }
+
     /** A farm with one worker of so many threads. */
     static Farm withWorker(int threads) throws Exception {
         Farm farm = new Farm();
@@ -73,12 +79,51 @@ final class Farm implements Closeable {
         return directory.resolve("worker" + worker);
     }
 
+    /** Starts a worker in a process of its own, killed with the farm, and waits until it serves. */
+    Process startProcess(String name, String... shellPrefix) throws Exception {
+        Path socket = directory.resolve(name);
+        List<String> command = new ArrayList<>(List.of(shellPrefix));
+        command.addAll(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Xmx64m",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-cp",
+                System.getProperty("java.class.path"),
+                TrafficWorker.class.getName(),
+                "--socket",
+                socket.toString(),
+                "--threads",
+                "1"));
+        Process process = new ProcessBuilder(command).inheritIO().start();
+        toClose.add(() -> {
+            process.destroyForcibly();
+            process.onExit().join();
+            Files.deleteIfExists(socket);
+        });
+        waitFor("the worker's socket", () -> {
+            if (!process.isAlive()) {
+                throw new AssertionError("the worker ended with " + process.exitValue());
+            }
+            try {
+                MessageChannel.connect(socket).close();
+                return true;
+            } catch (IOException e) {
+                return false;
+            }
+        });
+        attach(socket);
+        return process;
+    }
+
     void attach(Path socket) throws Exception {
         CompletableFuture<WorkerInfo> serving = new CompletableFuture<>();
         MessageChannel channel = MessageChannel.connect(socket);
         control.execute(() -> engine.attach(channel, new WorkerEvents() {
             @Override
-            public void greeted(WorkerInfo worker) {
+            public void greeted(WorkerInfo worker, Map<String, Forwarding> forwards) {
                 events.add("greeted " + worker.services() + " " + worker.listeners());
             }
 
