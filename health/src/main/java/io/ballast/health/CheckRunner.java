@@ -4,11 +4,12 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.ProbeSchedule;
+import io.ballast.linux.Processes;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
@@ -41,6 +42,15 @@ public final class CheckRunner implements AutoCloseable {
 
     private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
+    /** Without memory to start it, a probe is tried again after this. */
+    private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+
+    /** Starts between two looks at the clock. */
+    private static final int BATCH = 256;
+
+    /** Heap that a probe under way may take, generously: a virtual thread, its buffers, and what it has read. */
+    private static final int PROBE_BYTES = 16 * 1024;
+
     /** Takes results; called on the probe's virtual thread, so it should hand them on and return. */
     @FunctionalInterface
     public interface Listener {
@@ -55,45 +65,37 @@ public final class CheckRunner implements AutoCloseable {
     private final Function<ProbeSpec, Probe> probes;
     private final Listener listener;
     private final int maxRunning;
-    private final StartDelays startDelays = new StartDelays();
+    private final DelayHistogram startDelays = new DelayHistogram();
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition earlier = lock.newCondition();
     private final Map<CheckId, Check> checks = new HashMap<>();
-    private final TreeSet<Check> due = new TreeSet<>(Check::compareDue);
-    private long sequence;
+    private final DueQueue<Check> due = new DueQueue<>();
     private long lastFirstStart = System.nanoTime();
     private int running;
     private boolean closed;
 
-    /** One check; everything in it is guarded by the lock. */
-    private static final class Check {
+    /**
+     * One check; everything in it is guarded by the lock. It is due at its next start or, while it runs, when it would
+     * be overdue.
+     */
+    private static final class Check extends DueQueue.Item {
         final CheckId id;
-        final long order;
         final ProbeSchedule schedule;
         CheckSpec spec;
         ProbeTarget target;
         Probe probe;
-        /** When the timing thread must look at it: its next start or, while it runs, when it would be overdue. */
-        long dueAt;
 
         @Nullable
         Run run;
 
         boolean stuck;
 
-        Check(CheckId id, long order, CheckSpec spec, ProbeTarget target, Probe probe, long first) {
+        Check(CheckId id, CheckSpec spec, ProbeTarget target, Probe probe, long first) {
             this.id = id;
-            this.order = order;
             this.spec = spec;
             this.target = target;
             this.probe = probe;
-            this.dueAt = first;
             this.schedule = new ProbeSchedule(spec, first);
-        }
-
-        static int compareDue(Check a, Check b) {
-            long diff = a.dueAt - b.dueAt;
-            return diff != 0 ? Long.signum(diff) : Long.compare(a.order, b.order);
         }
     }
 
@@ -101,7 +103,7 @@ public final class CheckRunner implements AutoCloseable {
      * Starts without checks.
      *
      * @param probes makes the probe for a description, see {@link Probes}
-     * @param maxRunning probes that may be under way at a time
+     * @param maxRunning probes that may be under way at a time, see {@link #affordable}
      */
     public CheckRunner(Function<ProbeSpec, Probe> probes, int maxRunning, Listener listener) {
         this.probes = probes;
@@ -122,13 +124,13 @@ public final class CheckRunner implements AutoCloseable {
             }
             Check check = checks.get(id);
             if (check == null) {
-                check = new Check(id, sequence++, spec, target, probes.apply(spec.probe()), firstStart());
+                long start = firstStart();
+                check = new Check(id, spec, target, probes.apply(spec.probe()), start);
                 checks.put(id, check);
-                plan(check, check.dueAt);
+                plan(check, start);
             } else if (!check.spec.equals(spec) || !check.target.equals(target)) {
                 Probe probe = check.spec.probe().equals(spec.probe()) ? check.probe : probes.apply(spec.probe());
                 check.schedule.configure(spec);
-                due.remove(check);
                 drop(check);
                 check.spec = spec;
                 check.target = target;
@@ -177,7 +179,7 @@ public final class CheckRunner implements AutoCloseable {
     }
 
     /** How late probes started, measured on their own thread. */
-    public StartDelays startDelays() {
+    public DelayHistogram startDelays() {
         return startDelays;
     }
 
@@ -196,6 +198,20 @@ public final class CheckRunner implements AutoCloseable {
         }
     }
 
+    /**
+     * How many probes may be under way in this process without harm: as many as half of its descriptors and half of its
+     * heap allow.
+     */
+    public static int affordable() {
+        long descriptors;
+        try {
+            descriptors = Processes.fileLimit().soft();
+        } catch (IOException e) {
+            descriptors = 1024; // what every process has
+        }
+        return Math.clamp(Math.min(descriptors, Runtime.getRuntime().maxMemory() / PROBE_BYTES) / 2, 16, 1 << 20);
+    }
+
     private long firstStart() {
         lastFirstStart =
                 Math.max(System.nanoTime(), lastFirstStart + TimeUnit.MICROSECONDS.toNanos(FIRST_START_SPACING_MICROS));
@@ -211,48 +227,63 @@ public final class CheckRunner implements AutoCloseable {
     }
 
     private void plan(Check check, long at) {
-        check.dueAt = at;
-        due.add(check);
+        due.put(check, at);
         if (due.first() == check) {
             earlier.signal();
         }
     }
 
     private void keepTime() {
-        List<Thread> start = new ArrayList<>();
+        List<Run> begun = new ArrayList<>(BATCH);
+        List<Thread> reports = new ArrayList<>(BATCH);
         while (true) {
             lock.lock();
             try {
-                while (start.isEmpty()) {
-                    if (closed) {
-                        return;
+                if (closed) {
+                    return;
+                }
+                long now = System.nanoTime();
+                Check check = due.first();
+                while (check != null && check.dueAt() - now <= 0 && begun.size() + reports.size() < BATCH) {
+                    try {
+                        if (check.run == null) {
+                            begun.add(begin(check));
+                        } else {
+                            reports.add(overdue(check, check.run, now));
+                        }
+                    } catch (OutOfMemoryError e) {
+                        due.put(check, now + RETRY_NANOS);
                     }
-                    long now = System.nanoTime();
-                    while (!due.isEmpty() && due.first().dueAt - now <= 0) {
-                        Check check = due.removeFirst();
-                        start.add(check.run == null ? begin(check) : overdue(check, check.run, now));
-                    }
-                    if (start.isEmpty()) {
-                        var _ = earlier.awaitNanos(due.isEmpty() ? Long.MAX_VALUE : due.first().dueAt - now);
-                    }
+                    check = due.first();
+                }
+                if (begun.isEmpty() && reports.isEmpty()) {
+                    var _ = earlier.awaitNanos(check == null ? Long.MAX_VALUE : check.dueAt() - now);
                 }
             } catch (InterruptedException e) {
                 throw new IllegalStateException("nobody may interrupt the timing thread", e);
             } finally {
                 lock.unlock();
             }
-            start.forEach(Thread::start);
-            start.clear();
+            for (Run run : begun) {
+                try {
+                    run.thread.start();
+                } catch (OutOfMemoryError e) {
+                    run.finish(ProbeResult.Outcome.INCONCLUSIVE);
+                }
+            }
+            reports.forEach(Thread::start);
+            begun.clear();
+            reports.clear();
         }
     }
 
-    private Thread begin(Check check) {
+    private Run begin(Check check) {
         Run run = new Run(check, running < maxRunning ? check.probe : this::full);
         check.run = run;
         check.stuck = false;
         running++;
-        plan(check, run.planned + run.timeout + GRACE_NANOS);
-        return run.thread;
+        due.put(check, run.planned + run.timeout + GRACE_NANOS);
+        return run;
     }
 
     private ProbeResult full(ProbeTarget unusedTarget, Deadline unusedDeadline) {
@@ -265,7 +296,7 @@ public final class CheckRunner implements AutoCloseable {
         check.stuck = true;
         run.thread.interrupt();
         check.schedule.onResult(ProbeResult.Outcome.FAILURE, now);
-        plan(check, now + Math.max(check.schedule.pause(), GRACE_NANOS));
+        due.put(check, now + Math.max(check.schedule.pause(), GRACE_NANOS));
         ProbeResult result = ProbeResult.failure(
                 "still no end of the probe " + Texts.took(now - run.planned) + " after its start, with a time-out of "
                         + Texts.limit(run.timeout),
@@ -287,7 +318,7 @@ public final class CheckRunner implements AutoCloseable {
             this.check = check;
             this.probe = probe;
             this.target = check.target;
-            this.planned = check.dueAt;
+            this.planned = check.dueAt();
             this.timeout = check.spec.timeout().toNanos();
             this.thread = Thread.ofVirtual().unstarted(this);
         }
@@ -315,8 +346,9 @@ public final class CheckRunner implements AutoCloseable {
         private ProbeResult ask(Deadline deadline) throws InterruptedException {
             try {
                 return probe.run(target, deadline);
-            } catch (OutOfMemoryError e) {
-                return ProbeResult.inconclusive("the director is out of memory: " + e.getMessage(), 0);
+            } catch (VirtualMachineError | LinkageError e) {
+                // Out of memory, or out of descriptors just when a class had to be loaded.
+                return ProbeResult.inconclusive("the director itself is in trouble: " + e, 0);
             } catch (RuntimeException e) {
                 return ProbeResult.failure("the probe itself broke: " + e, 0);
             }

@@ -206,6 +206,11 @@ final class Attempt implements AutoCloseable {
         return failed(story.isEmpty() ? reason : story + ", " + reason);
     }
 
+    /** Java's file system calls keep the error number to themselves, and give its text, which is not translated. */
+    static boolean outOfDescriptors(IOException e) {
+        return e.getMessage() != null && e.getMessage().contains("Too many open files");
+    }
+
     private String late(String who) {
         String within = " within " + Texts.limit(timeout);
         if (story.isEmpty()) {

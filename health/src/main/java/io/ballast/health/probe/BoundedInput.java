@@ -9,8 +9,13 @@ import org.jspecify.annotations.Nullable;
 /** What a server sends, read in pieces whose size the reader bounds and not the server. */
 final class BoundedInput {
 
+    private static final int SMALL = 1024;
+    private static final int LARGE = 8192;
+
     private final InputStream in;
-    private final byte[] buffer = new byte[4096];
+    /** Small at first: most answers are, and thousands of probes may wait for one. */
+    private byte[] buffer = new byte[SMALL];
+
     private int position;
     private int end;
     private long total;
@@ -30,6 +35,9 @@ final class BoundedInput {
     }
 
     private boolean fill() throws IOException {
+        if (end == SMALL && buffer.length == SMALL) {
+            buffer = new byte[LARGE];
+        }
         int count = in.read(buffer, 0, buffer.length);
         position = 0;
         end = Math.max(count, 0);

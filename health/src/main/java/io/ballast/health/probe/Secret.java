@@ -22,8 +22,12 @@ final class Secret {
 
     private Secret() {}
 
-    /** The file's content without the end of its line; empty where there is no file. */
-    static String read(Optional<String> file) throws ProbeFailure {
+    /**
+     * The file's content without the end of its line; empty where there is no file.
+     *
+     * @throws IOException when the director is out of descriptors, which is not the file's fault
+     */
+    static String read(Optional<String> file) throws ProbeFailure, IOException {
         if (file.isEmpty()) {
             return "";
         }
@@ -39,6 +43,9 @@ final class Secret {
             }
             return Files.readString(path, StandardCharsets.UTF_8).stripTrailing();
         } catch (IOException e) {
+            if (Attempt.outOfDescriptors(e)) {
+                throw e;
+            }
             throw new ProbeFailure(
                     "password file " + path + " cannot be read: " + e.getClass().getSimpleName());
         }

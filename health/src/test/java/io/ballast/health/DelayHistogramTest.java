@@ -12,7 +12,7 @@ class StartDelaysTest {
     void percentilesAreAtMostAnEighthTooHighAndNeverTooLow() {
         Random random = new Random(7);
         long[] values = new long[10_000];
-        StartDelays delays = new StartDelays();
+        DelayHistogram delays = new DelayHistogram();
         for (int i = 0; i < values.length; i++) {
             values[i] = (long) Math.exp(random.nextDouble() * 40);
             delays.record(values[i]);
@@ -30,7 +30,7 @@ class StartDelaysTest {
 
     @Test
     void theLongestAndTheShortestFit() {
-        StartDelays delays = new StartDelays();
+        DelayHistogram delays = new DelayHistogram();
         delays.record(Long.MAX_VALUE);
         assertThat(delays.nanosAt(0.5)).isEqualTo(Long.MAX_VALUE);
         delays.reset();

@@ -4,10 +4,10 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
 
 /**
- * How late things started: a histogram with buckets that grow with the value, eight to each doubling, so that every
+ * Delays, such as how late probes start: a histogram with buckets that grow with the value, eight to each doubling, so that every
  * figure read from it is at most 12.5 % too high. Any thread may record.
  */
-public final class StartDelays {
+public final class DelayHistogram {
 
     private static final int SUB_BITS = 3;
     private static final int SUB = 1 << SUB_BITS;
@@ -50,7 +50,7 @@ public final class StartDelays {
     }
 
     /**
-     * The delay that a part of all starts did not exceed.
+     * The delay that a part of all did not exceed.
      *
      * @param part from 0 to 1: 0.99 is the 99th percentile
      * @return in nanoseconds; 0 where nothing was recorded
