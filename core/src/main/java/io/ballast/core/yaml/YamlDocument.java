@@ -53,8 +53,12 @@ public final class YamlDocument {
         /** A whole entry of the root. */
         void entry(Entry entry);
 
-        /** A map that comes in pieces begins. */
-        void begin(Scalar rootKey, int line, int column);
+        /**
+         * A map that comes in pieces begins.
+         *
+         * @param flow whether it is written in braces
+         */
+        void begin(Scalar rootKey, boolean flow);
 
         /** An entry of the map that began last. */
         void piece(Entry entry);
@@ -124,7 +128,7 @@ public final class YamlDocument {
                 }
 
                 @Override
-                public void begin(Scalar rootKey, int line, int column) {
+                public void begin(Scalar rootKey, boolean flow) {
                     throw new AssertionError("nothing is wanted in pieces");
                 }
 
@@ -191,7 +195,7 @@ public final class YamlDocument {
                 var map = (CollectionStartEvent) value;
                 anchor(map).ifPresent(name -> anchors.put(name, Optional.empty()));
                 refuseTag(map, map.getTag());
-                visitor.begin(key, line(map), column(map));
+                visitor.begin(key, map.isFlow());
                 for (Event e = next(); e.getEventId() != Event.ID.MappingEnd; e = next()) {
                     Scalar name = key(e);
                     visitor.piece(new Entry(name, node(next(), 2)));

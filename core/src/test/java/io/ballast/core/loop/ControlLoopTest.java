@@ -80,19 +80,21 @@ class ControlLoopTest {
         List<Integer> seen = new ArrayList<>();
         List<Long> early = new ArrayList<>();
         var done = new CountDownLatch(4);
-        long base = loop.now() + Duration.ofMillis(20).toNanos();
         int[] delays = {3, 1, 2, 1};
-        for (int i = 0; i < delays.length; i++) {
-            int n = i;
-            long at = base + delays[i] * 1_000_000L;
-            loop.scheduleAt(at, () -> {
-                seen.add(n);
-                if (loop.now() < at) {
-                    early.add(at);
-                }
-                done.countDown();
-            });
-        }
+        loop.execute(() -> {
+            long base = loop.now();
+            for (int i = 0; i < delays.length; i++) {
+                int n = i;
+                long at = base + delays[i] * 1_000_000L;
+                loop.scheduleAt(at, () -> {
+                    seen.add(n);
+                    if (loop.now() < at) {
+                        early.add(at);
+                    }
+                    done.countDown();
+                });
+            }
+        });
         done.await();
         assertThat(inLoop(() -> seen)).containsExactly(1, 3, 2, 0);
         assertThat(early).isEmpty();

@@ -8,20 +8,24 @@ import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.reader.ServiceSchema.Place;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
-import io.ballast.core.yaml.Node;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
 /** What must hold among services, and between services and nodes. The cost grows with the services, not their pairs. */
 final class AcrossServices {
+    /** Services in a loop that is looked for. */
+    private static final int MAX_LOOP = 64;
+
     private final Problems problems;
     private final Collection<NodeSpec> nodes;
     private final Map<InetAddress, List<String>> owners = new HashMap<>();
@@ -46,12 +50,19 @@ final class AcrossServices {
         }
     }
 
-    private void add(Severity severity, Node at, String service, String key, String message) {
+    /** Whether {@link #check} would find anything. */
+    static boolean anyProblem(List<ServiceSpec> services, Map<String, NodeSpec> nodes) {
+        var problems = new Problems("", new byte[0]);
+        check(services.stream().map(ReadService::anywhere).toList(), nodes.values(), problems);
+        return !problems.isEmpty();
+    }
+
+    private void add(Severity severity, Place at, String service, String key, String message) {
         problems.add(severity, at.line(), at.column(), "services." + service + "." + key, message);
     }
 
-    private record Place(ReadService service, int index) {
-        Node at() {
+    private record Listener(ReadService service, int index) {
+        Place at() {
             return service.places().get(index);
         }
 
@@ -62,12 +73,12 @@ final class AcrossServices {
 
     /** Two services may answer at one endpoint only where no node balances both. */
     private void endpoints(List<ReadService> services) {
-        Map<Endpoint, Place> exact = new HashMap<>(services.size() * 2);
-        List<Place> wildcards = new ArrayList<>();
+        Map<Endpoint, Listener> exact = new HashMap<>(services.size() * 2);
+        List<Listener> wildcards = new ArrayList<>();
         for (ReadService service : services) {
             for (int i = 0; i < service.places().size(); i++) {
-                var place = new Place(service, i);
-                Place other = exact.putIfAbsent(place.endpoint(), place);
+                var place = new Listener(service, i);
+                Listener other = exact.putIfAbsent(place.endpoint(), place);
                 if (other != null && !apart(other, place)) {
                     clash(other, place);
                 }
@@ -79,12 +90,12 @@ final class AcrossServices {
         if (wildcards.isEmpty()) {
             return;
         }
-        Map<String, Place> everywhere = new HashMap<>();
+        Map<String, Listener> everywhere = new HashMap<>();
         wildcards.forEach(w -> everywhere.putIfAbsent(socket(w.endpoint()), w));
         for (ReadService service : services) {
             for (int i = 0; i < service.places().size(); i++) {
-                var place = new Place(service, i);
-                Place other = everywhere.get(socket(place.endpoint()));
+                var place = new Listener(service, i);
+                Listener other = everywhere.get(socket(place.endpoint()));
                 if (other != null && !other.endpoint().equals(place.endpoint()) && !apart(other, place)) {
                     clash(other, place);
                 }
@@ -96,14 +107,14 @@ final class AcrossServices {
         return (endpoint.ipv6() ? "6 " : "4 ") + endpoint.port() + endpoint.protocol();
     }
 
-    private static boolean apart(Place a, Place b) {
+    private static boolean apart(Listener a, Listener b) {
         List<String> mine = a.service().spec().directors();
         List<String> its = b.service().spec().directors();
         boolean same = a.service().spec().name().equals(b.service().spec().name());
         return !same && !mine.isEmpty() && !its.isEmpty() && mine.stream().noneMatch(its::contains);
     }
 
-    private void clash(Place first, Place second) {
+    private void clash(Listener first, Listener second) {
         String name = second.service().spec().name();
         String owner = first.service().spec().name();
         add(
@@ -123,43 +134,44 @@ final class AcrossServices {
                 at.put(new HostPort(Addresses.print(e.address()), e.port()), service);
             }
         }
-        Map<ReadService, Set<ReadService>> leadsTo = new LinkedHashMap<>();
+        Map<String, ReadService> byName = new LinkedHashMap<>();
+        Map<String, Set<String>> leadsTo = new LinkedHashMap<>();
         for (ReadService service : services) {
+            String name = service.spec().name();
             for (ServerSpec server : service.spec().servers()) {
                 ReadService next = at.get(server.address());
-                if (next != null && !next.spec().name().equals(service.spec().name())) {
-                    leadsTo.computeIfAbsent(service, s -> new HashSet<>()).add(next);
+                if (next != null && !next.spec().name().equals(name)) {
+                    byName.put(name, service);
+                    leadsTo.computeIfAbsent(name, s -> new LinkedHashSet<>())
+                            .add(next.spec().name());
                 }
             }
         }
-        Set<ReadService> done = new HashSet<>();
-        for (ReadService start : leadsTo.keySet()) {
-            List<ReadService> path = new ArrayList<>();
+        Set<String> done = new HashSet<>();
+        for (String start : leadsTo.keySet()) {
+            List<String> path = new ArrayList<>();
             path.add(start);
-            follow(path, leadsTo, done);
+            follow(path, leadsTo, done, byName);
         }
     }
 
-    private void follow(List<ReadService> path, Map<ReadService, Set<ReadService>> leadsTo, Set<ReadService> done) {
-        ReadService here = path.getLast();
-        for (ReadService next : leadsTo.getOrDefault(here, Set.of())) {
+    private void follow(
+            List<String> path, Map<String, Set<String>> leadsTo, Set<String> done, Map<String, ReadService> byName) {
+        String here = path.getLast();
+        for (String next : leadsTo.getOrDefault(here, Set.of())) {
             int back = path.indexOf(next);
-            if (back >= 0) {
-                String way = String.join(
-                        " -> ",
-                        path.subList(back, path.size()).stream()
-                                .map(s -> s.spec().name())
-                                .toList());
+            ReadService service = byName.get(here);
+            if (back >= 0 && service != null) {
+                String way = String.join(" -> ", path.subList(back, path.size())) + " -> " + next;
                 add(
                         Severity.ERROR,
-                        here.places().getFirst(),
-                        here.spec().name(),
+                        service.places().getFirst(),
+                        here,
                         "servers",
-                        "services that lead to each other make a loop: " + way + " -> "
-                                + next.spec().name());
-            } else if (!done.contains(next) && path.size() < 64) {
+                        "services that lead to each other make a loop: " + way);
+            } else if (back < 0 && !done.contains(next) && path.size() < MAX_LOOP) {
                 path.add(next);
-                follow(path, leadsTo, done);
+                follow(path, leadsTo, done, byName);
                 path.removeLast();
             }
         }
@@ -178,7 +190,7 @@ final class AcrossServices {
         spec.source().ifPresent(source -> address(service, service.sourcePlace(), "source", source));
     }
 
-    private void address(ReadService service, Node at, String key, InetAddress address) {
+    private void address(ReadService service, Place at, String key, InetAddress address) {
         List<String> owner = owners.getOrDefault(address, List.of());
         List<String> directors = service.spec().directors();
         String text = Addresses.print(address);

@@ -25,6 +25,7 @@ import io.ballast.core.yaml.Node;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -325,9 +326,29 @@ final class ServiceSchema {
      * A service, and where things stand in the file that are looked at again beside other services.
      *
      * @param places of {@code spec.listen()}, in its order
-     * @param sourcePlace of its source; where there is none, of the service
+     * @param sourcePlace of its source, or of the service
      */
-    record ReadService(ServiceSpec spec, List<Node> places, Node sourcePlace) {}
+    record ReadService(ServiceSpec spec, List<Place> places, Place sourcePlace) {
+
+        /** A service of which it does not matter where it stands. */
+        static ReadService anywhere(ServiceSpec spec) {
+            return new ReadService(spec, Collections.nCopies(spec.listen().size(), Place.NOWHERE), Place.NOWHERE);
+        }
+
+        /** The same, with the spec from before where that is equal: one object instead of two. */
+        ReadService as(@Nullable ServiceSpec before) {
+            return before != null && before.equals(spec) ? new ReadService(before, places, sourcePlace) : this;
+        }
+    }
+
+    /** A place in the file; unlike a node, it keeps nothing else in memory. */
+    record Place(int line, int column) {
+        private static final Place NOWHERE = new Place(0, 0);
+
+        static Place of(Node node) {
+            return new Place(node.line(), node.column());
+        }
+    }
 
     private ServiceSchema() {}
 
@@ -337,7 +358,12 @@ final class ServiceSchema {
         listen(v);
         List<String> directors = directors(v);
         List<NodeSpec> directorNodes = directorNodes(scope, listen, directors);
-        var targets = new Targets(listen, onePort(listen), v.broken(LISTEN), directorNodes);
+        var targets = new Targets(
+                listen,
+                listen.stream().map(Endpoint::address).toList(),
+                onePort(listen),
+                v.broken(LISTEN),
+                directorNodes);
         List<CheckSpec> checks = v.find(CHECKS).map(ServiceSchema::numbered).orElse(List.of());
         List<ServerSpec> servers = servers(v, targets, checks);
         Optional<HostPort> sorry = sorry(v, targets, servers);
@@ -359,7 +385,8 @@ final class ServiceSchema {
                 sorry,
                 v.find(HOOKS).orElse(HOOKS_DEFAULT));
         plausible(v, spec);
-        return new ReadService(spec, v.get(LISTEN).stream().map(Located::at).toList(), v.at(SOURCE));
+        List<Place> places = v.get(LISTEN).stream().map(l -> Place.of(l.at())).toList();
+        return new ReadService(spec, places, Place.of(v.at(SOURCE)));
     }
 
     private static void listen(Values v) {
@@ -416,16 +443,17 @@ final class ServiceSchema {
     /**
      * What the addresses of a service's servers are read against.
      *
+     * @param taken the addresses of {@code listen}
      * @param port that a server has where none is written; 0 where it must be written
      * @param listenBroken whether an endpoint could not be read, so that the port is not certain
      */
-    private record Targets(List<Endpoint> listen, int port, boolean listenBroken, List<NodeSpec> directors) {
+    private record Targets(
+            List<Endpoint> listen, List<InetAddress> taken, int port, boolean listenBroken, List<NodeSpec> directors) {
 
         HostPort resolve(Scope scope, Node at, Host host) {
             if (host.port() == 0 && port == 0 && !listenBroken) {
                 scope.error(at, "the port is missing, and the service listens on several; write host:port");
             }
-            List<InetAddress> taken = listen.stream().map(Endpoint::address).toList();
             HostPort address = scope.resolve(at, host, host.port() == 0 ? port : host.port(), directors, taken);
             if (host.literal()) {
                 literal(scope, at, host, address);
@@ -437,9 +465,13 @@ final class ServiceSchema {
             InetAddress literal = Addresses.parse(host.host()).orElseThrow();
             if (literal.isAnyLocalAddress() || literal.isMulticastAddress()) {
                 scope.error(at, host.host() + " is no address that a server can have");
-            } else if (listen.stream()
-                    .anyMatch(e -> e.port() == address.port() && e.address().equals(literal))) {
-                scope.error(at, address + " is where the service itself listens; that would be a loop");
+                return;
+            }
+            for (Endpoint endpoint : listen) {
+                if (endpoint.port() == address.port() && endpoint.address().equals(literal)) {
+                    scope.error(at, address + " is where the service itself listens; that would be a loop");
+                    return;
+                }
             }
         }
     }
