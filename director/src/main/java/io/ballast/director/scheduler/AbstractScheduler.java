@@ -1,6 +1,7 @@
 package io.ballast.director.scheduler;
 
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 
 /** What all schedulers share: the members in order of addition, and their counters. */
@@ -23,6 +24,9 @@ abstract class AbstractScheduler implements Scheduler {
      * @param described whether weight or eligibility did, which is rare; otherwise only counters and limit
      */
     abstract void changed(Member member, boolean described);
+
+    /** The members stand in another order; it was {@code before}. */
+    abstract void reordered(Member[] before);
 
     @Override
     public final void opened(Member member) {
@@ -97,12 +101,31 @@ abstract class AbstractScheduler implements Scheduler {
         }
     }
 
-    @SuppressWarnings("ReferenceEquality") // identity is meant
+    @Override
+    public final void reorder(List<Member> order) {
+        boolean same = order.size() == size && new HashSet<>(order).size() == size;
+        if (!same || !order.stream().allMatch(this::owns)) {
+            throw new IllegalArgumentException(
+                    "an order of other servers than those of the scheduler: " + order + " instead of " + members());
+        }
+        Member[] before = members;
+        members = Arrays.copyOf(order.toArray(new Member[0]), before.length);
+        for (int i = 0; i < size; i++) {
+            members[i].index = i;
+        }
+        reordered(before);
+    }
+
     private boolean isHere(Member member) {
-        if (member.owner != null && member.owner != this) {
+        if (member.owner != null && !owns(member)) {
             throw new IllegalStateException("server " + member.name() + " is in another scheduler");
         }
         return member.owner != null;
+    }
+
+    @SuppressWarnings("ReferenceEquality") // identity is meant
+    private boolean owns(Member member) {
+        return member.owner == this;
     }
 
     @Override

@@ -36,6 +36,11 @@ final class BestFirst extends AbstractScheduler {
     }
 
     @Override
+    void reordered(Member[] before) {
+        heap.rebuild();
+    }
+
+    @Override
     void changed(Member member, boolean described) {
         boolean candidate = member.available() && ranking.admits(member);
         if (!candidate) {

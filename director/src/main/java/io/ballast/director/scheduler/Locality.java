@@ -70,6 +70,11 @@ abstract class Locality extends AbstractScheduler {
     }
 
     @Override
+    void reordered(Member[] before) {
+        heap.rebuild();
+    }
+
+    @Override
     void changed(Member member, boolean described) {
         if (!member.available()) {
             if (heap.contains(member)) {

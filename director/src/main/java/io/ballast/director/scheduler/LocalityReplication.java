@@ -113,6 +113,16 @@ final class LocalityReplication extends Locality {
     }
 
     @Override
+    void reordered(Member[] before) {
+        super.reordered(before);
+        for (MemberHeap set : sets) {
+            if (set != null) {
+                set.rebuild();
+            }
+        }
+    }
+
+    @Override
     void changed(Member member, boolean described) {
         super.changed(member, described);
         for (int slot = 1, left = setsInUse; left > 0; slot++) {

@@ -219,6 +219,9 @@ final class Maglev extends AbstractScheduler {
     }
 
     @Override
+    void reordered(Member[] before) {}
+
+    @Override
     void changed(Member member, boolean described) {
         stale |= described && member.lastWeight() != member.tableWeight;
     }

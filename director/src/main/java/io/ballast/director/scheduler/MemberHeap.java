@@ -50,6 +50,13 @@ final class MemberHeap {
         down(member);
     }
 
+    /** Any number of members changed. */
+    void rebuild() {
+        for (int place = size / 2 - 1; place >= 0; place--) {
+            down(heap[place]);
+        }
+    }
+
     /** The best that is not excluded, or null. */
     @Nullable
     Member first(Predicate<? super Member> excluded) {

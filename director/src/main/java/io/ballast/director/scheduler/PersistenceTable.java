@@ -37,12 +37,15 @@ public final class PersistenceTable {
         private final Member server;
         private int connections;
         private long deadline;
-        private boolean filed = true;
+        /** The table that has it; null once that has forgotten it. */
+        private @Nullable PersistenceTable table;
+
         private @Nullable Entry older;
         private @Nullable Entry newer;
 
-        private Entry(long high, long low, Member server) {
+        private Entry(long high, long low, Member server, PersistenceTable table) {
             super(high, low);
+            this.table = table;
             this.server = server;
         }
 
@@ -134,7 +137,7 @@ public final class PersistenceTable {
             evicted += ended(oldest, nowNanos) ? 0 : 1;
             forget(oldest);
         }
-        Entry entry = new Entry(high(flow), low(flow), server);
+        Entry entry = new Entry(high(flow), low(flow), server, this);
         entry.deadline = nowNanos + timeout;
         entries.put(entry);
         append(entry);
@@ -143,14 +146,14 @@ public final class PersistenceTable {
 
     /** A connection of the entry's client to its server is established. */
     public void opened(Entry entry, long nowNanos) {
-        if (entry.filed && entry.connections == 0) {
+        if (has(entry) && entry.connections == 0) {
             unlink(entry);
         }
         entry.connections++;
         entry.deadline = nowNanos + timeout;
     }
 
-    /** A connection that was opened under this entry ended, whether or not the table still has the entry. */
+    /** A connection of this entry ended, whether the table still has the entry, has forgotten it, or never had it. */
     public void closed(Entry entry, long nowNanos) {
         if (entry.connections == 0) {
             throw new IllegalStateException(
@@ -164,9 +167,14 @@ public final class PersistenceTable {
         if (past >= 0) {
             entry.deadline += (past / GRACE + 1) * GRACE;
         }
-        if (entry.filed) {
+        if (has(entry)) {
             append(entry);
         }
+    }
+
+    @SuppressWarnings("ReferenceEquality") // identity is meant
+    private boolean has(Entry entry) {
+        return entry.table == this;
     }
 
     /**
@@ -213,7 +221,7 @@ public final class PersistenceTable {
 
     private void forget(Entry entry) {
         entries.remove(entry);
-        entry.filed = false;
+        entry.table = null;
         if (entry.connections == 0) {
             unlink(entry);
         }

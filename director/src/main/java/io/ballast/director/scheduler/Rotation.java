@@ -69,6 +69,18 @@ abstract class Rotation extends AbstractScheduler {
         if (index <= last) {
             last--;
         }
+        placeAll();
+    }
+
+    @Override
+    void reordered(Member[] before) {
+        if (last >= 0) {
+            last = before[last].index;
+        }
+        placeAll();
+    }
+
+    private void placeAll() {
         weights.clear(size);
         for (int i = 0; i < size; i++) {
             place(members[i]);

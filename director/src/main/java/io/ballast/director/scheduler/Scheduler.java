@@ -73,6 +73,15 @@ public interface Scheduler {
      */
     void update(Member member, int weight, int limit, boolean eligible);
 
+    /**
+     * Puts the servers into another order, which takes the place of the order of addition from now on. Nobody loses the
+     * turn, a slot that a table does not assign by order, or what is remembered of destinations.
+     *
+     * @param order every server that is in the scheduler, once
+     * @throws IllegalArgumentException one is missing, twice there, or not in this scheduler
+     */
+    void reorder(List<Member> order);
+
     /** The servers in the order of addition, as they are now; a copy. */
     List<Member> members();
 

@@ -114,6 +114,11 @@ final class SlotHash extends AbstractScheduler {
     }
 
     @Override
+    void reordered(Member[] before) {
+        stale = true;
+    }
+
+    @Override
     void changed(Member member, boolean described) {
         stale |= described && member.lastWeight() != member.tableWeight;
     }

@@ -76,6 +76,13 @@ final class Naive {
         });
     }
 
+    void reorder(List<Server> order) {
+        Server turn = last < 0 ? null : list.get(last);
+        list.clear();
+        list.addAll(order);
+        last = turn == null ? -1 : list.indexOf(turn);
+    }
+
     void expire(long time) {
         now = time;
         lastUse.entrySet().removeIf(use -> {

@@ -147,6 +147,22 @@ class PersistenceTableTest {
     }
 
     @Test
+    void anEntryOfAnotherTableEndsWithoutEffect() {
+        PersistenceTable before = table(24, 128, 2);
+        Entry old = assign(before, "198.51.100.7", a, 0);
+        before.opened(old, 0);
+        PersistenceTable table = table(32, 128, 2);
+        assign(table, "198.51.100.1", a, 1);
+        table.closed(old, 2);
+        assign(table, "198.51.100.2", a, 3);
+        assign(table, "198.51.100.3", a, 4);
+        assertThat(table.size()).isEqualTo(2);
+        assertThat(server(table, "198.51.100.1", 5)).isNull();
+        assertThat(server(table, "198.51.100.2", 5)).isSameAs(a);
+        assertThat(table.expire(4 + TIMEOUT)).isEqualTo(2);
+    }
+
+    @Test
     void aFullTableForgetsWhoHasBeenWithoutAConnectionLongest() {
         PersistenceTable table = table(32, 128, 3);
         Entry first = assign(table, "198.51.100.1", a, 0);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.SchedulerKind;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -24,7 +25,7 @@ class SchedulerModelTest {
     @ParameterizedTest
     @EnumSource
     void decidesAsTheModelDoes(SchedulerKind kind) {
-        Seeds.forEach(120, random -> new History(kind, random).run());
+        Seeds.forEach(80, random -> new History(kind, random).run());
     }
 
     @ParameterizedTest
@@ -98,7 +99,7 @@ class SchedulerModelTest {
                     case 0 -> add();
                     case 1 -> remove();
                     case 2, 3 -> update();
-                    case 4 -> expire();
+                    case 4 -> expireOrReorder();
                     case 5, 6, 7, 8, 9, 10 -> close();
                     case 11, 12 -> deactivate();
                     default -> pick();
@@ -147,6 +148,16 @@ class SchedulerModelTest {
             boolean eligible = random.nextInt(4) > 0;
             scheduler.update(member, weight, limit, eligible);
             server(member).set(weight, limit, eligible);
+        }
+
+        private void expireOrReorder() {
+            if (random.nextBoolean()) {
+                expire();
+                return;
+            }
+            Collections.shuffle(inside, random);
+            scheduler.reorder(inside);
+            model.reorder(inside.stream().map(this::server).toList());
         }
 
         private void expire() {

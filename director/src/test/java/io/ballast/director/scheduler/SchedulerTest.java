@@ -356,7 +356,24 @@ class SchedulerTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> scheduler.update(member, 1, -1, true))
                 .withMessageContaining("limit -1");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> scheduler.reorder(List.of()))
+                .withMessageContaining("a[weight 1");
+        for (Member foreign : List.of(member(other, 0), new Member("b", 1, 0, true))) {
+            assertThatIllegalArgumentException().isThrownBy(() -> scheduler.reorder(List.of(foreign)));
+        }
         assertThat(next(scheduler, 1)).isEqualTo("a");
+    }
+
+    @Test
+    void anotherOrderBreaksTiesAnotherWayAndKeepsTheTurn() {
+        Scheduler wlc = of(SchedulerKind.WLC, 1, 1, 1);
+        wlc.reorder(List.of(member(wlc, 2), member(wlc, 0), member(wlc, 1)));
+        assertThat(next(wlc, 4)).isEqualTo("cabc");
+        Scheduler rr = of(SchedulerKind.RR, 1, 1, 1, 1);
+        assertThat(next(rr, 2)).isEqualTo("ab");
+        rr.reorder(List.of(member(rr, 3), member(rr, 1), member(rr, 0), member(rr, 2)));
+        assertThat(next(rr, 4)).isEqualTo("acdb");
     }
 
     @ParameterizedTest
