@@ -14,7 +14,7 @@ say() { printf 'ballast: %s\n' "$*" >&2; }
 
 # What the program needs of Java. Netty and Gson also name modules that they can do without; a module that is in
 # neither list means a new dependency, and somebody has to decide.
-modules=java.base,java.logging,java.naming,jdk.net,jdk.unsupported
+modules=java.base,java.logging,java.naming,jdk.httpserver,jdk.net,jdk.unsupported
 optional=java.compiler,java.sql,jdk.jfr
 
 usage() {
@@ -79,6 +79,11 @@ case $arch in
   arm64) rm -f "$lib"/lib/*-linux-x86_64.jar ;;
 esac
 chmod 644 "$lib"/lib/*.jar
+find "$lib/runtime/legal" -type f -exec chmod 644 {} +
+# Symbols that only a debugger of the JVM itself wants.
+if command -v strip >/dev/null; then
+  find "$lib/runtime" -type f \( -name '*.so' -o -path '*/bin/*' -o -name jexec -o -name jspawnhelper \) -exec strip --strip-unneeded {} +
+fi
 install -m 644 "$home/packaging/launch.sh" "$lib/launch.sh"
 install -m 755 "$home/packaging/debian/stop.sh" "$lib/stop"
 install -D -m 755 "$home/packaging/debian/ballast.sh" "$stage/usr/bin/ballast"
@@ -103,6 +108,7 @@ verb completion zsh >"$stage/usr/share/zsh/vendor-completions/_ballast"
 verb completion fish >"$stage/usr/share/fish/vendor_completions.d/ballast.fish"
 cp "$home"/examples/*.yaml "$doc/examples/"
 cp "$home/packaging/debian/copyright" "$doc/copyright"
+install -D -m 644 "$home/packaging/debian/lintian-overrides" "$stage/usr/share/lintian/overrides/ballast"
 printf 'ballast (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- %s  %s\n' \
   "$version" "$maintainer" "$(date -R -r "$home/CHANGELOG.md")" | gzip -9n >"$doc/changelog.Debian.gz"
 gzip -9n <"$home/CHANGELOG.md" >"$doc/changelog.gz"

@@ -5,6 +5,9 @@
 # and does with the first compiler; the node process has a small heap, the worker a larger one, and both compile as
 # usual. BALLAST_JAVA_OPTS adds options to every JVM, BALLAST_WORKER_JAVA_OPTS to the worker.
 
+# More options for the JVM of the next launch.
+launch_flags=()
+
 # launch JAVA LIBDIR AOTCACHE LAUNCHER [WORDS...]: replaces this shell by the program; AOTCACHE may be empty.
 launch() {
   local java=$1 lib=$2 aot=$3 launcher=$4
@@ -26,7 +29,7 @@ launch() {
   local tty=
   [ ! -t 1 ] || tty=out
   [ ! -t 2 ] || tty=$tty,err
-  local flags=("-Dballast.launcher=$launcher" "-Dballast.tty=$tty")
+  local flags=("-Dballast.launcher=$launcher" "-Dballast.tty=$tty" "${launch_flags[@]}")
   case ${1-} in
     run)
       flags+=(-Xms16m -Xmx64m -XX:MaxDirectMemorySize=32m -XX:ReservedCodeCacheSize=48m -XX:+ExitOnOutOfMemoryError)

@@ -21,6 +21,11 @@ final class Help {
         out.println();
         out.println(terminal.style(Style.BOLD, "Verbs:"));
         verbs.forEach(verb -> item(out, verb.spec().name(), verb.spec().summary()));
+        if (Boolean.getBoolean("ballast.checkout")) {
+            // The launcher of a checkout does these itself, before there is a program.
+            item(out, "test", "Build and run every test");
+            item(out, "package", "Make a Debian package with its own Java run-time image");
+        }
         out.println();
         out.println("ballast VERB --help shows a verb's options and an example; --json makes any verb answer in JSON.");
         out.println("Exit codes: 0 done, 1 false or failed, 2 wrong usage or description, 3 not permitted.");
