@@ -17,7 +17,8 @@ import java.util.stream.Collectors;
 
 /** {@code ballast bench}: measures Ballast beside its peers, on this machine, in one run. */
 public final class BenchVerb implements Verb {
-    private static final List<Area> AREAS = List.of(new SchedulerArea(), new DirectorArea(), new DescriptionArea());
+    private static final List<Area> AREAS =
+            List.of(new SchedulerArea(), new DirectorArea(), new HealthArea(), new DescriptionArea());
 
     @Override
     public VerbSpec spec() {

@@ -59,38 +59,21 @@ final class DirectorArea implements Area {
         try (Programs programs = new Programs()) {
             Files.writeString(programs.directory().resolve("1k"), "x".repeat(1 << 10));
             Files.writeString(programs.directory().resolve("64k"), "x".repeat(1 << 16));
-            Path nginxFile = programs.file(
-                    "nginx.conf",
-                    resource("nginx.conf")
-                            .replace("@DIR@", programs.directory().toString())
-                            .replace("@PORT@", Integer.toString(SERVER_PORT)));
             Path haproxyFile = programs.file(
                     "haproxy.cfg",
-                    resource("haproxy.cfg")
+                    Programs.resource("haproxy.cfg")
                             .replace("@PORT@", Integer.toString(PEER_PORT))
                             .replace("@SERVER@", Integer.toString(SERVER_PORT)));
-            // nginx opens its log by this path before it reads the file; everything stays in our directory.
-            programs.start(
-                    "nginx",
-                    "1",
-                    List.of(
-                            nginx.toString(),
-                            "-p",
-                            programs.directory().toString(),
-                            "-e",
-                            "nginx-error.log",
-                            "-c",
-                            nginxFile.toString()));
-            await(SERVER_PORT, programs, "nginx");
+            Programs.startNginx(programs, SERVER_PORT);
             Process peer = programs.start("haproxy", "0", List.of(haproxy.toString(), "-f", haproxyFile.toString()));
-            await(PEER_PORT, programs, "haproxy");
+            programs.await("haproxy", PEER_PORT);
             Process ours = OurDaemon.start(
                     programs,
                     "0",
-                    resource("ballast.yaml")
+                    Programs.resource("ballast.yaml")
                             .replace("@PORT@", Integer.toString(OUR_PORT))
                             .replace("@SERVER@", Integer.toString(SERVER_PORT)));
-            await(OUR_PORT, programs, "ballast");
+            programs.await("ballast", OUR_PORT);
 
             for (Load load : LOADS) {
                 progress.accept(load.name() + ": warming up for " + WARM_UP_SECONDS + " s");
@@ -202,33 +185,5 @@ final class DirectorArea implements Area {
 
     private static String firstLine(String text) {
         return text.strip().lines().findFirst().orElse("");
-    }
-
-    static String resource(String name) throws IOException {
-        try (var in = DirectorArea.class.getResourceAsStream(name)) {
-            if (in == null) {
-                throw new IOException("resource " + name + " is missing from the program");
-            }
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        }
-    }
-
-    /** Waits until the port answers a request. */
-    private static void await(int port, Programs programs, String program) throws Exception {
-        long deadline = System.nanoTime() + 20_000_000_000L;
-        while (System.nanoTime() < deadline) {
-            try (Socket socket = new Socket(LOOPBACK, port)) {
-                socket.setSoTimeout(2_000);
-                socket.getOutputStream().write("GET /1k HTTP/1.0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
-                if (socket.getInputStream().read() == 'H') {
-                    return;
-                }
-            } catch (IOException e) {
-                // Not yet.
-            }
-            Thread.sleep(50);
-        }
-        throw Failure.failed(program + " does not answer on port " + port + ": "
-                + programs.log(program).strip());
     }
 }

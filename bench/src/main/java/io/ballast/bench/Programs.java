@@ -2,6 +2,8 @@ package io.ballast.bench;
 
 import io.ballast.cli.Failure;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +19,8 @@ import java.util.stream.Stream;
  * cost is read from the kernel's own accounting.
  */
 final class Programs implements AutoCloseable {
+    private static final InetAddress LOOPBACK = InetAddress.ofLiteral("127.0.0.1");
+
     /** Ticks per second of the times in /proc/PID/stat: USER_HZ, 100 on every Linux architecture. */
     private static final double USER_HZ = 100;
 
@@ -115,6 +119,57 @@ final class Programs implements AutoCloseable {
     static List<Long> tree(Process process) {
         return Stream.concat(Stream.of(process.pid()), process.descendants().map(ProcessHandle::pid))
                 .toList();
+    }
+
+    /** Starts nginx as the server of a benchmark: it shows the files of the benchmark's directory, on processor 1. */
+    static void startNginx(Programs programs, int port) throws Exception {
+        Path file = programs.file(
+                "nginx.conf",
+                resource("nginx.conf")
+                        .replace("@DIR@", programs.directory().toString())
+                        .replace("@PORT@", Integer.toString(port)));
+        // nginx opens its log by this path before it reads the file; everything stays in our directory.
+        programs.start(
+                "nginx",
+                "1",
+                List.of(
+                        need("nginx", "nginx-light").toString(),
+                        "-p",
+                        programs.directory().toString(),
+                        "-e",
+                        "nginx-error.log",
+                        "-c",
+                        file.toString()));
+        programs.await("nginx", port);
+    }
+
+    /** Waits until a program answers an HTTP request, well or not, on this port of the loopback address. */
+    void await(String program, int port) throws Exception {
+        long deadline = System.nanoTime() + 20_000_000_000L;
+        while (System.nanoTime() < deadline) {
+            try (Socket socket = new Socket(LOOPBACK, port)) {
+                socket.setSoTimeout(2_000);
+                socket.getOutputStream().write("GET / HTTP/1.0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+                if (socket.getInputStream().read() == 'H') {
+                    return;
+                }
+            } catch (IOException e) {
+                // Not yet.
+            }
+            Thread.sleep(50);
+        }
+        throw Failure.failed(program + " does not answer on port " + port + ": "
+                + log(program).strip());
+    }
+
+    /** A file that is part of this room: the configurations of peers. */
+    static String resource(String name) throws IOException {
+        try (var in = Programs.class.getResourceAsStream(name)) {
+            if (in == null) {
+                throw new IOException("resource " + name + " is missing from the program");
+            }
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        }
     }
 
     private void stop() {
