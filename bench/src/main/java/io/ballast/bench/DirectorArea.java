@@ -1,6 +1,7 @@
 package io.ballast.bench;
 
 import io.ballast.cli.Failure;
+import io.ballast.linux.Processes;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -26,6 +27,10 @@ final class DirectorArea implements Area {
     private static final int CONNECTIONS = 64;
     private static final int WARM_UP_SECONDS = 10;
     private static final int IDLE_CONNECTIONS = 10_000;
+
+    /** Descriptors that a proxy needs beside its connections, and a margin. */
+    private static final int OTHER_DESCRIPTORS = 1_500;
+
     private static final String SOURCE = "HAProxy in TCP mode, same run";
 
     /** One kind of load. */
@@ -63,6 +68,7 @@ final class DirectorArea implements Area {
                     "haproxy.cfg",
                     Programs.resource("haproxy.cfg")
                             .replace("@PORT@", Integer.toString(PEER_PORT))
+                            .replace("@MAXCONN@", Integer.toString(idleConnections()))
                             .replace("@SERVER@", Integer.toString(SERVER_PORT)));
             Programs.startNginx(programs, SERVER_PORT);
             Process peer = programs.start("haproxy", "0", List.of(haproxy.toString(), "-f", haproxyFile.toString()));
@@ -96,6 +102,10 @@ final class DirectorArea implements Area {
                 notes.add(load.name() + ": processor 0 busy "
                         + Sample.number(100 * Sample.of(our.busy).median()) + " % with ours, "
                         + Sample.number(100 * Sample.of(their.busy).median()) + " % with haproxy");
+            }
+            if (idleConnections() < IDLE_CONNECTIONS) {
+                notes.add("a process may have " + Processes.fileLimit().hard() + " descriptors here, so there were "
+                        + idleConnections() + " idle connections instead of " + IDLE_CONNECTIONS);
             }
             progress.accept("idle connections");
             rows.add(idle(ours, peer));
@@ -147,7 +157,7 @@ final class DirectorArea implements Area {
         double our = residentWithIdle(OUR_PORT, OurDaemon.worker(ours));
         double their = residentWithIdle(PEER_PORT, Programs.tree(peer).getLast());
         return new Row(
-                IDLE_CONNECTIONS + " idle connections after the loads above",
+                Sample.number(idleConnections()) + " idle connections after the loads above",
                 "MiB resident",
                 Sample.of(our),
                 Sample.of(their),
@@ -156,10 +166,17 @@ final class DirectorArea implements Area {
                 Row.Target.atMost(200, "10,000 idle connections in under 200 MiB"));
     }
 
+    /** So many as the limit on descriptors allows a proxy, which has two for each. */
+    private static int idleConnections() throws IOException {
+        long limit = Processes.fileLimit().hard();
+        return (int) Math.min(IDLE_CONNECTIONS, (limit - OTHER_DESCRIPTORS) / 2);
+    }
+
     private static double residentWithIdle(int port, long pid) throws Exception {
-        List<SocketChannel> channels = new ArrayList<>(IDLE_CONNECTIONS);
+        int idle = idleConnections();
+        List<SocketChannel> channels = new ArrayList<>(idle);
         try {
-            for (int i = 0; i < IDLE_CONNECTIONS; i++) {
+            for (int i = 0; i < idle; i++) {
                 channels.add(SocketChannel.open(new InetSocketAddress(LOOPBACK, port)));
             }
             // Each is counted only when it has reached the server: the last one must be answered.
@@ -167,8 +184,7 @@ final class DirectorArea implements Area {
                 probe.setSoTimeout(10_000);
                 probe.getOutputStream().write("GET /1k HTTP/1.0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
                 if (probe.getInputStream().read() < 0) {
-                    throw Failure.failed(
-                            "port " + port + " does not answer with " + IDLE_CONNECTIONS + " idle connections");
+                    throw Failure.failed("port " + port + " does not answer with " + idle + " idle connections");
                 }
             }
             return Programs.residentMiB(pid);
