@@ -3,25 +3,22 @@ package io.ballast.cli.control;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Invocation;
 import io.ballast.cli.Option;
-import io.ballast.cli.Parameter;
 import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
+import io.ballast.cli.control.ChangeVerb.DescriptionFile;
 import io.ballast.node.Daemon;
 import io.ballast.node.Directories;
-import java.nio.file.Path;
 
 /** {@code ballast run}: becomes the node process. */
 public final class RunVerb implements Verb {
-    private static final Path INSTALLED = Path.of("/etc/ballast/ballast.yaml");
-
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("run", "Run the daemon of this node in the foreground")
                 .describe(
                         "SIGHUP reads the description again, SIGTERM stops after established connections ended (twice: "
                                 + "at once). Exit code 2 means that the description is wrong, 3 that something is not permitted.")
-                .parameter(Parameter.optional("file", ValueKind.FILE, "the description (default " + INSTALLED + ")"))
+                .parameter(DescriptionFile.PARAMETER)
                 .option(Option.value(
                         "--node",
                         ValueKind.TEXT,
@@ -43,7 +40,7 @@ public final class RunVerb implements Verb {
             throw Failure.usage("ballast run has no --json; its log is for people, ballast events --json for programs");
         }
         Daemon.Options options = new Daemon.Options(
-                call.optionalParameter("file").map(Path::of).orElse(INSTALLED),
+                DescriptionFile.of(call),
                 call.value("--node"),
                 Directories.of(call.environment(), call.path("--run-dir"), call.path("--state-dir")),
                 call.flag("--replace"));
