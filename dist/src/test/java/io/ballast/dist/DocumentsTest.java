@@ -25,7 +25,6 @@ class DocumentsTest {
     private static final Path ROOT = Path.of("..");
     private static final Pattern YAML = Pattern.compile("^```yaml\n(.*?)^```", Pattern.MULTILINE | Pattern.DOTALL);
     private static final Pattern LINK = Pattern.compile("\\]\\(([^)#:]+)(#[^)]*)?\\)");
-    private static final Pattern COMMAND = Pattern.compile("(?:`|\\$ |sudo |\\./)ballast ([a-z]+)");
 
     @TempDir
     Path directory;
@@ -67,21 +66,6 @@ class DocumentsTest {
                 assertThat(page.resolveSibling(link.group(1)))
                         .as("link in %s", page)
                         .exists();
-            }
-        }
-    }
-
-    @Test
-    void everyVerbInThemExists() throws IOException {
-        List<String> ofTheCheckout = List.of("test", "package");
-        for (Path page : pages()) {
-            Matcher command = COMMAND.matcher(Files.readString(page));
-            while (command.find()) {
-                if (!ofTheCheckout.contains(command.group(1))) {
-                    assertThat(ballast(command.group(1), "--help").code())
-                            .as("%s: %s", page, command.group())
-                            .isEqualTo(Exit.DONE);
-                }
             }
         }
     }
