@@ -37,7 +37,6 @@ class ArchitectureTest {
     /** Packages in which the same input must always give the same output: simulations run what is in them. */
     private static final String[] PURE = {
         "io.ballast.core.config..",
-        "io.ballast.core.json..",
         "io.ballast.core.sim..",
         "io.ballast.core.time..",
         "io.ballast.core.yaml..",
