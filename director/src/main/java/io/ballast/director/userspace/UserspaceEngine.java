@@ -63,6 +63,7 @@ public final class UserspaceEngine implements ForwardingEngine {
     private final Set<Endpoint> toOpen = new LinkedHashSet<>();
     private final List<Attached> workers = new ArrayList<>();
     private final Map<String, ServiceStatistics> past = new HashMap<>();
+    private final Map<String, ServiceStatistics> unused = new HashMap<>();
     private @Nullable Attached current;
     private boolean adopted;
     private boolean flushScheduled;
@@ -138,6 +139,7 @@ public final class UserspaceEngine implements ForwardingEngine {
 
     private void change(String service) {
         changed.add(service);
+        unused.remove(service);
         if (!flushScheduled) {
             flushScheduled = true;
             control.execute(this::flush);
@@ -266,7 +268,7 @@ public final class UserspaceEngine implements ForwardingEngine {
     /** Sends what the worker lacks, takes from it what it should not have, and makes it the current one. */
     private void bringUp(Attached worker, Set<ListenerKey> held) {
         WorkerLink link = worker.link;
-        Set<String> surplus = new HashSet<>(link.services);
+        Set<String> surplus = new HashSet<>(link.services.keySet());
         surplus.removeAll(table.keySet());
         List<ListenerKey> unwanted = new ArrayList<>();
         Map<ListenerKey, Descriptor> missing = new LinkedHashMap<>();
@@ -559,9 +561,19 @@ public final class UserspaceEngine implements ForwardingEngine {
                     sum = sum == null ? figures : Figures.sum(sum, figures);
                 }
             }
-            all.add(Figures.complete(service, sum));
+            all.add(sum == null ? unused(service) : Figures.complete(service, sum));
         }
         return all;
+    }
+
+    /** The zeros of a service that nobody has used; kept, because in a large table that is most of it. */
+    private ServiceStatistics unused(Forwarding service) {
+        ServiceStatistics zeros = unused.get(service.service());
+        if (zeros == null) {
+            zeros = Figures.complete(service, null);
+            unused.put(service.service(), zeros);
+        }
+        return zeros;
     }
 
     @Override

@@ -15,11 +15,9 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Consumer;
@@ -61,11 +59,13 @@ final class WorkerLink {
 
     // The control loop's:
     final Map<String, ServiceStatistics> statistics = new HashMap<>();
-    final Set<String> services = new HashSet<>();
+
+    /** What the worker forwards, when it has done what it was told. */
+    final Map<String, Forwarding> services = new LinkedHashMap<>();
+
     private final Map<Integer, Question<ServiceStatistics>> statisticsAsked = new HashMap<>();
     private final Map<Integer, Question<ConnectionInfo>> connectionsAsked = new HashMap<>();
     private final Map<Integer, Runnable> syncs = new HashMap<>();
-    private final Map<String, Forwarding> forwards = new LinkedHashMap<>();
     private boolean understood = true;
     private final Map<ListenerKey, Descriptor> held = new LinkedHashMap<>();
     private WorkerInfo info = new WorkerInfo(0, "", false, false, 0, 0);
@@ -74,9 +74,6 @@ final class WorkerLink {
     private boolean gone;
     private volatile boolean closed;
     private boolean bye;
-
-    /** The sender's: what the worker has, by service. */
-    private final Map<String, String> tags = new HashMap<>();
 
     WorkerLink(MessageChannel channel, Executor control, Listener listener) {
         this.channel = channel;
@@ -107,36 +104,26 @@ final class WorkerLink {
 
     /** Puts services; those that the worker has already are left out. */
     void put(Collection<Forwarding> wanted) {
-        List<Forwarding> all = List.copyOf(wanted);
-        all.forEach(forwarding -> services.add(forwarding.service()));
-        commands.add(() -> {
-            List<String> batch = new ArrayList<>();
-            for (Forwarding forwarding : all) {
-                String text = Wire.text(forwarding);
-                String tag = Wire.tag(text);
-                if (!tag.equals(tags.put(forwarding.service(), tag))) {
-                    batch.add(text);
-                }
-                if (batch.size() == Wire.BATCH) {
-                    channel.send(Wire.services("put", batch), List.of());
-                    batch.clear();
-                }
+        List<Forwarding> different = new ArrayList<>();
+        for (Forwarding forwarding : wanted) {
+            if (!forwarding.equals(services.put(forwarding.service(), forwarding))) {
+                different.add(forwarding);
             }
-            if (!batch.isEmpty()) {
-                channel.send(Wire.services("put", batch), List.of());
-            }
-        });
+        }
+        for (int from = 0; from < different.size(); from += Wire.BATCH) {
+            List<Forwarding> batch = different.subList(from, Math.min(different.size(), from + Wire.BATCH));
+            commands.add(() -> channel.send(Wire.services("put", batch), List.of()));
+        }
     }
 
     void remove(Collection<String> names) {
         if (names.isEmpty()) {
             return;
         }
-        names.forEach(services::remove);
-        names.forEach(statistics::remove);
+        names.forEach(services.keySet()::remove);
+        names.forEach(statistics.keySet()::remove);
         List<String> all = List.copyOf(names);
         commands.add(() -> {
-            all.forEach(tags::remove);
             JsonArray array = new JsonArray();
             all.forEach(array::add);
             JsonObject message = Wire.message("remove");
@@ -286,23 +273,13 @@ final class WorkerLink {
     }
 
     private void readTable(JsonObject json) {
-        Map<String, Forwarding> part = new LinkedHashMap<>();
-        Map<String, String> partTags = new HashMap<>();
         try {
-            for (JsonElement element : json.getAsJsonArray("services")) {
-                Forwarding forwarding = Wire.forwarding(element.getAsJsonObject());
-                part.put(forwarding.service(), forwarding);
-                partTags.put(forwarding.service(), Wire.tag(Wire.text(forwarding)));
-            }
+            List<Forwarding> part = Wire.services(json);
+            control.execute(() -> part.forEach(forwarding -> services.put(forwarding.service(), forwarding)));
         } catch (IllegalStateException | IllegalArgumentException | NullPointerException e) {
             // Another build's idea of a forwarding: its sockets are of use all the same.
             control.execute(() -> understood = false);
         }
-        commands.add(() -> tags.putAll(partTags));
-        control.execute(() -> {
-            forwards.putAll(part);
-            services.addAll(part.keySet());
-        });
     }
 
     // ---- On the control loop
@@ -330,9 +307,7 @@ final class WorkerLink {
                         held.size());
                 Map<ListenerKey, Descriptor> allHeld = new LinkedHashMap<>(held);
                 held.clear();
-                Map<String, Forwarding> allForwards = new LinkedHashMap<>(forwards);
-                forwards.clear();
-                listener.ready(this, allForwards, allHeld);
+                listener.ready(this, new LinkedHashMap<>(services), allHeld);
                 listener.message(this, type, json);
             }
             case "synced" -> {
@@ -347,7 +322,7 @@ final class WorkerLink {
 
     private void onStatistics(JsonObject json, boolean last, List<ServiceStatistics> rows) {
         for (ServiceStatistics row : rows) {
-            if (services.contains(row.service())) {
+            if (services.containsKey(row.service())) {
                 statistics.put(row.service(), row);
             }
         }

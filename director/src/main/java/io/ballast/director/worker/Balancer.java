@@ -346,6 +346,11 @@ final class Balancer {
         }
     }
 
+    /** Whether it ever had a connection; may be asked on any thread, and is then right a moment later at the latest. */
+    boolean wasUsed() {
+        return connections > 0;
+    }
+
     /** Connections and flows that are left. */
     int live() {
         return live;

@@ -1,5 +1,6 @@
 package io.ballast.director.worker;
 
+import io.ballast.core.config.ServiceSpec.ProxyProtocol;
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.scheduler.FlowKey;
 import io.netty.buffer.ByteBuf;
@@ -47,6 +48,8 @@ final class Connection extends Exchange {
         ESTABLISHED,
         /** One side has ended. */
         HALF_CLOSED,
+        /** The server has reset it; the client is reset as soon as it has what the server said before. */
+        DELIVERING,
         /** Over. */
         CLOSED
     }
@@ -152,6 +155,7 @@ final class Connection extends Exchange {
                 case ESTABLISHED, HALF_CLOSED -> relay(side);
                 case CONNECTING -> connecting(side, mask);
                 case CHOOSING -> choosing(side, mask);
+                case DELIVERING -> delivering(mask);
                 case CLOSED -> {}
             }
         } catch (RuntimeException e) {
@@ -181,7 +185,7 @@ final class Connection extends Exchange {
         since = loop.now();
         lastByte = since;
         loop.arm(this);
-        int length = ProxyHeader.write(balancer.table().proxyProtocol(), this, loop.scratch);
+        int length = ProxyHeader.write(headerWanted(), this, loop.scratch);
         try {
             if (length > 0) {
                 side.send(length);
@@ -212,6 +216,14 @@ final class Connection extends Exchange {
         }
     }
 
+    /** The sorry server is a plain one, whatever the real servers speak. */
+    private ProxyProtocol headerWanted() {
+        RealServer chosen = server;
+        return chosen == null || chosen.sorry
+                ? ProxyProtocol.OFF
+                : balancer.table().proxyProtocol();
+    }
+
     private void relay(Side side) {
         Side other = other(side);
         if (other == null) {
@@ -229,9 +241,7 @@ final class Connection extends Exchange {
     private boolean flush(Side side, Side other) {
         try {
             if (side.flush()) {
-                if (other.lost) {
-                    end(true);
-                } else if (side.finished && other.finished && other.unsent == null) {
+                if (side.finished && other.finished && other.unsent == null) {
                     end(false);
                 } else {
                     transfer(other, side);
@@ -369,13 +379,34 @@ final class Connection extends Exchange {
         }
     }
 
-    /** Reading failed, so this side was reset: the other is reset as well, after what it has still to get. */
+    /**
+     * Reading failed, so this side was reset: the other is reset as well. A client gets before that what the server said,
+     * since a reset takes back what is still on its way.
+     */
     private void lost(Side side, Side other) {
         if (side == upstream && mayTryAgain()) {
             serverLost(side);
-        } else if (side == upstream && other.unsent != null) {
-            side.lost = true;
+        } else if (side == upstream && !other.delivered()) {
+            closeSocket(side, true);
+            upstream = null;
+            if (state == State.ESTABLISHED) {
+                balancer.run(() -> balancer.halfClosed(this));
+            }
+            state = State.DELIVERING;
+            since = loop.now();
+            loop.arm(this);
         } else {
+            end(true);
+        }
+    }
+
+    private void delivering(int mask) {
+        try {
+            boolean gone = (mask & (Native.EPOLLERR | Side.EPOLLHUP)) != 0;
+            if (gone || (client.flush() && client.delivered())) {
+                end(true);
+            }
+        } catch (IOException e) {
             end(true);
         }
     }
@@ -447,6 +478,7 @@ final class Connection extends Exchange {
             case CONNECTING -> since + balancer.table().connectTimeout();
             case ESTABLISHED -> lastByte + balancer.table().idleTimeout();
             case HALF_CLOSED -> lastByte + balancer.table().halfClosedTimeout();
+            case DELIVERING -> since + Wheel.TICK_NANOS;
             case CLOSED -> Long.MAX_VALUE;
         };
     }
@@ -462,6 +494,14 @@ final class Connection extends Exchange {
                 }
             }
             case ESTABLISHED, HALF_CLOSED -> end(false);
+            case DELIVERING -> {
+                since = loop.now();
+                if (since - lastByte > balancer.table().halfClosedTimeout() || client.delivered()) {
+                    end(true);
+                } else {
+                    loop.arm(this);
+                }
+            }
             case CLOSED -> {}
         }
     }
@@ -484,7 +524,7 @@ final class Connection extends Exchange {
                 : switch (state) {
                     case CHOOSING, CONNECTING -> "connecting";
                     case ESTABLISHED -> "established";
-                    case HALF_CLOSED, CLOSED -> "half-closed";
+                    case HALF_CLOSED, DELIVERING, CLOSED -> "half-closed";
                 };
         return new ConnectionInfo(
                 balancer.name,

@@ -12,6 +12,7 @@ import io.netty.channel.unix.Socket;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.NotYetConnectedException;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +26,13 @@ final class Side implements EpollIoHandle, Closing {
 
     /** Linux's EPOLLHUP, which cannot be asked for and always comes: both directions are shut, or the peer reset. */
     static final int EPOLLHUP = 0x10;
+
+    // linux/tcp.h: struct tcp_info, with tcpi_unacked and tcpi_notsent_bytes in it.
+    private static final int IPPROTO_TCP = 6;
+    private static final int TCP_INFO = 11;
+    private static final int TCP_INFO_LENGTH = 192;
+    private static final int TCP_INFO_UNACKED = 24;
+    private static final int TCP_INFO_NOTSENT = 144;
 
     private static final int SMALL_READ = 16 * 1024;
 
@@ -47,9 +55,6 @@ final class Side implements EpollIoHandle, Closing {
 
     /** Writing failed: the peer is gone, though there may be something to read still. */
     boolean broken;
-
-    /** Reading failed: the connection ends when the other side has what was read before. */
-    boolean lost;
 
     /** What the socket did not take yet. */
     @Nullable
@@ -174,6 +179,20 @@ final class Side implements EpollIoHandle, Closing {
         } catch (NotYetConnectedException e) {
             throw new IOException("read: the peer has reset the connection", e);
         }
+    }
+
+    /** Whether the peer has acknowledged all that was sent; asks the kernel. */
+    boolean delivered() {
+        if (unsent != null) {
+            return false;
+        }
+        ByteBuffer information = ByteBuffer.allocateDirect(TCP_INFO_LENGTH).order(ByteOrder.nativeOrder());
+        try {
+            socket.getRawOpt(IPPROTO_TCP, TCP_INFO, information);
+        } catch (IOException e) {
+            return true;
+        }
+        return information.getInt(TCP_INFO_UNACKED) == 0 && information.getInt(TCP_INFO_NOTSENT) == 0;
     }
 
     boolean isClosed() {

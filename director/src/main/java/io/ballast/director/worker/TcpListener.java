@@ -6,9 +6,11 @@ import io.netty.channel.IoEvent;
 import io.netty.channel.IoRegistration;
 import io.netty.channel.epoll.EpollIoHandle;
 import io.netty.channel.epoll.EpollIoOps;
+import io.netty.channel.unix.Errors.NativeIoException;
 import io.netty.channel.unix.FileDescriptor;
 import io.netty.channel.unix.Socket;
 import java.io.IOException;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,6 +20,9 @@ import org.jspecify.annotations.Nullable;
 final class TcpListener implements EpollIoHandle, Listener {
     /** Accepted in a row before connections have their turn. */
     private static final int ACCEPTS_IN_A_ROW = 32;
+
+    // EPERM, ENETDOWN, ENETUNREACH, ENETRESET, ECONNABORTED, ECONNRESET, EPROTO, EHOSTDOWN, EHOSTUNREACH, ENONET
+    private static final Set<Integer> ONE_CLIENT = Set.of(1, 100, 101, 102, 103, 104, 71, 112, 113, 64);
 
     /** To wait for nothing: errors come in any case. With NONE, Netty 4.2.18 forgets that the descriptor is out. */
     private static final EpollIoOps NOTHING = EpollIoOps.EPOLLERR;
@@ -101,8 +106,11 @@ final class TcpListener implements EpollIoHandle, Listener {
                     waitForDescriptors();
                     return;
                 }
-                // ECONNABORTED and the errors of a network that accept passes on (accept(2)) concern one client only.
-                continue;
+                if (!concernsOneClient(e)) {
+                    balancer.note(true, "accept " + endpoint + ": " + e.getMessage() + "; tried again soon");
+                    pause();
+                }
+                return;
             }
             if (fd < 0) {
                 return;
@@ -113,9 +121,18 @@ final class TcpListener implements EpollIoHandle, Listener {
         }
     }
 
+    /** ECONNABORTED, and what a network or a firewall did to a connection that accept passes on (accept(2)). */
+    private static boolean concernsOneClient(IOException error) {
+        return error instanceof NativeIoException e && ONE_CLIENT.contains(-e.expectedErr());
+    }
+
     private void waitForDescriptors() {
-        listen(false);
         balancer.worker.descriptors.stopped(this);
+        pause();
+    }
+
+    private void pause() {
+        listen(false);
         balancer.owner.schedule(this::askAgain, Descriptors.RETRY_NANOS);
     }
 

@@ -10,6 +10,7 @@ import io.ballast.director.worker.Wire.ListenerKey;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.Message;
 import io.ballast.linux.UnixListener;
+import io.netty.buffer.PoolArenaMetric;
 import io.netty.buffer.PooledByteBufAllocator;
 import io.netty.channel.IoEventLoop;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
@@ -67,6 +68,7 @@ public final class TrafficWorker implements AutoCloseable {
     private final UnixListener listener;
     private final MultiThreadIoEventLoopGroup group;
     private final Loop[] loops;
+    private final PooledByteBufAllocator buffers;
     private final long seed = new SecureRandom().nextLong();
     private final AtomicInteger nextLoop = new AtomicInteger();
     private final CompletableFuture<Integer> exit = new CompletableFuture<>();
@@ -90,7 +92,7 @@ public final class TrafficWorker implements AutoCloseable {
         this.group = new MultiThreadIoEventLoopGroup(
                 options.threads(), new DefaultThreadFactory("traffic", true), EpollIoHandler.newFactory());
         // Few and small arenas: buffers are only needed for what a slow peer has not taken yet.
-        PooledByteBufAllocator buffers = new PooledByteBufAllocator(true, 0, options.threads(), 8192, 7, 0, 0, true);
+        buffers = new PooledByteBufAllocator(true, 0, options.threads(), 8192, 7, 0, 0, true);
         this.loops = new Loop[options.threads()];
         int index = 0;
         for (EventExecutor executor : group) {
@@ -281,9 +283,9 @@ public final class TrafficWorker implements AutoCloseable {
     }
 
     private void greetWithTable(ControlSession next) throws IOException {
-        List<String> batch = new ArrayList<>();
+        List<Forwarding> batch = new ArrayList<>();
         for (Balancer service : services.values()) {
-            batch.add(Wire.text(service.table().forwarding()));
+            batch.add(service.table().forwarding());
             if (batch.size() == Wire.BATCH) {
                 next.sendNow(Wire.services("table", batch), List.of());
                 batch.clear();
@@ -335,7 +337,7 @@ public final class TrafficWorker implements AutoCloseable {
                 return;
             }
             switch (Wire.type(json)) {
-                case "put" -> put(json.getAsJsonArray("services"));
+                case "put" -> put(Wire.services(json));
                 case "remove" -> remove(json.getAsJsonArray("services"));
                 case "listen" -> listen(from, Wire.listeners(json), message.descriptors());
                 case "unlisten" -> unlisten(Wire.listeners(json));
@@ -358,10 +360,9 @@ public final class TrafficWorker implements AutoCloseable {
         return reply;
     }
 
-    private void put(JsonArray rows) {
+    private void put(List<Forwarding> forwardings) {
         Map<Loop, List<Runnable>> work = new HashMap<>();
-        for (JsonElement element : rows) {
-            Forwarding forwarding = Wire.forwarding(element.getAsJsonObject());
+        for (Forwarding forwarding : forwardings) {
             Balancer balancer = services.computeIfAbsent(forwarding.service(), name -> {
                 Loop owner = loops[nextOwner++ % loops.length];
                 return new Balancer(this, owner, forwarding);
@@ -462,13 +463,14 @@ public final class TrafficWorker implements AutoCloseable {
         from.send(last);
     }
 
-    /** Figures in batches, at least one: of all services, or of those that had connections since the last time. */
+    /** Figures in batches, at least one: of all services that ever had a connection, or of those that had connections since the last time. */
     private List<JsonArray> figures(boolean all) {
         List<JsonArray> batches = new ArrayList<>();
         JsonArray batch = new JsonArray();
         Map<Loop, List<Balancer>> byLoop = new LinkedHashMap<>();
         if (all) {
-            services.values()
+            services.values().stream()
+                    .filter(Balancer::wasUsed)
                     .forEach(service -> byLoop.computeIfAbsent(service.owner, loop -> new ArrayList<>())
                             .add(service));
         }
@@ -540,6 +542,13 @@ public final class TrafficWorker implements AutoCloseable {
             control.unlock();
             exit.complete(0);
         }
+    }
+
+    /** Buffers that are held for what sockets have not taken, or for a repetition. */
+    long buffersInUse() {
+        return buffers.metric().directArenas().stream()
+                .mapToLong(PoolArenaMetric::numActiveAllocations)
+                .sum();
     }
 
     /** Whether it was told to end with its last connection. */

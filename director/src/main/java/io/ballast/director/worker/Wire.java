@@ -19,11 +19,8 @@ import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -110,13 +107,13 @@ public final class Wire {
 
     // ---- Forwarding
 
-    /** A message with services as forwardings, given by their {@linkplain #text texts}. */
-    public static byte[] services(String type, List<String> forwardings) {
-        StringWriter text = new StringWriter(forwardings.size() * 700 + 64);
+    /** A message with services as forwardings. */
+    public static byte[] services(String type, List<Forwarding> forwardings) {
+        StringWriter text = new StringWriter(forwardings.size() * 1400 + 64);
         try (JsonWriter json = new JsonWriter(text)) {
             json.beginObject().name("type").value(type).name("services").beginArray();
-            for (String forwarding : forwardings) {
-                json.jsonValue(forwarding);
+            for (Forwarding forwarding : forwardings) {
+                write(json, forwarding);
             }
             json.endArray().endObject();
         } catch (IOException e) {
@@ -125,25 +122,13 @@ public final class Wire {
         return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
-    /** A short stand-in for a forwarding's text. */
-    public static String tag(String text) {
-        try {
-            byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
-            return HexFormat.of().formatHex(digest, 0, 12);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JDK has SHA-256", e);
+    /** The services of a message that {@link #services(String, List)} made. */
+    public static List<Forwarding> services(JsonObject message) {
+        List<Forwarding> services = new ArrayList<>();
+        for (JsonElement element : message.getAsJsonArray("services")) {
+            services.add(forwarding(element.getAsJsonObject()));
         }
-    }
-
-    /** The forwarding as JSON text; equal ones give equal texts. */
-    public static String text(Forwarding forwarding) {
-        StringWriter text = new StringWriter(700);
-        try (JsonWriter json = new JsonWriter(text)) {
-            write(json, forwarding);
-        } catch (IOException e) {
-            throw new IllegalStateException("writing to memory failed", e);
-        }
-        return text.toString();
+        return services;
     }
 
     private static void write(JsonWriter json, Forwarding f) throws IOException {
@@ -216,8 +201,7 @@ public final class Wire {
                 .endArray();
     }
 
-    /** The forwarding that {@link #text} wrote. */
-    public static Forwarding forwarding(JsonObject json) {
+    private static Forwarding forwarding(JsonObject json) {
         List<Endpoint> listen = new ArrayList<>();
         for (JsonElement endpoint : json.getAsJsonArray("listen")) {
             listen.add(endpoint(endpoint.getAsJsonArray()));

@@ -1,5 +1,7 @@
 package io.ballast.director.worker;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
@@ -13,6 +15,7 @@ import io.ballast.director.userspace.WorkerEvents;
 import io.ballast.director.userspace.WorkerInfo;
 import io.ballast.linux.MessageChannel;
 import io.ballast.linux.PortHolder;
+import io.netty.util.ResourceLeakDetector;
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -39,6 +42,11 @@ import java.util.function.BooleanSupplier;
 /** A node's half of the engine and worker processes, all within the test's JVM, with real sockets on loopback. */
 final class Farm implements Closeable {
     static final InetAddress LOOPBACK = InetAddress.ofLiteral("127.0.0.1");
+
+    static {
+        ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.PARANOID);
+    }
+
     private static final Duration BOUND = Duration.ofSeconds(20);
 
     final BlockingQueue<String> events = new LinkedBlockingQueue<>();
@@ -255,7 +263,12 @@ final class Farm implements Closeable {
             engine.close();
             return null;
         });
-        workers.forEach(TrafficWorker::close);
+        for (TrafficWorker worker : workers) {
+            worker.close();
+            assertThat(worker.buffersInUse())
+                    .as("buffers that were not released")
+                    .isZero();
+        }
         control.shutdown();
         try (var files = Files.list(directory)) {
             for (Path file : files.toList()) {

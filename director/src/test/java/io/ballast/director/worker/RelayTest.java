@@ -150,6 +150,32 @@ final class RelayTest {
     }
 
     @Test
+    void whatTheServerSaidBeforeItsResetStillArrives() throws Exception {
+        int size = 8_000_000;
+        Origin origin = farm.origin(socket -> {
+            socket.getOutputStream().write(new byte[size]);
+            socket.setSoLinger(true, 0);
+        });
+        Service service = service(origin);
+        farm.put(service.forwarding());
+        Socket client = farm.connect(service.endpoint());
+        Farm.waitFor("the server's end", () -> farm.statistics("web").bytesOut() > 1_000_000);
+        long got = 0;
+        byte[] block = new byte[10_000];
+        try {
+            for (int n = client.getInputStream().read(block);
+                    n > 0;
+                    n = client.getInputStream().read(block)) {
+                got += n;
+            }
+        } catch (SocketException e) {
+            assertThat(e).hasMessageContaining("reset");
+        }
+        Farm.waitFor("ended", () -> farm.statistics("web").active() == 0);
+        assertThat(got).isEqualTo(farm.statistics("web").bytesOut());
+    }
+
+    @Test
     void aSlowReaderStopsTheServerAndNothingIsLost() throws Exception {
         int size = 64 * 1024 * 1024;
         Origin origin = farm.origin(socket -> {
