@@ -103,6 +103,10 @@ public final class LabVerb implements Verb {
 
         @Override
         public int run(Invocation call) throws Exception {
+            return LabStore.untilInterrupted(() -> up(call));
+        }
+
+        private static int up(Invocation call) throws Exception {
             Terminal terminal = call.terminal();
             Source source = Source.file(Path.of(call.parameter("file")), terminal);
             String name = call.value("--name")
@@ -259,7 +263,7 @@ public final class LabVerb implements Verb {
         private static void show(LabStore.Info lab, Terminal terminal) {
             terminal.out()
                     .println(terminal.style(Style.BOLD, "lab " + lab.name()) + ": "
-                            + (lab.ready() ? terminal.style(Style.GREEN, "up") : terminal.style(Style.RED, "not whole"))
+                            + state(lab, terminal)
                             + ", from " + lab.source() + ", since "
                             + Texts.time(lab.created()) + (lab.namespaces() ? "" : ", on loopback addresses"));
             Table table = new Table("NODE", "PROGRAM", ">PID", "STATE");
@@ -272,6 +276,13 @@ public final class LabVerb implements Verb {
             }
             table.lines().forEach(l -> terminal.out().println("  " + l));
             terminal.out().println("  files in " + lab.directory());
+        }
+
+        private static String state(LabStore.Info lab, Terminal terminal) {
+            if (lab.orphaned()) {
+                return terminal.style(Style.RED, "left over from a killed program (ballast lab down takes it away)");
+            }
+            return lab.ready() ? terminal.style(Style.GREEN, "up") : terminal.style(Style.RED, "not whole");
         }
 
         private static JsonObject json(LabStore.Info lab) {

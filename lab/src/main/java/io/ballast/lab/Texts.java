@@ -11,14 +11,14 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 
 /** How things are written for people. */
-final class Texts {
+public final class Texts {
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT).withZone(ZoneId.systemDefault());
 
     private Texts() {}
 
     /** {@code http://192.0.2.1}, with the port where it is not 80. */
-    static String url(InetSocketAddress address) {
+    public static String url(InetSocketAddress address) {
         String text = HostPort.join(Addresses.print(address.getAddress()), address.getPort());
         return "http://" + (address.getPort() == 80 ? text.substring(0, text.length() - 3) : text);
     }

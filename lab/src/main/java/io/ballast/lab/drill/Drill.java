@@ -3,7 +3,6 @@ package io.ballast.lab.drill;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Json;
-import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -27,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
 
 /**
  * Injects faults into a lab that is up, one after another, while a client asks at a constant rate, and says for each
@@ -38,9 +38,7 @@ import java.util.function.BooleanSupplier;
  * what the client measured.
  */
 public final class Drill implements AutoCloseable {
-    private static final Duration BEFORE = Duration.ofMillis(500);
-    private static final Duration HOLD = Duration.ofSeconds(1);
-    private static final Duration AFTER = Duration.ofMillis(500);
+    private static final Duration NODE_OFF = Duration.ofSeconds(1);
     private static final Duration SETTLE_PATIENCE = Duration.ofSeconds(30);
     private static final Duration LOOK = Duration.ofMillis(20);
     private static final Duration WARM_UP = Duration.ofSeconds(3);
@@ -52,7 +50,29 @@ public final class Drill implements AutoCloseable {
 
         /** The fault begins, or ends. */
         default void step(String what) {}
+
+        /** The server was taken out, so long after the fault began. */
+        default void left(String server, Duration after) {}
+
+        /** The server was let in again, so long after the fault ended. */
+        default void back(String server, Duration after) {}
     }
+
+    /**
+     * How long the load goes on where nothing is waited for.
+     *
+     * @param before the fault
+     * @param hold after the fault has had its effect, before it ends
+     * @param after all is well again
+     */
+    public record Timing(Duration before, Duration hold, Duration after) {
+        /** As short as the figures allow. */
+        public static final Timing BRISK =
+                new Timing(Duration.ofMillis(500), Duration.ofSeconds(1), Duration.ofMillis(500));
+    }
+
+    /** What the client does, and for how long. */
+    public record Settings(double rate, Duration timeout, boolean keepAlive, Timing timing) {}
 
     private final Lab lab;
     private final ServiceSpec service;
@@ -61,6 +81,7 @@ public final class Drill implements AutoCloseable {
     private final DescriptionText withSorry;
     private final LoadPlan plan;
     private final LoadProcess load;
+    private final Timing timing;
     private final Watcher watcher;
 
     /**
@@ -75,9 +96,7 @@ public final class Drill implements AutoCloseable {
             String service,
             DescriptionText base,
             DescriptionText withSorry,
-            double rate,
-            Duration timeout,
-            boolean keepAlive,
+            Settings settings,
             Watcher watcher)
             throws IOException, InterruptedException {
         this.lab = lab;
@@ -88,14 +107,21 @@ public final class Drill implements AutoCloseable {
         this.service = spec;
         this.base = base;
         this.withSorry = withSorry;
+        this.timing = settings.timing();
         this.watcher = watcher;
         this.daemon = lab.daemons().stream()
                 .filter(d -> lab.topology().node(d.node()).stream()
                         .anyMatch(n -> n.directs().contains(service)))
                 .findFirst()
                 .orElseThrow(() -> new IOException("no daemon of the lab directs " + service));
-        this.plan =
-                new LoadPlan(lab.addresses(spec).getFirst(), "/", rate, timeout, keepAlive, 200, expectedText(spec));
+        this.plan = new LoadPlan(
+                lab.addresses(spec).getFirst(),
+                "/",
+                settings.rate(),
+                settings.timeout(),
+                settings.keepAlive(),
+                200,
+                expectedText(spec));
         this.load = new LoadProcess(lab.loadGenerator(), watcher::sample);
         boolean warm = false;
         try {
@@ -109,13 +135,10 @@ public final class Drill implements AutoCloseable {
         }
     }
 
-    /** The service that a drill of this lab drills when none is named: the first with TCP and servers in the lab. */
-    public static Optional<ServiceSpec> drillable(Lab lab) {
-        return lab.description().services().values().stream()
-                .filter(s -> s.listen().stream().anyMatch(e -> e.protocol() == Endpoint.Protocol.TCP))
-                .filter(s -> s.servers().stream()
-                        .anyMatch(server -> lab.webServer(address(server)).isPresent()))
-                .findFirst();
+    /** A drill of the lab's description as it is. */
+    public Drill(Lab lab, String service, double rate, Timing timing, Watcher watcher)
+            throws IOException, InterruptedException {
+        this(lab, service, lab.text(), lab.text(), new Settings(rate, Duration.ofSeconds(2), false, timing), watcher);
     }
 
     /** What the client asks. */
@@ -140,7 +163,7 @@ public final class Drill implements AutoCloseable {
     }
 
     /** Runs one scenario; what goes wrong in it is told in its row. */
-    Row run(Scenario scenario) throws InterruptedException {
+    public Row run(Scenario scenario) throws InterruptedException {
         if (scenario.needsNamespaces() && !lab.namespaces()) {
             return Row.skipped(scenario, "needs network namespaces, and so root");
         }
@@ -188,19 +211,26 @@ public final class Drill implements AutoCloseable {
         Instant injected;
         Instant healed;
         try {
-            Thread.sleep(BEFORE);
+            Thread.sleep(timing.before());
             injected = Instant.now();
-            watcher.step(scenario.title());
+            watcher.step((scenario.singleServer() ? names(victims) + ": " : "") + scenario.title());
             inject(scenario, victims);
             if (scenario.serverLeaves()) {
-                awaitQuietly(() -> down().size() >= victims.size());
+                if (awaitQuietly(() -> down().containsAll(
+                                victims.stream().map(ServerSpec::name).toList()))) {
+                    watcher.left(names(victims), Duration.between(injected, Instant.now()));
+                }
             }
-            Thread.sleep(HOLD);
+            Thread.sleep(timing.hold());
             healed = Instant.now();
-            watcher.step("the fault is over");
+            if (!scenario.end().isEmpty()) {
+                watcher.step((scenario.singleServer() ? names(victims) + ": " : "") + scenario.end());
+            }
             heal(scenario, victims);
-            awaitQuietly(() -> down().isEmpty());
-            Thread.sleep(AFTER);
+            if (awaitQuietly(() -> down().isEmpty()) && scenario.serverLeaves()) {
+                watcher.back(names(victims), Duration.between(healed, Instant.now()));
+            }
+            Thread.sleep(timing.after());
         } finally {
             result = load.stop(plan);
         }
@@ -229,6 +259,10 @@ public final class Drill implements AutoCloseable {
             throw new IOException("no server of " + service.name() + " runs in the lab");
         }
         return scenario.allServers() ? servers : servers.subList(0, 1);
+    }
+
+    private static String names(List<ServerSpec> servers) {
+        return servers.stream().map(ServerSpec::name).collect(Collectors.joining(", "));
     }
 
     private WebServer webServer(ServerSpec server) throws IOException {
@@ -269,7 +303,7 @@ public final class Drill implements AutoCloseable {
             }
             case NODE_KILLED -> {
                 daemon.kill();
-                Thread.sleep(HOLD);
+                Thread.sleep(NODE_OFF);
                 daemon.start(List.of());
                 daemon.awaitAnswer();
             }
@@ -336,12 +370,14 @@ public final class Drill implements AutoCloseable {
         }
     }
 
-    private void awaitQuietly(BooleanSupplier condition) throws InterruptedException {
-        // A server that does not leave, or not come back, is what the row will say.
-        long until = System.nanoTime() + patience().toNanos();
-        while (!condition.getAsBoolean() && System.nanoTime() < until) {
-            Thread.sleep(LOOK);
+    /** Waits for it; a server that does not leave, or not come back, is no error here but what the row will say. */
+    private boolean awaitQuietly(BooleanSupplier condition) throws InterruptedException {
+        for (long until = System.nanoTime() + patience().toNanos(); !condition.getAsBoolean(); Thread.sleep(LOOK)) {
+            if (System.nanoTime() > until) {
+                return false;
+            }
         }
+        return true;
     }
 
     /** Well beyond what the checks allow. */

@@ -15,6 +15,7 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.LabVerb;
 import io.ballast.lab.Source;
 import io.ballast.lab.farm.Lab;
+import io.ballast.lab.farm.LabStore;
 import io.ballast.lab.topology.DescriptionText;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -76,6 +77,10 @@ public final class DrillVerb implements Verb {
 
     @Override
     public int run(Invocation call) throws Exception {
+        return LabStore.untilInterrupted(() -> drill(call));
+    }
+
+    private static int drill(Invocation call) throws Exception {
         Terminal terminal = call.terminal();
         Source source = Source.file(Path.of(call.parameter("file")), terminal);
         long rate = call.number("--rate", 1000);
@@ -135,14 +140,26 @@ public final class DrillVerb implements Verb {
             public void step(String what) {
                 progress(terminal, "  " + what);
             }
+
+            @Override
+            public void left(String server, Duration after) {
+                progress(terminal, "  " + server + " out after " + Report.time(after));
+            }
+
+            @Override
+            public void back(String server, Duration after) {
+                progress(terminal, "  " + server + " in again after " + Report.time(after));
+            }
         };
         progress(terminal, "load: " + rate + " requests a second, warming up");
-        try (Drill drill =
-                new Drill(lab, service, base, withSorry, rate, timeout, call.flag("--keep-alive"), watcher)) {
+        Drill.Settings settings = new Drill.Settings(rate, timeout, call.flag("--keep-alive"), Drill.Timing.BRISK);
+        try (Drill drill = new Drill(lab, service, base, withSorry, settings, watcher)) {
             List<Row> rows = new ArrayList<>();
             for (Scenario scenario : asked.isEmpty() ? List.of(Scenario.values()) : asked) {
-                progress(terminal, scenario.label() + ":");
-                rows.add(drill.run(scenario));
+                progress(terminal, scenario.label());
+                Row row = drill.run(scenario);
+                rows.add(row);
+                progress(terminal, "  " + row.summary());
             }
             return new Report(
                     title(call, lab, drill), drill.plan(), call.number("--faults-per-year", 12), List.copyOf(rows));
@@ -199,6 +216,8 @@ public final class DrillVerb implements Verb {
     }
 
     private static void progress(Terminal terminal, String line) {
-        terminal.err().println(line);
+        if (!LabStore.ending()) {
+            terminal.err().println(line);
+        }
     }
 }

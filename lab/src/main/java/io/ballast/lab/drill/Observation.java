@@ -14,5 +14,5 @@ import java.util.Optional;
  * @param left from the beginning until the server (the last of them, where several) was taken out; empty where none was
  * @param back from the end until it (the first of them) was let in again
  */
-record Observation(
+public record Observation(
         LoadResult load, Instant injected, Instant healed, Optional<Duration> left, Optional<Duration> back) {}

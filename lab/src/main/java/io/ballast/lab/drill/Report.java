@@ -13,15 +13,15 @@ import java.util.Locale;
 import java.util.Optional;
 
 /** A drill's report: the table, and what is to be read under it. */
-record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows) {
+public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows) {
 
     /** Whether no limit was exceeded. */
-    boolean kept() {
+    public boolean kept() {
         return rows.stream().allMatch(r -> r.exceeded().isEmpty());
     }
 
     /** The table for people. */
-    List<String> lines() {
+    public List<String> lines() {
         Table table = new Table(
                 "SCENARIO",
                 ">REQUESTS",
@@ -93,7 +93,8 @@ record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows) {
         return lines;
     }
 
-    JsonObject toJson() {
+    /** For programs. */
+    public JsonObject toJson() {
         JsonObject json = new JsonObject();
         json.addProperty("title", title);
         json.addProperty("rate", plan.rate());
@@ -110,7 +111,7 @@ record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows) {
     }
 
     /** {@code 850us}, {@code 4.2ms}, {@code 312ms}, {@code 2.10s}, and {@code 0} for nothing. */
-    static String time(Duration duration) {
+    public static String time(Duration duration) {
         double micros = duration.toNanos() / 1000.0;
         if (micros <= 0) {
             return "0";

@@ -15,7 +15,7 @@ import java.util.stream.Collectors;
  * @param reason why it was not run, or what went wrong in it; empty otherwise
  * @param exceeded the limits that were exceeded
  */
-record Row(Scenario scenario, Optional<Observation> seen, String reason, List<String> exceeded) {
+public record Row(Scenario scenario, Optional<Observation> seen, String reason, List<String> exceeded) {
 
     static Row skipped(Scenario scenario, String reason) {
         return new Row(scenario, Optional.empty(), reason, List.of());
@@ -34,6 +34,13 @@ record Row(Scenario scenario, Optional<Observation> seen, String reason, List<St
     /** Whether it was not run, without anything having gone wrong. */
     boolean skipped() {
         return seen.isEmpty() && exceeded.isEmpty();
+    }
+
+    /** The row in a few words, for progress. */
+    String summary() {
+        return seen.map(s -> s.load().failures() + " of " + s.load().requests() + " requests failed"
+                        + (exceeded.isEmpty() ? "" : "; a limit was exceeded"))
+                .orElse("not run: " + reason);
     }
 
     /** What the failures were: {@code 3 reset, 1 timeout}. */

@@ -6,45 +6,52 @@ import java.util.Optional;
 /** The faults that a drill knows. */
 public enum Scenario {
     /** The end that an administrator would choose. */
-    STOPPED("one server's web server is stopped (it finishes what it is doing)"),
+    STOPPED("web server stopped (it finishes what it is doing)", "started again"),
     /** Every process of it, without a warning. */
-    KILLED("one server's web server is killed (SIGKILL)"),
+    KILLED("web server killed (kill -9, every process of it)", "started again"),
     /** Its kernel still accepts connections. */
-    FROZEN("one server's web server is frozen (SIGSTOP): it accepts, and never answers"),
+    FROZEN("web server frozen (SIGSTOP: connections are accepted, and never answered)", "goes on"),
     /** A layer-4 check would not see it. */
-    ERROR("one server answers with status 500"),
+    ERROR("web server answers with status 500", "answers as it should"),
     /** Slower than the check's time-out. */
-    SLOW("one server answers slower than its check waits"),
+    SLOW("web server answers slower than its check waits", "answers as it should"),
     /** Nobody says so: packets vanish. */
-    LINK_CUT("one server's network cable is pulled"),
+    LINK_CUT("network cable pulled", "plugged in again"),
     /** Up and down faster than anybody can follow. */
-    FLAPPING("one server's web server is killed and started again four times in four seconds"),
+    FLAPPING("web server killed and started again, four times in four seconds", ""),
     /** Nothing is left. */
-    ALL_DOWN("all servers are killed, and there is no sorry server"),
+    ALL_DOWN("all web servers killed, and there is no sorry server", "all started again"),
     /** The sorry server is left. */
-    ALL_DOWN_SORRY("all servers are killed, and a sorry server stands by"),
+    ALL_DOWN_SORRY("all web servers killed, and a sorry server stands by", "all started again"),
     /** An operator's SIGHUP. */
-    RELOAD("the daemon reads its file again (SIGHUP), five times"),
+    RELOAD("daemon told to read its file again (SIGHUP), five times", ""),
     /** An operator's edit. */
-    APPLY("a one-line change is applied, and taken back"),
+    APPLY("one-line change applied (another weight)", "taken back"),
     /** The node process ends and leaves its worker, then starts again. */
-    RESTART("the daemon's node process is stopped (the worker goes on) and started again"),
+    RESTART("daemon's node process stopped and started again, its traffic worker left alone", ""),
     /** A new node process takes over from a running one. */
-    REPLACE("a new node process takes over from the old one (upgrade)"),
+    REPLACE("new node process takes over from the old one, as in an upgrade", ""),
     /** The node process without a warning. */
-    NODE_KILLED("the daemon's node process is killed (SIGKILL) and started again a second later"),
+    NODE_KILLED("daemon's node process killed (kill -9), started again a second later", ""),
     /** The process that carries the bytes. */
-    WORKER_KILLED("the daemon's traffic worker is killed (SIGKILL)");
+    WORKER_KILLED("daemon's traffic worker killed (kill -9)", "");
 
     private final String title;
+    private final String end;
 
-    Scenario(String title) {
+    Scenario(String title, String end) {
         this.title = title;
+        this.end = end;
     }
 
-    /** What happens, in one line. */
+    /** What happens, without naming to whom. */
     public String title() {
         return title;
+    }
+
+    /** How it ends; empty where it ends by itself. */
+    String end() {
+        return end;
     }
 
     /** The name on the command line. */
@@ -72,6 +79,14 @@ public enum Scenario {
         return switch (this) {
             case STOPPED, KILLED, FROZEN, ERROR, SLOW, LINK_CUT, ALL_DOWN, ALL_DOWN_SORRY -> true;
             case FLAPPING, RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> false;
+        };
+    }
+
+    /** Whether it befalls a single server, which can be named. */
+    boolean singleServer() {
+        return switch (this) {
+            case STOPPED, KILLED, FROZEN, ERROR, SLOW, LINK_CUT, FLAPPING -> true;
+            case ALL_DOWN, ALL_DOWN_SORRY, RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> false;
         };
     }
 

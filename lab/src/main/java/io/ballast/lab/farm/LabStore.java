@@ -1,5 +1,6 @@
 package io.ballast.lab.farm;
 
+import io.ballast.cli.Failure;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
 import io.ballast.lab.farm.LabRecord.Kind;
@@ -8,17 +9,21 @@ import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -26,6 +31,9 @@ import java.util.stream.Stream;
 public final class LabStore {
     /** Labs that this process has taken away, or is about to: nothing may be started in them any more. */
     private static final Set<Path> GONE = new HashSet<>();
+
+    /** Whether this process is ending while a lab of it is up. */
+    private static volatile boolean ending;
 
     private final Path directory;
 
@@ -42,6 +50,7 @@ public final class LabStore {
      * @param namespaces whether its nodes are network namespaces
      * @param source the file it was made from
      * @param ready whether it was once wholly up, and all that it started still runs
+     * @param orphaned whether it belongs to a process that was killed
      */
     public record Info(
             String name,
@@ -50,6 +59,7 @@ public final class LabStore {
             String source,
             Instant created,
             boolean ready,
+            boolean orphaned,
             List<RunningProcess> processes) {}
 
     /** A process that a lab started; {@code alive} says whether it still runs. */
@@ -66,7 +76,10 @@ public final class LabStore {
         Path lab = directory.resolve(plan.name());
         make(lab, plan.name(), progress);
         boolean up = false;
-        Thread hook = new Thread(() -> removeQuietly(lab));
+        Thread hook = new Thread(() -> {
+            ending = Files.isDirectory(lab);
+            removeQuietly(lab);
+        });
         Runtime.getRuntime().addShutdownHook(hook);
         try {
             Lab result = new Lab(plan, lab);
@@ -81,6 +94,26 @@ public final class LabStore {
             if (!plan.owned() || !up) {
                 unhook(hook);
             }
+        }
+    }
+
+    /** Whether this process was interrupted and is taking its lab away. */
+    public static boolean ending() {
+        return ending;
+    }
+
+    /**
+     * Does what a verb does. When the process is interrupted meanwhile, what fails because the lab vanishes underneath
+     * is no news: this then waits for the end.
+     */
+    public static int untilInterrupted(Callable<Integer> work) throws Exception {
+        try {
+            return work.call();
+        } catch (IOException | InterruptedException | Failure e) {
+            if (ending) {
+                Thread.sleep(Duration.ofMinutes(1));
+            }
+            throw e;
         }
     }
 
@@ -110,6 +143,7 @@ public final class LabStore {
                     record.source(),
                     record.created(),
                     record.ready() && processes.stream().allMatch(RunningProcess::alive),
+                    record.orphaned(),
                     processes);
         });
     }
@@ -150,7 +184,7 @@ public final class LabStore {
     }
 
     private void make(Path lab, String name, Consumer<String> progress) throws IOException {
-        Files.createDirectories(directory);
+        makeDirectory();
         try {
             create(lab);
         } catch (FileAlreadyExistsException e) {
@@ -160,8 +194,25 @@ public final class LabStore {
             }
             progress.accept("taking away what is left of an earlier lab " + name);
             remove(lab);
+            makeDirectory();
             create(lab);
         }
+    }
+
+    /** In /tmp anybody may have been faster, and would then own what the lab trusts. */
+    private void makeDirectory() throws IOException {
+        Path run = Objects.requireNonNull(directory.getParent(), "RUN_DIR/lab");
+        if (!Files.isDirectory(run) && run.getParent() != null) {
+            Files.createDirectories(run.getParent());
+            create(run);
+        }
+        Object self = Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        Object owner = Files.getAttribute(run, "unix:uid", LinkOption.NOFOLLOW_LINKS);
+        if (!owner.equals(self) && !owner.equals(0)) {
+            throw new IOException(run + " belongs to user " + owner + ", not to " + self
+                    + ": remove it, or choose another with BALLAST_RUN_DIR");
+        }
+        Files.createDirectories(directory);
     }
 
     private static synchronized void create(Path lab) throws IOException {
@@ -232,10 +283,26 @@ public final class LabStore {
                 Files.deleteIfExists(file);
             }
         }
+        Path labs = lab.getParent();
+        if (labs != null && removeIfEmpty(labs) && labs.getParent() != null) {
+            removeIfEmpty(labs.getParent());
+        }
+    }
+
+    /** Whether it is gone now; a directory that holds something else stays. */
+    private static boolean removeIfEmpty(Path directory) {
+        try {
+            return Files.deleteIfExists(directory);
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private static void removeQuietly(Path lab) {
         try {
+            if (ending) {
+                System.err.println("\ninterrupted; taking the lab away");
+            }
             remove(lab);
         } catch (IOException e) {
             System.err.println("error: " + e.getMessage());

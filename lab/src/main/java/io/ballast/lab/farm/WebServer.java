@@ -153,7 +153,9 @@ public final class WebServer {
         StringBuilder settings = new StringBuilder();
         for (var page : site.pages().entrySet()) {
             String file = "page" + n++;
-            Files.writeString(directory.resolve(file), page.getValue().text());
+            if (!Files.exists(directory.resolve(file))) { // a running server may be reading it
+                Files.writeString(directory.resolve(file), page.getValue().text());
+            }
             settings.append(
                     nginx.isPresent()
                             ? location(page.getKey(), page.getValue(), file, mode)

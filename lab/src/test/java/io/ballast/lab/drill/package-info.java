@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.lab.drill;
+
+import org.jspecify.annotations.NullMarked;

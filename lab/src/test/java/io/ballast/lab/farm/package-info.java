@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.lab.farm;
+
+import org.jspecify.annotations.NullMarked;
