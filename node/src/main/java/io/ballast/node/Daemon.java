@@ -433,7 +433,7 @@ public final class Daemon {
         if (ready || stopping) {
             return;
         }
-        boolean begun = node.engine().hasWorker()
+        boolean begun = workers.serving()
                 && node.services().services().stream().allMatch(VirtualService::settled)
                 && node.services().services().stream()
                         .allMatch(s -> s.spec().listen().stream()

@@ -141,9 +141,7 @@ final class ServiceTable {
             Resolution resolution,
             Map<String, Map<String, ServerOverride>> overrides,
             Map<String, Forwarding> adopted) {
-        Set<String> wanted = new HashSet<>();
         for (ServiceSpec spec : services) {
-            wanted.add(spec.name());
             start(
                     now,
                     spec,
@@ -151,11 +149,9 @@ final class ServiceTable {
                     overrides.getOrDefault(spec.name(), Map.of()),
                     Optional.ofNullable(adopted.get(spec.name())));
         }
-        for (String service : adopted.keySet()) {
-            if (!wanted.contains(service)) {
-                engine.remove(service);
-            }
-        }
+        adopted.keySet().stream()
+                .filter(service -> !entries.containsKey(service))
+                .forEach(engine::remove);
     }
 
     /** Brings the services to exactly these; whatever did not change is not touched. */

@@ -7,6 +7,7 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.userspace.UserspaceEngine;
 import io.ballast.director.userspace.WorkerEvents;
 import io.ballast.director.userspace.WorkerInfo;
+import io.ballast.director.worker.TrafficWorker;
 import io.ballast.linux.MessageChannel;
 import io.ballast.linux.Processes;
 import io.ballast.linux.Signal;
@@ -48,6 +49,8 @@ final class WorkerSupervisor {
     /** How long a worker may take to begin, to introduce itself, or to answer. */
     static final Duration PATIENCE = Duration.ofSeconds(10);
 
+    private static final Duration TABLE_PATIENCE = Duration.ofSeconds(30);
+    private static final Duration PING = Duration.ofSeconds(1);
     private static final Duration FIRST_PAUSE = Duration.ofMillis(250);
     private static final long CONNECT_AGAIN_MILLIS = 5;
 
@@ -76,6 +79,7 @@ final class WorkerSupervisor {
     private static final class Worker {
         final Path socket;
         final Instant since = Instant.now();
+        final long begun;
         final boolean adopted;
         long pid;
         String build = "";
@@ -90,9 +94,10 @@ final class WorkerSupervisor {
 
         String ending = "";
 
-        Worker(Path socket, boolean adopted) {
+        Worker(Path socket, boolean adopted, long begun) {
             this.socket = socket;
             this.adopted = adopted;
+            this.begun = begun;
         }
     }
 
@@ -104,6 +109,7 @@ final class WorkerSupervisor {
     private final Output output;
     private final Map<Path, Worker> workers = new LinkedHashMap<>();
     private @Nullable Consumer<Map<String, Forwarding>> onKnown;
+    private int lastNumber;
     private int looking;
     private int youngDeaths;
     private long restarts;
@@ -140,7 +146,7 @@ final class WorkerSupervisor {
         }
         looking = left.size();
         for (Path socket : left) {
-            connect(new Worker(socket, true));
+            connect(new Worker(socket, true, loop.now()));
         }
         lookedAtAll();
     }
@@ -168,13 +174,11 @@ final class WorkerSupervisor {
     }
 
     private void start() {
-        int number = 1;
-        while (Files.exists(directory.resolve("worker-" + number + ".sock"))
-                || workers.containsKey(directory.resolve("worker-" + number + ".sock"))) {
-            number++;
-        }
-        Worker worker = new Worker(directory.resolve("worker-" + number + ".sock"), false);
-        connect(worker);
+        Path socket;
+        do {
+            socket = directory.resolve("worker-" + ++lastNumber + ".sock");
+        } while (Files.exists(socket));
+        connect(new Worker(socket, false, loop.now()));
     }
 
     /** Connects to a worker, after starting its process where it has none, on a thread of its own. */
@@ -229,8 +233,8 @@ final class WorkerSupervisor {
         worker.deadline = loop.schedule(PATIENCE, () -> kill(worker, "it did not introduce itself"));
         engine.attach(channel, new WorkerEvents() {
             @Override
-            public void greeted(WorkerInfo info, Map<String, Forwarding> forwards) {
-                onGreeted(worker, info, forwards);
+            public void greeted(WorkerInfo info, Map<String, Forwarding> forwarded) {
+                onGreeted(worker, info, forwarded);
             }
 
             @Override
@@ -245,13 +249,15 @@ final class WorkerSupervisor {
         });
     }
 
-    private void onGreeted(Worker worker, WorkerInfo info, Map<String, Forwarding> forwards) {
+    private void onGreeted(Worker worker, WorkerInfo info, Map<String, Forwarding> forwarded) {
         cancelDeadline(worker);
         worker.pid = info.pid();
         worker.build = info.build();
         worker.greeted = true;
         if (info.draining()) {
             worker.state = State.DRAINING;
+        } else if (info.compatible()) {
+            worker.deadline = loop.schedule(TABLE_PATIENCE, () -> kill(worker, "it did not take its table"));
         }
         if (worker.adopted) {
             output.happened(
@@ -262,7 +268,7 @@ final class WorkerSupervisor {
                             + info.listeners() + " listening sockets",
                     Map.of("pid", Long.toString(info.pid()), "build", info.build()));
             if (!info.draining()) {
-                tellKnown(forwards);
+                tellKnown(forwarded);
             }
             looking--;
             lookedAtAll();
@@ -271,6 +277,8 @@ final class WorkerSupervisor {
 
     private void onServing(Worker worker) {
         worker.state = State.SERVING;
+        cancelDeadline(worker);
+        pingLater(worker);
         for (Worker other : workers.values()) {
             if (other != worker && other.state == State.SERVING) {
                 other.state = State.DRAINING;
@@ -294,6 +302,19 @@ final class WorkerSupervisor {
         }
     }
 
+    private void pingLater(Worker worker) {
+        loop.schedule(PING, () -> {
+            if (workers.containsValue(worker) && worker.state == State.SERVING) {
+                worker.deadline = loop.schedule(
+                        PATIENCE, () -> kill(worker, "it did not answer in " + PATIENCE.toSeconds() + " s"));
+                var _ = engine.ping(worker.pid).thenRun(() -> {
+                    cancelDeadline(worker);
+                    pingLater(worker);
+                });
+            }
+        });
+    }
+
     private void onGone(Worker worker, boolean drained, String reason) {
         cancelDeadline(worker);
         if (drained) {
@@ -302,13 +323,14 @@ final class WorkerSupervisor {
         } else if (worker.ending.isEmpty()) {
             worker.ending = reason;
         }
+        // What has no channel any more is of no use, and would hold on to its connections and sockets.
+        if (!drained) {
+            kill(worker, worker.ending);
+        }
         if (worker.process == null) {
             over(worker);
-        } else if (worker.process.isAlive() && !drained) {
-            // Without its channel it is of no use, and would hold on to its connections.
-            kill(worker, worker.ending);
-        } else if (!worker.process.isAlive()) {
-            over(worker);
+        } else {
+            worker.deadline = loop.schedule(PATIENCE, () -> kill(worker, worker.ending + ", but went on"));
         }
     }
 
@@ -328,7 +350,7 @@ final class WorkerSupervisor {
     }
 
     private void over(Worker worker) {
-        if (workers.remove(worker.socket) == null) {
+        if (!workers.remove(worker.socket, worker)) {
             return;
         }
         cancelDeadline(worker);
@@ -357,7 +379,7 @@ final class WorkerSupervisor {
             return;
         }
         restarts++;
-        boolean young = Duration.between(worker.since, Instant.now()).compareTo(YOUNG) < 0;
+        boolean young = loop.now() - worker.begun < YOUNG.toNanos();
         youngDeaths = young ? youngDeaths + 1 : 0;
         Duration pause = pause(youngDeaths);
         if (pause.isZero()) {
@@ -397,7 +419,9 @@ final class WorkerSupervisor {
         if (worker.ending.isEmpty()) {
             worker.ending = reason;
         }
-        if (worker.pid <= 0) {
+        // An adopted one is not our child: its number may have been given to another process since.
+        boolean there = worker.process != null ? worker.process.isAlive() : isWorker(worker.pid);
+        if (!there) {
             return;
         }
         try {
@@ -409,6 +433,16 @@ final class WorkerSupervisor {
                     "worker",
                     "cannot kill the traffic worker " + worker.pid + ": " + e.getMessage(),
                     Map.of());
+        }
+    }
+
+    private static boolean isWorker(long pid) {
+        try {
+            return pid > 0
+                    && Files.readString(Path.of("/proc", Long.toString(pid), "cmdline"))
+                            .contains(TrafficWorker.class.getName());
+        } catch (IOException e) {
+            return false;
         }
     }
 
@@ -443,6 +477,11 @@ final class WorkerSupervisor {
     /** Lets workers be: they go on without this process. */
     void leave() {
         ending = true;
+    }
+
+    /** Whether a worker forwards. */
+    boolean serving() {
+        return workers.values().stream().anyMatch(w -> w.state == State.SERVING);
     }
 
     /** The workers there are. */

@@ -1,11 +1,26 @@
 package io.ballast.node;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import io.ballast.linux.Processes;
+import io.ballast.linux.Signal;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -47,6 +62,10 @@ class DaemonTest {
         www2.close();
     }
 
+    private static void free(ServerSocket socket) throws IOException {
+        socket.close();
+    }
+
     private Set<String> whoAnswers(int requests) throws IOException {
         Set<String> names = new HashSet<>();
         for (int i = 0; i < requests; i++) {
@@ -73,6 +92,392 @@ class DaemonTest {
             assertThat(daemon.events())
                     .contains("daemon.start " + daemon.status().get("node").getAsString())
                     .containsSubsequence("server.down web/www1", "server.up web/www1");
+        }
+    }
+
+    @Test
+    void aKilledWorkerIsReplacedAndNoClientNotices() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            long before = daemon.workerPid();
+            try (Load load = Load.start(port, 8)) {
+                daemon.await("load flows", () -> load.answered.get() > 200);
+                // Connections in flight die with their worker; those that come after it must only wait.
+                Processes.kill(before, Signal.KILL);
+                daemon.await("another worker serves", () -> daemon.workerPid() != before && serving(daemon));
+                long since = load.answered.get();
+                daemon.await("load flows again", () -> load.answered.get() > since + 200);
+                load.end();
+                assertThat(load.failures.stream().filter(f -> f.contains("refused")))
+                        .isEmpty();
+                assertThat(load.failures.size()).as("%s", load.failures).isLessThanOrEqualTo(8);
+            }
+            assertThat(daemon.status().getAsJsonObject("worker").get("restarts").getAsInt())
+                    .as(daemon.log())
+                    .isEqualTo(1);
+            assertThat(daemon.events()).containsSubsequence("worker.exit worker", "worker.start worker");
+        }
+    }
+
+    private static boolean serving(DaemonProcess daemon) throws IOException {
+        return daemon.status()
+                .getAsJsonObject("worker")
+                .get("state")
+                .getAsString()
+                .equals("serving");
+    }
+
+    @Test
+    void aNewNodeProcessTakesOverWithoutAFailure() throws Exception {
+        try (DaemonProcess first = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            long worker = first.workerPid();
+            try (Load load = Load.start(port, 8)) {
+                first.await("load flows", () -> load.answered.get() > 200);
+                try (DaemonProcess second = DaemonProcess.start(directory, first.file, Map.of(), "--replace")) {
+                    assertThat(first.awaitExit()).isZero();
+                    second.awaitRunning();
+                    assertThat(second.workerPid()).isEqualTo(worker);
+                    long since = load.answered.get();
+                    second.await("load flows on", () -> load.answered.get() > since + 200);
+                    load.end();
+                    assertThat(load.failures).isEmpty();
+                    assertThat(second.events())
+                            .contains("daemon.adopt worker")
+                            .doesNotContain("server.down web/www1", "server.down web/www2", "worker.exit worker");
+                }
+            }
+        }
+    }
+
+    @Test
+    void theTrafficOutlivesAKilledNodeProcess() throws Exception {
+        try (DaemonProcess first = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            long worker = first.workerPid();
+            try (Load load = Load.start(port, 4)) {
+                first.await("load flows", () -> load.answered.get() > 100);
+                Processes.kill(first.process().pid(), Signal.KILL);
+                first.awaitExit();
+                long alone = load.answered.get();
+                first.await("load flows without a node process", () -> load.answered.get() > alone + 100);
+                // Meanwhile the description has changed; the difference is corrected.
+                int other = HttpFarm.freePort();
+                String next = yaml + """
+                          other:
+                            listen: ["127.0.0.1:%d/tcp"]
+                            servers: [{ name: www2, address: "127.0.0.1:%d" }]
+                        """.formatted(other, www2.port());
+                try (DaemonProcess second = DaemonProcess.start(directory, next).awaitRunning()) {
+                    assertThat(second.workerPid()).isEqualTo(worker);
+                    assertThat(Load.ask(other)).isEqualTo("www2");
+                    load.end();
+                    assertThat(load.failures).isEmpty();
+                }
+            }
+        }
+    }
+
+    @Test
+    void aServiceThatWentMeanwhileIsGoneAfterTheRestart() throws Exception {
+        int other = HttpFarm.freePort();
+        String both = yaml + """
+                  other:
+                    listen: ["127.0.0.1:%d/tcp"]
+                    servers: [{ name: www2, address: "127.0.0.1:%d" }]
+                """.formatted(other, www2.port());
+        try (DaemonProcess first = DaemonProcess.start(directory, both).awaitRunning()) {
+            assertThat(Load.ask(other)).isEqualTo("www2");
+            Processes.kill(first.process().pid(), Signal.KILL);
+            first.awaitExit();
+            try (DaemonProcess second = DaemonProcess.start(directory, yaml).awaitRunning()) {
+                assertThat(whoAnswers(2)).containsExactlyInAnyOrder("www1", "www2");
+                second.await("the other's port is free", () -> {
+                    try {
+                        Load.ask(other);
+                        return false;
+                    } catch (IOException e) {
+                        return true;
+                    }
+                });
+            }
+        }
+    }
+
+    @Test
+    void aSecondDaemonInTheSamePlaceIsRefused() throws Exception {
+        try (DaemonProcess first = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            try (DaemonProcess second = DaemonProcess.start(directory, first.file, Map.of())) {
+                assertThat(second.awaitExit()).isEqualTo(Daemon.FAILED);
+                assertThat(second.log())
+                        .contains("another daemon (pid " + first.process().pid() + ")")
+                        .contains("--replace");
+            }
+            assertThat(whoAnswers(2)).hasSize(2);
+        }
+    }
+
+    @Test
+    void aBadDescriptionIsRefusedWithItsPlace() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml.replace("scheduler: rr", "scheduler: rrr"))) {
+            assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
+            assertThat(daemon.log()).contains("ballast.yaml:4:").contains("nothing was started");
+        }
+        String unresolvable = yaml.replace("\"127.0.0.1:" + www1.port() + "\"", "\"no-such-host.invalid:80\"");
+        try (DaemonProcess daemon = DaemonProcess.start(directory, unresolvable)) {
+            assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
+            assertThat(daemon.log())
+                    .contains("services.web.servers[0].address: the name no-such-host.invalid has no address");
+        }
+        assertThat(directory.resolve("run")).doesNotExist();
+    }
+
+    @Test
+    void reloadAndApplyChangeOnlyWhatDiffers() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning();
+                Load load = Load.start(port, 4)) {
+            String heavier = yaml.replace("name: www2,", "name: www2, weight: 3,");
+            DaemonProcess.Answer plan = daemon.request("POST", "/v1/plan", heavier, "X-Ballast-File: next.yaml");
+            assertThat(plan.status()).isEqualTo(200);
+            assertThat(plan.json().getAsJsonArray("changes")).hasSize(1);
+            assertThat(plan.body()).contains("web/www2").contains("weight 1 -> 3");
+
+            DaemonProcess.Answer applied = daemon.request("POST", "/v1/apply", heavier, "X-Ballast-File: next.yaml");
+            assertThat(applied.status()).as(applied.body()).isEqualTo(200);
+            assertThat(applied.json().get("millis").getAsLong()).isNotNegative();
+            assertThat(daemon.status().getAsJsonArray("warnings").toString()).contains("next.yaml and differs from");
+
+            DaemonProcess.Answer bad = daemon.request("POST", "/v1/apply", "services: [");
+            assertThat(bad.status()).isEqualTo(422);
+            assertThat(bad.json().getAsJsonObject("error").get("message").getAsString())
+                    .contains("nothing was changed");
+            assertThat(bad.json().getAsJsonArray("problems")).isNotEmpty();
+
+            Files.writeString(daemon.file, yaml.replace("scheduler: rr", "scheduler: wrong"));
+            Processes.kill(daemon.process().pid(), Signal.HUP);
+            daemon.await(
+                    "the reload is rejected",
+                    () -> daemon.events().stream()
+                                    .filter(e -> e.startsWith("config.rejected"))
+                                    .count()
+                            >= 2);
+            Files.writeString(daemon.file, yaml);
+            Processes.kill(daemon.process().pid(), Signal.HUP);
+            daemon.await(
+                    "the reload is applied",
+                    () -> daemon.events().stream()
+                                    .filter(e -> e.startsWith("config.applied"))
+                                    .count()
+                            == 2);
+            assertThat(daemon.status().getAsJsonArray("warnings")).isEmpty();
+            load.end();
+            assertThat(load.failures).isEmpty();
+        }
+    }
+
+    @Test
+    void whatTheOperatorWantsOutlivesARestart() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            DaemonProcess.Answer drained =
+                    daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"state\":\"drain\"}");
+            assertThat(drained.status()).as(drained.body()).isEqualTo(200);
+            assertThat(drained.json().get("state").getAsString()).isEqualTo("draining");
+            assertThat(drained.json().get("overridden").getAsBoolean()).isTrue();
+            daemon.await("www1 gets no connection", () -> whoAnswers(4).equals(Set.of("www2")));
+
+            assertThat(daemon.request("PATCH", "/v1/services/web/servers/www9", "{\"weight\":1}")
+                            .status())
+                    .isEqualTo(404);
+            assertThat(daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"weight\":-1}")
+                            .status())
+                    .isEqualTo(400);
+            assertThat(daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"colour\":1}")
+                            .status())
+                    .isEqualTo(400);
+            assertThat(daemon.request(
+                                    "POST",
+                                    "/v1/services/web/servers",
+                                    "{\"address\":\"127.0.0.1:" + www1.port() + "\"}")
+                            .status())
+                    .isEqualTo(409);
+            Processes.kill(daemon.process().pid(), Signal.TERM);
+            assertThat(daemon.awaitExit()).isZero();
+        }
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            assertThat(daemon.server("web", "www1")).isEqualTo("draining");
+            assertThat(whoAnswers(4)).containsExactly("www2");
+            assertThat(daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"state\":\"enabled\"}")
+                            .status())
+                    .isEqualTo(200);
+            assertThat(Files.readString(directory.resolve("state/overrides.json")))
+                    .doesNotContain("www1");
+        }
+    }
+
+    @Test
+    void serversAreAddedAndRemovedAtRunTime() throws Exception {
+        try (HttpFarm www3 = HttpFarm.server("www3");
+                DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            DaemonProcess.Answer added = daemon.request(
+                    "POST",
+                    "/v1/services/web/servers",
+                    "{\"address\":\"127.0.0.1:" + www3.port() + "\",\"name\":\"www3\",\"weight\":1}");
+            assertThat(added.status()).as(added.body()).isEqualTo(201);
+            daemon.await("www3 comes up", () -> daemon.server("web", "www3").equals("up"));
+            daemon.await("www3 answers", () -> whoAnswers(3).contains("www3"));
+            assertThat(daemon.request("DELETE", "/v1/services/web/servers/www1", "")
+                            .status())
+                    .isEqualTo(200);
+            daemon.await("www1 has left", () -> whoAnswers(6).equals(Set.of("www2", "www3")));
+        }
+    }
+
+    @Test
+    void theSorryServerShowsWhileAllAreDown() throws Exception {
+        try (HttpFarm sorry = HttpFarm.server("sorry");
+                DaemonProcess daemon = DaemonProcess.start(
+                                directory,
+                                yaml.replace(
+                                        "    scheduler: rr",
+                                        "    scheduler: rr\n    sorry: \"127.0.0.1:" + sorry.port() + "\""))
+                        .awaitRunning()) {
+            www1.stop();
+            www2.stop();
+            daemon.await(
+                    "the sorry server serves",
+                    () -> daemon.service("web").get("state").getAsString().equals("sorry"));
+            assertThat(whoAnswers(2)).containsExactly("sorry");
+            www2.restart();
+            daemon.await(
+                    "www2 is back",
+                    () -> daemon.service("web").get("state").getAsString().equals("up"));
+            assertThat(whoAnswers(2)).containsExactly("www2");
+            assertThat(daemon.events())
+                    .containsSubsequence("service.sorry web", "server.up web/www2", "service.up web");
+        }
+    }
+
+    @Test
+    void hooksHearWhatHappened() throws Exception {
+        Path hook = directory.resolve("hook");
+        Path heard = directory.resolve("heard");
+        Files.writeString(
+                hook, "#!/bin/sh\necho \"$BALLAST_EVENT $BALLAST_SERVICE/$BALLAST_SERVER\" >> " + heard + "\n");
+        assertThat(hook.toFile().setExecutable(true)).isTrue();
+        try (DaemonProcess daemon = DaemonProcess.start(
+                        directory,
+                        yaml.replace(
+                                "    scheduler: rr",
+                                "    scheduler: rr\n    hooks: { server-down: " + hook
+                                        + ", server-up: /nonexistent/hook }"))
+                .awaitRunning()) {
+            www1.stop();
+            daemon.await("the hook has run", () -> daemon.events().contains("notify.ran web/www1"));
+            assertThat(Files.readString(heard)).isEqualTo("server.down web/www1\n");
+            www1.restart();
+            daemon.await("the missing hook is told", () -> daemon.events().contains("notify.failed web/www1"));
+        }
+    }
+
+    @Test
+    void aStopLetsConnectionsFinish() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning();
+                Socket slow = new Socket(InetAddress.getLoopbackAddress(), port)) {
+            daemon.await(
+                    "the connection is there",
+                    () -> daemon.get("/v1/connections")
+                                    .getAsJsonArray("connections")
+                                    .size()
+                            == 1);
+            assertThat(daemon.request("POST", "/v1/stop", "{\"drain\":true}").status())
+                    .isEqualTo(202);
+            daemon.await("nobody listens", () -> {
+                try {
+                    new Socket(InetAddress.getLoopbackAddress(), port).close();
+                    return false;
+                } catch (ConnectException e) {
+                    return true;
+                }
+            });
+            slow.getOutputStream().write("GET / HTTP/1.1\r\nConnection: close\r\n\r\n".getBytes(US_ASCII));
+            assertThat(new String(slow.getInputStream().readAllBytes(), US_ASCII))
+                    .endsWith("www1");
+            assertThat(daemon.awaitExit()).isZero();
+        }
+    }
+
+    @Test
+    void aPortInUseIsToldAndTriedAgain() throws Exception {
+        try (ServerSocket taken = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+                assertThat(daemon.status().getAsJsonArray("warnings").toString())
+                        .contains("web cannot listen on 127.0.0.1:" + port)
+                        .contains("in use");
+                free(taken);
+                daemon.await("it listens", () -> daemon.events().contains("listen.ok web"));
+                assertThat(whoAnswers(2)).hasSize(2);
+                assertThat(daemon.status().getAsJsonArray("warnings")).isEmpty();
+            }
+        }
+    }
+
+    @Test
+    void aWorkerThatHangsIsKilledAndReplaced() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            long before = daemon.workerPid();
+            Processes.kill(before, Signal.STOP);
+            daemon.await("another worker serves", () -> daemon.workerPid() != before && serving(daemon));
+            assertThat(whoAnswers(2)).hasSize(2);
+        }
+    }
+
+    @Test
+    void metricsAreInPrometheusForm() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            whoAnswers(4);
+            daemon.await(
+                    "connections are counted",
+                    () -> daemon.request("GET", "/metrics", "")
+                            .body()
+                            .contains("ballast_service_connections_total{service=\"web\"} 4"));
+            String text = daemon.request("GET", "/metrics", "").body();
+            assertThat(text)
+                    .contains("ballast_service_up{service=\"web\"} 1")
+                    .contains("ballast_server_up{service=\"web\",server=\"www1\"} 1")
+                    .contains("ballast_check_up{service=\"web\",server=\"www1\",check=\"tcp\"} 1")
+                    .contains("ballast_worker_restarts_total 0")
+                    .contains("ballast_journal_failing 0")
+                    .contains("process_resident_memory_bytes ");
+            // Each line is a comment, or a name with labels and a number; each family has its help and type once.
+            Set<String> families = new HashSet<>();
+            for (String line : text.lines().toList()) {
+                if (line.startsWith("# TYPE ")) {
+                    assertThat(families.add(line.split(" ", -1)[2])).as(line).isTrue();
+                } else if (!line.startsWith("#")) {
+                    assertThat(line).matches("[a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*})? -?[0-9.eE+-]+");
+                    assertThat(families).contains(line.split("[{ ]", 2)[0]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void eventsCanBeFollowed() throws Exception {
+        try (DaemonProcess _ = DaemonProcess.start(directory, yaml).awaitRunning();
+                SocketChannel channel =
+                        SocketChannel.open(UnixDomainSocketAddress.of(directory.resolve("run/control.sock")))) {
+            channel.write(ByteBuffer.wrap("GET /v1/events?follow=true&limit=0 HTTP/1.0\r\n\r\n".getBytes(US_ASCII)));
+            BufferedReader lines = new BufferedReader(Channels.newReader(channel, US_ASCII));
+            while (!lines.readLine().isEmpty()) {
+                // The answer's head.
+            }
+            www1.stop();
+            String line = lines.readLine();
+            while (!line.contains("server.down")) {
+                line = lines.readLine();
+            }
+            assertThat(JsonParser.parseString(line)
+                            .getAsJsonObject()
+                            .get("subject")
+                            .getAsString())
+                    .isEqualTo("web/www1");
         }
     }
 }

@@ -58,8 +58,8 @@ final class Load implements AutoCloseable {
         }
     }
 
-    @Override
-    public void close() {
+    /** Stops, and waits for what is under way. */
+    void end() {
         ended = true;
         for (Thread thread : threads) {
             try {
@@ -68,5 +68,10 @@ final class Load implements AutoCloseable {
                 Thread.currentThread().interrupt();
             }
         }
+    }
+
+    @Override
+    public void close() {
+        end();
     }
 }

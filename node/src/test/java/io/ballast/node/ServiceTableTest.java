@@ -274,7 +274,7 @@ class ServiceTableTest {
         after.adopt(now, List.of(web()), Resolution.NONE, Map.of(), left);
         run();
         assertThat(calls).containsExactly("remove old", "put web");
-        assertThat(forwarded.get("web")).isEqualTo(left.get("web"));
+        assertThat(forwarded("web")).isEqualTo(left.get("web"));
         assertThat(events).isEmpty();
         after.onResult(now, new CheckId("web", "a", "tcp"), BAD);
         after.onResult(now, new CheckId("web", "b", "tcp"), GOOD);

@@ -155,13 +155,31 @@ public final class UserspaceEngine implements ForwardingEngine {
         link.start();
     }
 
-    /** Tells every worker to accept no more and to end with its last connection, at the latest after the time given. */
+    /**
+     * Closes the listening sockets, and tells every worker to accept no more and to end with its last connection, at the
+     * latest after the time given.
+     */
     public void drain(Duration atMost) {
         current = null;
+        closeSockets();
         for (Attached worker : List.copyOf(workers)) {
             worker.told = true;
             worker.link.drain(atMost.toMillis());
         }
+    }
+
+    /**
+     * Asks the worker of a process whether it still does what it is told; completes when it has done all that was sent to
+     * it before, and never if it hangs or is gone.
+     */
+    public CompletionStage<Void> ping(long pid) {
+        CompletableFuture<Void> answer = new CompletableFuture<>();
+        for (Attached worker : workers) {
+            if (worker.link.info().pid() == pid) {
+                worker.link.sync(() -> answer.complete(null));
+            }
+        }
+        return answer;
     }
 
     /** Whether a worker has the table and accepts connections. */
@@ -604,6 +622,11 @@ public final class UserspaceEngine implements ForwardingEngine {
         closed = true;
         current = null;
         List.copyOf(workers).forEach(worker -> worker.link.close());
+        closeSockets();
+    }
+
+    private void closeSockets() {
+        toOpen.clear();
         openings.values().forEach(Opening::close);
         openings.clear();
     }

@@ -9,6 +9,7 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.worker.Wire.ListenerKey;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.Message;
+import io.ballast.linux.Signal;
 import io.ballast.linux.UnixListener;
 import io.netty.buffer.PoolArenaMetric;
 import io.netty.buffer.PooledByteBufAllocator;
@@ -146,6 +147,9 @@ public final class TrafficWorker implements AutoCloseable {
             System.exit(2);
             return;
         }
+        // At a terminal these go to all processes of the job; the node process decides what becomes of its workers.
+        Signal.INT.watch(signal -> {});
+        Signal.HUP.watch(signal -> {});
         try (TrafficWorker worker = start(new Options(socket, threads, build))) {
             System.exit(worker.exit.join());
         } catch (IOException e) {
