@@ -18,7 +18,7 @@ public final class Texts {
         if (nanos >= 1_000_000L) {
             return nanos / 1_000_000L + " ms";
         }
-        return String.format(Locale.ROOT, "%.1f ms", Math.max(0, nanos) / 1e6);
+        return String.format(Locale.ROOT, nanos >= 100_000L ? "%.1f ms" : "%.2f ms", Math.max(0, nanos) / 1e6);
     }
 
     /** A time as it is written in the description: {@code 1s}, {@code 100ms}. */

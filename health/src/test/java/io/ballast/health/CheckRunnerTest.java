@@ -88,6 +88,7 @@ class CheckRunnerTest {
                         interrupted.countDown();
                     }
                 }
+                return ProbeResult.success(hanging.get() == 1 ? "late" : "fine again", 1);
             }
             return GOOD;
         };
@@ -116,6 +117,9 @@ class CheckRunnerTest {
             while (true) {
                 Seen result = next();
                 if (result.id().server().equals("stuck") && result.result().ok()) {
+                    assertThat(result.result().reason())
+                            .as("what came too late is not delivered")
+                            .isEqualTo("fine again");
                     break;
                 }
             }
