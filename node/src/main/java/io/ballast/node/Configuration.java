@@ -76,6 +76,10 @@ final class Configuration {
     }
 
     private final ReentrantLock lock = new ReentrantLock();
+
+    /** One for all readings: it reads only what changed since the last. Guarded by the lock. */
+    private final DescriptionReader reader;
+
     private final Path ownFile;
     private final String node;
     private final Resolution.Resolver resolver;
@@ -83,8 +87,16 @@ final class Configuration {
     private final EventLog events;
     private volatile Active active;
 
+    /** @param reader that read the first description */
     Configuration(
-            Path ownFile, String node, Active first, Resolution.Resolver resolver, Applier applier, EventLog events) {
+            DescriptionReader reader,
+            Path ownFile,
+            String node,
+            Active first,
+            Resolution.Resolver resolver,
+            Applier applier,
+            EventLog events) {
+        this.reader = reader;
         this.ownFile = ownFile;
         this.node = node;
         this.active = first;
@@ -95,6 +107,7 @@ final class Configuration {
 
     /** Reads the text of a description and finds out everything that could be wrong with it here. */
     static Active read(
+            DescriptionReader reader,
             String file,
             byte[] text,
             Optional<String> node,
@@ -102,7 +115,7 @@ final class Configuration {
             Resolution.Resolver resolver,
             List<Problem> warnings)
             throws RejectedException, NodeRole.UnknownNodeException, InterruptedException {
-        ReadResult result = new DescriptionReader().read(file, text);
+        ReadResult result = reader.read(file, text);
         warnings.addAll(result.problems());
         Description description = result.description().orElseThrow(() -> new RejectedException(result.problems()));
         List<ServiceSpec> services = NodeRole.services(description, NodeRole.choose(description, node, host));
@@ -174,7 +187,7 @@ final class Configuration {
             List<Problem> problems = new ArrayList<>();
             Active next;
             try {
-                next = read(file, text, Optional.of(node), node, resolver, problems);
+                next = read(reader, file, text, Optional.of(node), node, resolver, problems);
             } catch (RejectedException e) {
                 return refuse(file, e.problems(), really, begun);
             } catch (NodeRole.UnknownNodeException e) {

@@ -5,6 +5,7 @@ import com.google.gson.JsonObject;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.event.Event;
 import io.ballast.core.event.Event.Severity;
 import io.ballast.core.event.Journal;
@@ -129,8 +130,15 @@ public final class Daemon {
         try {
             byte[] text = Files.readAllBytes(options.file());
             List<Problem> problems = new ArrayList<>();
+            DescriptionReader reader = new DescriptionReader();
             Configuration.Active first = Configuration.read(
-                    options.file().toString(), text, options.node(), hostName(), Resolution.Resolver.SYSTEM, problems);
+                    reader,
+                    options.file().toString(),
+                    text,
+                    options.node(),
+                    hostName(),
+                    Resolution.Resolver.SYSTEM,
+                    problems);
             problems.forEach(log::println);
             String name = NodeRole.choose(first.description(), options.node(), hostName());
             options.directories().create();
@@ -139,7 +147,7 @@ public final class Daemon {
                 return FAILED;
             }
             try (lock) {
-                return new Daemon(options, name, first, environment, log).run();
+                return new Daemon(options, name, reader, first, environment, log).run();
             }
         } catch (Configuration.RejectedException e) {
             e.problems().forEach(log::println);
@@ -200,7 +208,12 @@ public final class Daemon {
 
     @SuppressWarnings("this-escape") // its parts only call back once run() has begun
     private Daemon(
-            Options options, String name, Configuration.Active first, Map<String, String> environment, PrintStream log)
+            Options options,
+            String name,
+            DescriptionReader reader,
+            Configuration.Active first,
+            Map<String, String> environment,
+            PrintStream log)
             throws IOException {
         this.options = options;
         this.name = name;
@@ -213,6 +226,7 @@ public final class Daemon {
         this.loop = new ControlLoop("control", STALL, new LoopTrouble());
         HookRunner hooks = new HookRunner(HookRunner.TIMEOUT, HookRunner.MOST_WAITING, events::happened);
         Probes probes = new Probes();
+        probes.warmUp();
         this.node = new Node(loop, events, hooks, listener -> new CheckRunner(probes::of, probesAtATime(), listener));
         String build = Build.id();
         this.workers = new WorkerSupervisor(
@@ -223,7 +237,7 @@ public final class Daemon {
                 build,
                 new FromWorkers());
         this.configuration =
-                new Configuration(options.file(), name, first, Resolution.Resolver.SYSTEM, this::apply, events);
+                new Configuration(reader, options.file(), name, first, Resolution.Resolver.SYSTEM, this::apply, events);
     }
 
     private Journal openJournal() throws IOException {

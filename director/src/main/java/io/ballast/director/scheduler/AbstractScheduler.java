@@ -12,6 +12,9 @@ abstract class AbstractScheduler implements Scheduler {
 
     int size;
 
+    /** Connections opened so far; numbers them. */
+    private long openings;
+
     /** The member was put at the end of {@link #members}. */
     abstract void added(Member member);
 
@@ -30,6 +33,8 @@ abstract class AbstractScheduler implements Scheduler {
 
     @Override
     public final void opened(Member member) {
+        isHere(member);
+        member.lastOpened = ++openings;
         count(member, 1, 0);
     }
 

@@ -25,6 +25,9 @@ public final class Member {
     @Nullable
     Scheduler owner;
 
+    /** The number of the last connection that its scheduler gave it; 0 before the first. */
+    long lastOpened;
+
     /** Its place in the order of addition; meaningful while it has an owner. */
     int index = -1;
 

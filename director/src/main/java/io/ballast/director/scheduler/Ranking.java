@@ -1,32 +1,36 @@
 package io.ballast.director.scheduler;
 
 /**
- * The orders in which the next connection prefers servers. Each is total: equal servers keep the order of addition, as
- * IPVS's scan of its list takes the first of the best. Ratios are compared by multiplying across, exactly.
+ * The orders in which the next connection prefers servers. Each is total. Among servers of the same load the one whose
+ * last connection is the longest ago comes first, and those that never had one in the order of addition. IPVS takes the
+ * first of its list there, which works because it counts a closed connection as inactive for two minutes more; who
+ * proxies connections sees them end, so that idle servers would stay equal and the first would get nearly everything.
+ * By weight alone ({@code fo}, {@code ovf}) equal servers keep the order of addition. Ratios are compared by
+ * multiplying across, exactly.
  */
 enum Ranking {
     /** {@code lc}: the least overhead, active connections * 256 + inactive ones. */
     LEAST_CONNECTION {
         @Override
         boolean before(Member a, Member b) {
-            return decide(Long.compare(a.overhead(), b.overhead()), a, b);
+            return inTurn(Long.compare(a.overhead(), b.overhead()), a, b);
         }
     },
     /** {@code wlc}: the least overhead for the weight. */
     WEIGHTED_LEAST_CONNECTION {
         @Override
         boolean before(Member a, Member b) {
-            return decide(Long.compare(a.overhead() * b.weight(), b.overhead() * a.weight()), a, b);
+            return inTurn(Long.compare(a.overhead() * b.weight(), b.overhead() * a.weight()), a, b);
         }
     },
     /** {@code sed}: the shortest expected delay, (active connections + 1) / weight. */
     SHORTEST_EXPECTED_DELAY {
         @Override
         boolean before(Member a, Member b) {
-            return decide(Long.compare((a.connections() + 1L) * b.weight(), (b.connections() + 1L) * a.weight()), a, b);
+            return inTurn(Long.compare((a.connections() + 1L) * b.weight(), (b.connections() + 1L) * a.weight()), a, b);
         }
     },
-    /** {@code nq}: the first server without active connections, whatever its weight; where there is none, as sed. */
+    /** {@code nq}: a server without active connections, whatever its weight; where there is none, as sed. */
     NEVER_QUEUE {
         @Override
         boolean before(Member a, Member b) {
@@ -34,14 +38,14 @@ enum Ranking {
             if (idle != (b.connections() == 0)) {
                 return idle;
             }
-            return idle ? a.index < b.index : SHORTEST_EXPECTED_DELAY.before(a, b);
+            return idle ? inTurn(0, a, b) : SHORTEST_EXPECTED_DELAY.before(a, b);
         }
     },
     /** {@code fo}: the highest weight. */
     FAILOVER {
         @Override
         boolean before(Member a, Member b) {
-            return decide(Integer.compare(b.weight(), a.weight()), a, b);
+            return inOrder(Integer.compare(b.weight(), a.weight()), a, b);
         }
     },
     /**
@@ -79,7 +83,11 @@ enum Ranking {
         return true;
     }
 
-    private static boolean decide(int comparison, Member a, Member b) {
+    private static boolean inTurn(int comparison, Member a, Member b) {
+        return inOrder(comparison != 0 ? comparison : Long.compare(a.lastOpened, b.lastOpened), a, b);
+    }
+
+    private static boolean inOrder(int comparison, Member a, Member b) {
         return comparison != 0 ? comparison < 0 : a.index < b.index;
     }
 }

@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
  * reports the first has asked ten times about the same state.
  *
  * <p><b>What it means.</b> The kinds are those of IPVS and mean what the kernel's {@code ip_vs_*.c} mean. What is
- * "first in the list" there is first in the order of addition here. (IPVS puts a new server at the head of its list, so
- * for the same ties add the servers in the opposite order.) A server is picked only while it is
+ * "first in the list" there is first in the order of addition here (IPVS puts a new server at the head of its list), but
+ * servers of the same load take turns; {@link Ranking} says why. A server is picked only while it is
  * {@link Member#available available}. A limit works as IPVS's upper threshold without a lower one would if it ended
  * with the first closed connection; IPVS waits for a quarter of them.
  *

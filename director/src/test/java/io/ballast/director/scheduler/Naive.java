@@ -27,6 +27,7 @@ final class Naive {
         boolean eligible;
         int active;
         int inactive;
+        long lastOpened;
 
         Server(String name, int weight, int limit, boolean eligible) {
             this.name = name;
@@ -116,8 +117,8 @@ final class Naive {
             case WLC -> least(list, (a, b) -> a.overhead() * (double) b.weight);
             case SED -> least(list, (a, b) -> (a.active + 1) * (double) b.weight);
             case NQ -> neverQueue();
-            case FO -> least(list, (a, b) -> -a.weight);
-            case OVF -> least(list.stream().filter(s -> s.active <= s.weight).toList(), (a, b) -> -a.weight);
+            case FO -> least(list, (a, b) -> -a.weight, true);
+            case OVF -> least(list.stream().filter(s -> s.active <= s.weight).toList(), (a, b) -> -a.weight, true);
             case SH -> slotHash(flow.sourceHigh(), flow.sourceLow(), flow.sourcePort());
             case DH -> slotHash(flow.destinationHigh(), flow.destinationLow(), 0);
             case MH -> maglev(flow);
@@ -179,7 +180,15 @@ final class Naive {
 
     /** The first of the usable with the least load; {@code cost(a, b) < cost(b, a)} means that a has less than b. */
     private @Nullable Server least(List<Server> among, ToDoubleBiFunction<Server, Server> cost) {
-        return best(among, (a, b) -> cost.applyAsDouble(b, a) < cost.applyAsDouble(a, b) ? b : a);
+        return least(among, cost, false);
+    }
+
+    private @Nullable Server least(List<Server> among, ToDoubleBiFunction<Server, Server> cost, boolean byWeight) {
+        return best(among, (a, b) -> {
+            double difference = cost.applyAsDouble(b, a) - cost.applyAsDouble(a, b);
+            boolean turn = !byWeight && b.lastOpened < a.lastOpened;
+            return difference < 0 || (difference == 0 && turn) ? b : a;
+        });
     }
 
     private @Nullable Server best(List<Server> among, BinaryOperator<Server> better) {
@@ -187,12 +196,8 @@ final class Naive {
     }
 
     private @Nullable Server neverQueue() {
-        for (Server server : list) {
-            if (usable(server) && server.active == 0) {
-                return server;
-            }
-        }
-        return least(list, (a, b) -> (a.active + 1) * (double) b.weight);
+        Server idle = least(list.stream().filter(s -> s.active == 0).toList(), (a, b) -> 0);
+        return idle != null ? idle : least(list, (a, b) -> (a.active + 1) * (double) b.weight);
     }
 
     private @Nullable Server slotHash(long high, long low, int port) {

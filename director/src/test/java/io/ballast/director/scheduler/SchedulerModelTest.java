@@ -69,6 +69,7 @@ class SchedulerModelTest {
         private final List<Member> outside = new ArrayList<>();
         private final List<Member> connections = new ArrayList<>();
         private final List<Member> halves = new ArrayList<>();
+        private long openings;
         private final StringBuilder trace = new StringBuilder();
         private long now;
         private int names;
@@ -228,6 +229,7 @@ class SchedulerModelTest {
                 scheduler.opened(picked);
                 connections.add(picked);
                 server(picked).active++;
+                server(picked).lastOpened = ++openings;
             }
         }
 

@@ -156,7 +156,9 @@ final class WorkerLifeTest {
         for (int i = 0; i < 10; i++) {
             assertThat(read(farm.connect(service.endpoint()), 2)).isEqualTo("a:");
         }
-        assertThat(after.descriptors.open()).isEqualTo(20);
+        // The first of them may have been accepted by the old one, just before it let go of its listening socket.
+        assertThat(before.descriptors.open() + after.descriptors.open()).isEqualTo(22);
+        assertThat(after.descriptors.open()).isGreaterThanOrEqualTo(16);
         assertThat(farm.statistics("web").active()).isEqualTo(11);
         write(old, "still here");
         assertThat(read(old, 10)).isEqualTo("still here");
