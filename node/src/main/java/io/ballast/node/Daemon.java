@@ -214,7 +214,7 @@ public final class Daemon {
             Configuration.Active first,
             Map<String, String> environment,
             PrintStream log)
-            throws IOException {
+            throws IOException, InterruptedException {
         this.options = options;
         this.name = name;
         this.first = first;
