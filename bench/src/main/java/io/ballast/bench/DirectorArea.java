@@ -68,7 +68,7 @@ final class DirectorArea implements Area {
                     "haproxy.cfg",
                     Programs.resource("haproxy.cfg")
                             .replace("@PORT@", Integer.toString(PEER_PORT))
-                            .replace("@MAXCONN@", Integer.toString(idleConnections()))
+                            .replace("@MAXCONN@", Integer.toString(idleConnections() + 100))
                             .replace("@SERVER@", Integer.toString(SERVER_PORT)));
             Programs.startNginx(programs, SERVER_PORT);
             Process peer = programs.start("haproxy", "0", List.of(haproxy.toString(), "-f", haproxyFile.toString()));
