@@ -26,8 +26,11 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.security.Security;
 import java.time.Duration;
@@ -162,6 +165,12 @@ public final class Daemon {
         } catch (AccessDeniedException e) {
             log.println(e.getFile() + ": permission denied");
             return NOT_PERMITTED;
+        } catch (FileSystemException e) {
+            String reason = e instanceof NotDirectoryException || e instanceof FileAlreadyExistsException
+                    ? "it is in the way and not a directory"
+                    : e.getReason();
+            log.println(e.getFile() + ": " + (reason == null ? e.getClass().getSimpleName() : reason));
+            return FAILED;
         } catch (IOException e) {
             log.println(String.valueOf(e.getMessage()));
             return FAILED;

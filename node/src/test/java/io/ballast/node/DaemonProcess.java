@@ -25,7 +25,7 @@ import java.util.concurrent.TimeUnit;
 /** The real daemon in a JVM of its own, for tests; ends what it started, workers included. */
 final class DaemonProcess implements AutoCloseable {
 
-    /** The child's main: {@code RUN STATE FILE [--replace] [--node NAME]}. */
+    /** The child's main: {@code RUN STATE FILE [--replace] [--node NAME] [--build ID]}. */
     public static final class Main {
         private Main() {}
 
@@ -33,6 +33,10 @@ final class DaemonProcess implements AutoCloseable {
         public static void main(String[] args) throws InterruptedException {
             List<String> words = List.of(args);
             int node = words.indexOf("--node");
+            int build = words.indexOf("--build");
+            if (build >= 0) {
+                System.setProperty(Build.PROPERTY, args[build + 1]);
+            }
             int code = Daemon.run(
                     new Daemon.Options(
                             Path.of(args[2]),
@@ -61,16 +65,25 @@ final class DaemonProcess implements AutoCloseable {
 
     /** Starts one in {@code directory/run} and {@code directory/state}. */
     static DaemonProcess start(Path directory, String yaml, String... more) throws IOException {
-        Path file = directory.resolve("ballast.yaml");
-        Files.writeString(file, yaml);
-        return start(directory, file, Map.of(), more);
+        return start(directory, write(directory, yaml), Map.of(), List.of(), more);
     }
 
-    /** Starts one on an existing description. */
-    static DaemonProcess start(Path directory, Path file, Map<String, String> environment, String... more)
+    /** Writes the description. */
+    static Path write(Path directory, String yaml) throws IOException {
+        return Files.writeString(directory.resolve("ballast.yaml"), yaml);
+    }
+
+    /**
+     * Starts one on an existing description.
+     *
+     * @param prefix a program that starts it, with its options
+     */
+    static DaemonProcess start(
+            Path directory, Path file, Map<String, String> environment, List<String> prefix, String... more)
             throws IOException {
         Path log = Files.createTempFile(directory, "daemon", ".log");
-        List<String> command = new ArrayList<>(List.of(
+        List<String> command = new ArrayList<>(prefix);
+        command.addAll(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:+UseSerialGC",
                 "-Xmx64m",

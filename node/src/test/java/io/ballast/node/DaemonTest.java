@@ -2,6 +2,7 @@ package io.ballast.node;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -20,6 +21,8 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
@@ -132,7 +135,8 @@ class DaemonTest {
             long worker = first.workerPid();
             try (Load load = Load.start(port, 8)) {
                 first.await("load flows", () -> load.answered.get() > 200);
-                try (DaemonProcess second = DaemonProcess.start(directory, first.file, Map.of(), "--replace")) {
+                try (DaemonProcess second =
+                        DaemonProcess.start(directory, first.file, Map.of(), List.of(), "--replace")) {
                     assertThat(first.awaitExit()).isZero();
                     second.awaitRunning();
                     assertThat(second.workerPid()).isEqualTo(worker);
@@ -204,7 +208,7 @@ class DaemonTest {
     @Test
     void aSecondDaemonInTheSamePlaceIsRefused() throws Exception {
         try (DaemonProcess first = DaemonProcess.start(directory, yaml).awaitRunning()) {
-            try (DaemonProcess second = DaemonProcess.start(directory, first.file, Map.of())) {
+            try (DaemonProcess second = DaemonProcess.start(directory, first.file, Map.of(), List.of())) {
                 assertThat(second.awaitExit()).isEqualTo(Daemon.FAILED);
                 assertThat(second.log())
                         .contains("another daemon (pid " + first.process().pid() + ")")
@@ -348,7 +352,7 @@ class DaemonTest {
             daemon.await(
                     "www2 is back",
                     () -> daemon.service("web").get("state").getAsString().equals("up"));
-            assertThat(whoAnswers(2)).containsExactly("www2");
+            daemon.await("the sorry server has left", () -> whoAnswers(2).equals(Set.of("www2")));
             assertThat(daemon.events())
                     .containsSubsequence("service.sorry web", "server.up web/www2", "service.up web");
         }
@@ -478,6 +482,217 @@ class DaemonTest {
                             .get("subject")
                             .getAsString())
                     .isEqualTo("web/www1");
+        }
+    }
+
+    @Test
+    void theApiIsAsItsOwnDescriptionSays() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            JsonObject api = daemon.get("/v1/openapi.json");
+            JsonObject paths = api.getAsJsonObject("paths");
+            JsonObject schemas = api.getAsJsonObject("components").getAsJsonObject("schemas");
+            for (String path : paths.keySet()) {
+                String real = path.replace("{service}", "web").replace("{server}", "www1");
+                for (String method : List.of("GET", "POST", "PATCH", "DELETE")) {
+                    if (real.equals("/v1/stop") || method.equals("DELETE")) {
+                        continue;
+                    }
+                    boolean described = paths.getAsJsonObject(path).has(method.toLowerCase(Locale.ROOT));
+                    int status = daemon.request(method, real, "{}").status();
+                    assertThat(status != 405)
+                            .as(method + " " + real + " " + status)
+                            .isEqualTo(described);
+                }
+            }
+            hasRequired(daemon.status(), "Status", schemas);
+            JsonObject web = daemon.service("web");
+            hasRequired(web, "Service", schemas);
+            JsonObject server = web.getAsJsonArray("servers").get(0).getAsJsonObject();
+            hasRequired(server, "Server", schemas);
+            hasRequired(server.getAsJsonArray("checks").get(0).getAsJsonObject(), "Check", schemas);
+            for (String wrong :
+                    List.of("/", "/v2/status", "/v1", "/v1/status/x", "/v1/services/web/x/y", "/v1/services/none")) {
+                assertThat(daemon.request("GET", wrong, "").status()).as(wrong).isEqualTo(404);
+            }
+            assertThat(daemon.request("GET", "/v1/events?since=x", "").status()).isEqualTo(400);
+            assertThat(daemon.request("GET", "/v1/connections?limit=-1", "").status())
+                    .isEqualTo(400);
+            assertThat(daemon.request("POST", "/v1/stop", "[]").status()).isEqualTo(400);
+            assertThat(daemon.request("POST", "/v1/services/web/servers", "[".repeat(50_000))
+                            .status())
+                    .isEqualTo(400);
+        }
+    }
+
+    private static void hasRequired(JsonObject json, String schema, JsonObject schemas) {
+        JsonObject described = schemas.getAsJsonObject(schema);
+        for (var name : described.getAsJsonArray("required")) {
+            assertThat(json.keySet()).as(schema).contains(name.getAsString());
+        }
+        assertThat(described.getAsJsonObject("properties").keySet()).as(schema).containsAll(json.keySet());
+    }
+
+    @Test
+    void aStopThatIsAskedForTwiceDoesNotWait() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml.replace("drain: 5s", "drain: 1h"))
+                        .awaitRunning();
+                Socket idle = new Socket(InetAddress.getLoopbackAddress(), port)) {
+            daemon.await(
+                    "the connection is there",
+                    () -> daemon.get("/v1/connections")
+                                    .getAsJsonArray("connections")
+                                    .size()
+                            == 1);
+            Processes.kill(daemon.process().pid(), Signal.TERM);
+            daemon.await(
+                    "it stops", () -> daemon.status().get("state").getAsString().equals("stopping"));
+            assertThat(idle.isConnected()).isTrue();
+            Processes.kill(daemon.process().pid(), Signal.TERM);
+            assertThat(daemon.awaitExit()).isZero();
+        }
+    }
+
+    @Test
+    void aPrivilegedPortWithoutPermissionIsExplained() throws Exception {
+        assumeRootWith("setpriv");
+        String privileged = yaml.replace("127.0.0.1:" + port + "/tcp", "127.0.0.1:81/tcp");
+        // A network namespace of its own, since the machine's may let everybody have every port.
+        String start = "ip link set lo up; exec setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service"
+                + " \"$@\"";
+        try (DaemonProcess daemon = DaemonProcess.start(
+                        directory,
+                        DaemonProcess.write(directory, privileged),
+                        Map.of(),
+                        List.of("unshare", "-n", "sh", "-c", start, "sh"))
+                .awaitRunning()) {
+            assertThat(daemon.status().getAsJsonArray("capabilities").toString())
+                    .doesNotContain("CAP_NET_BIND_SERVICE");
+            assertThat(daemon.status().getAsJsonArray("warnings").toString())
+                    .contains("no permission for port 81")
+                    .contains("CAP_NET_BIND_SERVICE");
+        }
+    }
+
+    private static void assumeRootWith(String program) throws IOException {
+        assumeTrue(Files.getAttribute(Path.of("/proc/self"), "unix:uid").equals(0), "not run: needs root");
+        assumeTrue(
+                Files.exists(Path.of("/usr/bin/unshare")) && Files.exists(Path.of("/usr/bin/" + program)),
+                "not run: needs unshare and " + program + " (package util-linux)");
+    }
+
+    @Test
+    void aLimitOnDescriptorsThatIsTooSmallIsTold() throws Exception {
+        StringBuilder many = new StringBuilder("services:\n");
+        for (int i = 0; i < 150; i++) {
+            many.append("  s%d: { listen: [\"127.7.%d.%d:%d/tcp\"], servers: [\"127.0.0.1:%d\"] }\n"
+                    .formatted(i, i / 200, 1 + i % 200, port, www1.port()));
+        }
+        try (DaemonProcess daemon = DaemonProcess.start(
+                        directory,
+                        DaemonProcess.write(directory, many.toString()),
+                        Map.of(),
+                        List.of("prlimit", "--nofile=200:200"))
+                .awaitRunning()) {
+            String warnings = daemon.status().getAsJsonArray("warnings").toString();
+            assertThat(warnings)
+                    .contains("needs 450 open files, and the limit is 200")
+                    .contains("LimitNOFILE");
+            assertThat(daemon.process().isAlive()).isTrue();
+        }
+    }
+
+    @Test
+    void eventsAreKeptInMemoryWhileTheDiskIsFull() throws Exception {
+        assumeRootWith("unshare");
+        Path state = Files.createDirectories(directory.resolve("state"));
+        String start = "mount -t tmpfs -o size=64k none " + state + " && head -c 100000 /dev/zero > " + state
+                + "/filler 2>/dev/null; exec \"$@\"";
+        try (DaemonProcess daemon = DaemonProcess.start(
+                        directory,
+                        DaemonProcess.write(directory, yaml),
+                        Map.of(),
+                        List.of("unshare", "-m", "sh", "-c", start, "sh"))
+                .awaitRunning()) {
+            daemon.await("the trouble is told", () -> daemon.events().contains("journal.failing journal"));
+            assertThat(daemon.status().getAsJsonArray("warnings").toString()).contains("events cannot be written");
+            assertThat(daemon.request("GET", "/metrics", "").body()).contains("ballast_journal_failing 1");
+            www1.stop();
+            daemon.await("events go on", () -> daemon.events().contains("server.down web/www1"));
+            DaemonProcess.Answer drained =
+                    daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"state\":\"drain\"}");
+            assertThat(drained.status()).as(drained.body()).isEqualTo(200);
+            assertThat(daemon.status().getAsJsonArray("warnings").toString()).contains("does not survive a restart");
+
+            Files.delete(Path.of("/proc/" + daemon.process().pid() + "/root" + state + "/filler"));
+            daemon.await("it recovers", () -> daemon.events().contains("journal.ok journal"));
+            assertThat(daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"state\":\"enabled\"}")
+                            .status())
+                    .isEqualTo(200);
+            daemon.await(
+                    "nothing is left to warn of",
+                    () -> daemon.status().getAsJsonArray("warnings").isEmpty());
+        }
+    }
+
+    @Test
+    void aStateDirectoryThatCannotBeUsedIsNamed() throws Exception {
+        Files.writeString(directory.resolve("state"), "in the way");
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml)) {
+            assertThat(daemon.awaitExit()).isEqualTo(Daemon.FAILED);
+            assertThat(daemon.log()).contains(directory.resolve("state") + ": ").contains("not a directory");
+        }
+    }
+
+    @Test
+    void theServiceManagerIsToldOfStartReloadAndStop() throws Exception {
+        Path socket = directory.resolve("notify");
+        try (NotifySocket manager = NotifySocket.open(socket);
+                DaemonProcess daemon = DaemonProcess.start(
+                        directory,
+                        DaemonProcess.write(directory, yaml),
+                        Map.of("NOTIFY_SOCKET", socket.toString(), "WATCHDOG_USEC", "600000"),
+                        List.of())) {
+            manager.await("READY=1");
+            assertThat(whoAnswers(2)).hasSize(2);
+            manager.await("WATCHDOG=1");
+            Processes.kill(daemon.process().pid(), Signal.HUP);
+            manager.await("RELOADING=1");
+            manager.await("READY=1");
+            Processes.kill(daemon.process().pid(), Signal.TERM);
+            manager.await("STOPPING=1");
+            assertThat(daemon.awaitExit()).isZero();
+        }
+    }
+
+    @Test
+    void aWorkerOfAnotherBuildIsReplacedWithoutAFailure() throws Exception {
+        try (DaemonProcess first = DaemonProcess.start(
+                        directory, DaemonProcess.write(directory, yaml), Map.of(), List.of(), "--build", "old")
+                .awaitRunning()) {
+            long worker = first.workerPid();
+            try (Load load = Load.start(port, 4)) {
+                first.await("load flows", () -> load.answered.get() > 100);
+                try (DaemonProcess second =
+                        DaemonProcess.start(directory, first.file, Map.of(), List.of(), "--replace")) {
+                    second.awaitRunning();
+                    second.await("the worker is replaced", () -> second.workerPid() != worker && serving(second));
+                    second.await(
+                            "the old one has gone",
+                            () -> ProcessHandle.of(worker)
+                                    .filter(ProcessHandle::isAlive)
+                                    .isEmpty());
+                    long since = load.answered.get();
+                    second.await("load flows on", () -> load.answered.get() > since + 100);
+                    load.end();
+                    assertThat(load.failures).isEmpty();
+                    assertThat(second.status()
+                                    .getAsJsonObject("worker")
+                                    .get("restarts")
+                                    .getAsInt())
+                            .as(second.log())
+                            .isZero();
+                }
+            }
         }
     }
 }
