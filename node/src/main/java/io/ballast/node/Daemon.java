@@ -112,6 +112,8 @@ public final class Daemon {
     private final Configuration configuration;
     private final Processes.@Nullable FileLimit fileLimit;
     private final Object keeping = new Object();
+    /** What the store has, as far as is known; guarded by {@link #keeping}. */
+    private @Nullable Map<String, Map<String, ServerOverride>> kept;
 
     // The control loop's:
     private boolean ready;
@@ -292,10 +294,13 @@ public final class Daemon {
         return Math.clamp((limit - SPARE_DESCRIPTORS) / 2, 64, MOST_PROBES);
     }
 
-    /** What descriptors this node needs beside those of connections, which the worker has. */
+    /**
+     * What descriptors this node needs beside those of connections, which the worker has: each listening socket, and once
+     * more while copies of all of them are on their way to a worker.
+     */
     private static long descriptorsNeeded(List<ServiceSpec> services) {
         return SPARE_DESCRIPTORS
-                + services.stream().mapToLong(s -> s.listen().size()).sum();
+                + 2 * services.stream().mapToLong(s -> s.listen().size()).sum();
     }
 
     /** How events are shown: with their priority for systemd's journal, with their time otherwise. */
@@ -573,10 +578,15 @@ public final class Daemon {
 
     private void keep(Map<String, Map<String, ServerOverride>> overrides) {
         synchronized (keeping) {
+            if (overrides.equals(kept)) {
+                return;
+            }
             try {
                 store.save(overrides);
+                kept = overrides;
                 loop.execute(() -> storeTrouble = "");
             } catch (IOException e) {
+                kept = null;
                 storeTrouble(e);
             }
         }

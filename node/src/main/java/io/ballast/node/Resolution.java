@@ -1,5 +1,6 @@
 package io.ballast.node;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.Problem;
@@ -20,6 +21,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 
 /**
  * The addresses behind the names in a description, as the resolver had them when it was applied. Literal addresses need
@@ -72,14 +74,13 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
             throws UnresolvedException, InterruptedException {
         Map<String, String> wanted = new LinkedHashMap<>();
         for (ServiceSpec service : services) {
-            String path = "services." + service.name();
-            collect(wanted, service.checks(), path);
-            service.sorry().ifPresent(s -> want(wanted, s, path + ".sorry"));
+            collect(wanted, service, service.checks(), -1);
+            service.sorry().ifPresent(s -> want(wanted, s, () -> path(service, -1) + ".sorry"));
             int index = 0;
             for (ServerSpec server : service.servers()) {
-                String serverPath = path + ".servers[" + index++ + "]";
-                want(wanted, server.address(), serverPath + ".address");
-                collect(wanted, server.checks(), serverPath);
+                int at = index++;
+                want(wanted, server.address(), () -> path(service, at) + ".address");
+                collect(wanted, service, server.checks(), at);
             }
         }
         if (wanted.isEmpty()) {
@@ -108,15 +109,20 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
         return new Resolution(Map.copyOf(names));
     }
 
-    private static void collect(Map<String, String> wanted, List<CheckSpec> checks, String path) {
+    private static String path(ServiceSpec service, int server) {
+        return "services." + service.name() + (server < 0 ? "" : ".servers[" + server + "]");
+    }
+
+    private static void collect(Map<String, String> wanted, ServiceSpec service, List<CheckSpec> checks, int server) {
         for (CheckSpec check : checks) {
-            check.host().ifPresent(h -> want(wanted, h, path + ".checks." + check.name() + ".host"));
+            check.host()
+                    .ifPresent(h -> want(wanted, h, () -> path(service, server) + ".checks." + check.name() + ".host"));
         }
     }
 
-    private static void want(Map<String, String> wanted, HostPort hostPort, String path) {
-        if (!isLiteral(hostPort.host())) {
-            wanted.putIfAbsent(hostPort.host(), path);
+    private static void want(Map<String, String> wanted, HostPort hostPort, Supplier<String> path) {
+        if (!isLiteral(hostPort.host()) && !wanted.containsKey(hostPort.host())) {
+            wanted.put(hostPort.host(), path.get());
         }
     }
 
@@ -172,15 +178,11 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
     }
 
     static boolean isLiteral(String host) {
-        try {
-            var _ = literal(host);
-            return true;
-        } catch (IllegalArgumentException e) {
-            return false;
-        }
+        return Addresses.parse(host).isPresent();
     }
 
     private static InetAddress literal(String host) {
-        return InetAddress.ofLiteral(host);
+        return Addresses.parse(host)
+                .orElseThrow(() -> new IllegalStateException("the name " + host + " was not resolved"));
     }
 }

@@ -595,7 +595,7 @@ class DaemonTest {
                 .awaitRunning()) {
             String warnings = daemon.status().getAsJsonArray("warnings").toString();
             assertThat(warnings)
-                    .contains("needs 450 open files, and the limit is 200")
+                    .contains("needs 600 open files, and the limit is 200")
                     .contains("LimitNOFILE");
             assertThat(daemon.process().isAlive()).isTrue();
         }
