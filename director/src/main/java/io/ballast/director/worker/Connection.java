@@ -211,7 +211,7 @@ final class Connection extends Exchange {
             return;
         }
         transfer(client, side);
-        if (side.readable && upstream == side && state != State.CLOSED) {
+        if (side.readable && !side.isClosed() && !client.isClosed()) {
             transfer(side, client);
         }
     }
@@ -232,12 +232,12 @@ final class Connection extends Exchange {
         if (side.unsent != null && !flush(side, other)) {
             return;
         }
-        if (state != State.CLOSED && side.readable) {
+        if (side.readable && !side.isClosed() && !other.isClosed()) {
             transfer(side, other);
         }
     }
 
-    /** Sends what the side did not take before, and reads on from the other; false where that ended the connection. */
+    /** Sends what the side did not take before, and reads on from the other; false where nothing is left to be done. */
     private boolean flush(Side side, Side other) {
         try {
             if (side.flush()) {

@@ -128,6 +128,15 @@ final class Loop implements Executor {
         wheel.remove(entry);
     }
 
+    /** Resets every connection of this loop. */
+    void endAll() {
+        for (Wheel.Entry entry : wheel.entries()) {
+            if (entry instanceof Exchange exchange) {
+                exchange.end(true);
+            }
+        }
+    }
+
     private void tick() {
         wheel.tick();
         ticking = wheel.size() > 0;

@@ -166,14 +166,36 @@ public final class TrafficWorker implements AutoCloseable {
     /** Ends at once: connections are reset. */
     @Override
     public void close() {
+        if (closing) {
+            return;
+        }
         closing = true;
         listener.close();
         ControlSession now = session;
         if (now != null) {
             now.close();
         }
+        endEverything();
         group.shutdownGracefully(0, 5, TimeUnit.SECONDS).awaitUninterruptibly(10, TimeUnit.SECONDS);
         exit.complete(0);
+    }
+
+    /**
+     * Closes listeners and then connections, for a loop that is told to shut down between two looks at its state ends
+     * without closing what it watches.
+     */
+    private void endEverything() {
+        control.lock();
+        try {
+            unlisten(List.copyOf(held.keySet()));
+            Map<Loop, List<Runnable>> work = new HashMap<>();
+            for (Loop loop : loops) {
+                work.put(loop, List.of(loop::endAll));
+            }
+            runAll(work);
+        } finally {
+            control.unlock();
+        }
     }
 
     // ---- For balancers and listeners

@@ -1,5 +1,7 @@
 package io.ballast.director.worker;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
@@ -90,6 +92,17 @@ final class Wheel {
             entry.previous = null;
             size--;
         }
+    }
+
+    /** All that wait, in no order. */
+    List<Entry> entries() {
+        List<Entry> all = new ArrayList<>(size);
+        for (Entry head : slots) {
+            for (Entry entry = head.next; entry != null && !(entry instanceof Head); entry = entry.next) {
+                all.add(entry);
+            }
+        }
+        return all;
     }
 
     /** Reads the clock and expires what is due. */

@@ -46,6 +46,7 @@ final class WheelTest {
             timers.add(timer);
             wheel.place(timer);
         }
+        assertThat(wheel.entries()).containsExactlyInAnyOrderElementsOf(timers);
         passUntil(now + 121_000_000_000L);
         for (Timer timer : timers) {
             assertThat(timer.expired - timer.due).isBetween(0L, 2 * Wheel.TICK_NANOS);
