@@ -267,7 +267,7 @@ final class ServiceTable {
         if (checked == null) {
             checked = new Checked(
                     server.address(),
-                    new ServerHealth(trusting(specs, List.of(), server.health() == Health.UP), now.nanos()),
+                    new ServerHealth(beginning(specs, List.of(), server.health()), now.nanos()),
                     specs,
                     server.health());
         } else {
@@ -279,7 +279,7 @@ final class ServiceTable {
                     checked.specs.stream()
                             .filter(s -> !names.contains(s.name()))
                             .toList());
-            var _ = checked.health.configure(trusting(specs, checked.specs, server.health() == Health.UP), now.nanos());
+            var _ = checked.health.configure(beginning(specs, checked.specs, server.health()), now.nanos());
             checked.specs = specs;
             tell(now, entry, name, checked);
         }
@@ -289,26 +289,34 @@ final class ServiceTable {
         return checked;
     }
 
-    /** A check that is new to a server which is up begins with trust: a reload alone takes no server out. */
-    private static List<CheckSpec> trusting(List<CheckSpec> specs, List<CheckSpec> before, boolean up) {
-        if (!up) {
+    /**
+     * What checks that are new to a server believe at first. Of a server that is up the best: a reload alone takes no
+     * server out. Of one that a process before found down the worst: a restart alone brings none back.
+     */
+    private static List<CheckSpec> beginning(List<CheckSpec> specs, List<CheckSpec> before, Health health) {
+        InitialState initial;
+        if (health == Health.UP) {
+            initial = InitialState.UP;
+        } else if (health == Health.DOWN && before.isEmpty()) {
+            initial = InitialState.DOWN;
+        } else {
             return specs;
         }
         Set<String> old = new HashSet<>();
         before.forEach(s -> old.add(s.name()));
         return specs.stream()
-                .map(s -> old.contains(s.name()) || s.initial() == InitialState.UP ? s : initiallyUp(s))
+                .map(s -> old.contains(s.name()) || s.initial() == initial ? s : beginningWith(initial, s))
                 .toList();
     }
 
-    private static CheckSpec initiallyUp(CheckSpec s) {
+    private static CheckSpec beginningWith(InitialState initial, CheckSpec s) {
         return new CheckSpec(
                 s.name(),
                 s.interval(),
                 s.timeout(),
                 s.rise(),
                 s.fall(),
-                InitialState.UP,
+                initial,
                 s.jitter(),
                 s.backoff(),
                 s.source(),

@@ -282,4 +282,42 @@ class ServiceTableTest {
         assertThat(events)
                 .containsExactly("server.down web/a", "service.down web", "server.up web/b", "service.up web");
     }
+
+    @Test
+    void aServerThatWasDownStaysOutOverARestartUntilItsCheckSaysOtherwise() {
+        CheckSpec patient = check("tcp", 3, InitialState.UP);
+        ServiceSpec web = service(
+                "web", "127.0.0.1", List.of(), server("a", "10.1.0.1", patient), server("b", "10.1.0.2", patient));
+        apply(web);
+        for (int i = 0; i < 3; i++) {
+            result("web/b/tcp", BAD);
+        }
+        assertThat(state("web", "b")).isEqualTo(ServerState.DOWN);
+        Map<String, Forwarding> left = new LinkedHashMap<>(forwarded);
+        checks.clear();
+        events.clear();
+
+        ServiceTable after = new ServiceTable(
+                engine,
+                new ServiceTable.Checks() {
+                    @Override
+                    public void put(CheckId id, CheckSpec spec, ProbeTarget target) {}
+
+                    @Override
+                    public void remove(CheckId id) {}
+                },
+                (at, severity, type, subject, message, data) -> events.add(type + " " + subject),
+                loop::add);
+        after.adopt(now, List.of(web), Resolution.NONE, Map.of(), left);
+        after.onResult(now, new CheckId("web", "a", "tcp"), BAD);
+        after.onResult(now, new CheckId("web", "b", "tcp"), BAD);
+        run();
+        assertThat(events).isEmpty();
+        assertThat(state("web", "a")).isEqualTo(ServerState.UP);
+        assertThat(state("web", "b")).isEqualTo(ServerState.DOWN);
+        after.onResult(now, new CheckId("web", "b", "tcp"), GOOD);
+        run();
+        assertThat(events).containsExactly("server.up web/b");
+        assertThat(state("web", "b")).isEqualTo(ServerState.UP);
+    }
 }
