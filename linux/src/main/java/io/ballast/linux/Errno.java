@@ -138,6 +138,8 @@ public enum Errno {
     ENOTRECOVERABLE(131, "state not recoverable"),
     ERFKILL(132, "operation not possible due to RF-kill"),
     EHWPOISON(133, "memory page has hardware error"),
+    /** The kernel's own number (linux/errno.h), which bpf(2) lets through to programs. */
+    ENOTSUPP(524, "operation is not supported"),
     /** A number that this table does not know; {@link LinuxException#number()} has it. */
     UNKNOWN(-1, "unknown error");
 
@@ -167,7 +169,7 @@ public enum Errno {
     }
 
     private static Errno[] byNumber() {
-        Errno[] table = new Errno[134];
+        Errno[] table = new Errno[525];
         Arrays.fill(table, UNKNOWN);
         for (Errno errno : values()) {
             if (errno.number > 0) {

@@ -25,10 +25,12 @@ import java.nio.charset.StandardCharsets;
  * of numbers for x86_64 and aarch64. The structures passed are the same on both, except {@code epoll_event}, which
  * {@link Poller} handles.
  *
+ * <p>Public for the packages below this one only; other rooms use what those offer (a rule of the build checks it).
+ *
  * <p>An instance is confined to the thread that opened it. errno is captured by the linker in the same transition as the
  * call, so nothing that the JVM does in between can change it.
  */
-final class Kernel implements AutoCloseable, SegmentAllocator {
+public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final MemoryLayout STATE = Linker.Option.captureStateLayout();
     private static final long ERRNO = STATE.byteOffset(MemoryLayout.PathElement.groupElement("errno"));
     private static final MethodHandle SYSCALL = link();
@@ -66,6 +68,12 @@ final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int UNSHARE = number(272, 97);
     private static final int SETNS = number(308, 268);
     private static final int CLOCK_GETTIME = number(228, 113);
+    private static final int MMAP = number(9, 222);
+    private static final int MUNMAP = number(11, 215);
+    private static final int BPF = number(321, 280);
+    private static final int MOUNT = number(165, 40);
+    private static final int UMOUNT2 = number(166, 39);
+    private static final int STATFS = number(137, 43);
 
     private static final int AT_FDCWD = -100;
     private static final int SIGSET_SIZE = 8;
@@ -78,7 +86,8 @@ final class Kernel implements AutoCloseable, SegmentAllocator {
         this.state = arena.allocate(STATE);
     }
 
-    static Kernel open() {
+    /** Begins an operation of the calling thread. */
+    public static Kernel open() {
         return new Kernel(Arena.ofConfined());
     }
 
@@ -88,7 +97,7 @@ final class Kernel implements AutoCloseable, SegmentAllocator {
     }
 
     /** A NUL-terminated string. */
-    MemorySegment string(String text) {
+    public MemorySegment string(String text) {
         return arena.allocateFrom(text, StandardCharsets.UTF_8);
     }
 
@@ -178,7 +187,7 @@ final class Kernel implements AutoCloseable, SegmentAllocator {
     }
 
     /** Blocks: for platform threads. */
-    int poll(MemorySegment pollFds, int count, int timeoutMillis) {
+    public int poll(MemorySegment pollFds, int count, int timeoutMillis) {
         MemorySegment timeout = arena.allocateFrom(
                 ValueLayout.JAVA_LONG, timeoutMillis / 1_000, timeoutMillis % 1_000 * 1_000_000L); // struct timespec
         return call(PPOLL, pollFds.address(), count, timeout.address(), 0, SIGSET_SIZE, 0);
@@ -238,11 +247,52 @@ final class Kernel implements AutoCloseable, SegmentAllocator {
         return call(CLOCK_GETTIME, clock, timespec.address(), 0, 0, 0, 0);
     }
 
-    /** Pointers are addresses of segments that the caller keeps open. All results here fit an int. */
+    /** The new mapping's address, or a negative error number; the kernel chooses the place. */
+    public long mmap(long length, int protection, int flags, int fd, long offset) {
+        return callLong(MMAP, 0, length, protection, flags, fd, offset);
+    }
+
+    /** Ends a mapping; nothing may use its addresses any more. */
+    public int munmap(MemorySegment mapping) {
+        return call(MUNMAP, mapping.address(), mapping.byteSize(), 0, 0, 0, 0);
+    }
+
+    /** bpf(2): the command's attributes are the whole segment. */
+    public int bpf(int command, MemorySegment attributes) {
+        return call(BPF, command, attributes.address(), attributes.byteSize(), 0, 0, 0);
+    }
+
+    /** Mounts a file system that has no device. */
+    public int mount(String source, String target, String type, long flags, String options) {
+        return call(
+                MOUNT,
+                string(source).address(),
+                string(target).address(),
+                string(type).address(),
+                flags,
+                string(options).address(),
+                0);
+    }
+
+    /** Unmounts; flags as in umount2(2). */
+    public int umount(String target, int flags) {
+        return call(UMOUNT2, string(target).address(), flags, 0, 0, 0, 0);
+    }
+
+    /** Fills a {@code struct statfs}, 120 bytes on both machines. */
+    public int statfs(String path, MemorySegment statfs) {
+        return call(STATFS, string(path).address(), statfs.address(), 0, 0, 0, 0);
+    }
+
     private int call(int number, long a, long b, long c, long d, long e, long f) {
+        return (int) callLong(number, a, b, c, d, e, f);
+    }
+
+    /** Pointers are addresses of segments that the caller keeps open. */
+    private long callLong(int number, long a, long b, long c, long d, long e, long f) {
         try {
             long result = (long) SYSCALL.invokeExact(state, (long) number, a, b, c, d, e, f);
-            return result >= 0 ? (int) result : -state.get(ValueLayout.JAVA_INT, ERRNO);
+            return result >= 0 ? result : -state.get(ValueLayout.JAVA_INT, ERRNO);
         } catch (Throwable t) {
             // A linked handle throws nothing of its own: a defect here, or the JVM's state.
             throw new IllegalStateException("system call " + number, t);

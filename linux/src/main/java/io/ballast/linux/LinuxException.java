@@ -15,7 +15,13 @@ public final class LinuxException extends IOException {
     private final String object;
     private final @Nullable String hint;
 
-    LinuxException(int number, String call, String object, @Nullable String hint) {
+    /**
+     * A failure.
+     *
+     * @param number the error number, positive
+     * @param hint what would help; null where nothing is known
+     */
+    public LinuxException(int number, String call, String object, @Nullable String hint) {
         super(text(number, call, object, hint));
         this.number = number;
         this.call = call;
@@ -37,7 +43,7 @@ public final class LinuxException extends IOException {
     }
 
     /** Passes a result through, or throws when it is a negative error number as {@link Kernel} returns them. */
-    static int check(int result, String call, String object) throws LinuxException {
+    public static int check(int result, String call, String object) throws LinuxException {
         if (result < 0) {
             throw new LinuxException(-result, call, object);
         }
@@ -45,7 +51,7 @@ public final class LinuxException extends IOException {
     }
 
     /** As {@link #check(int, String, String)}, with the capability to name when the kernel says EPERM or EACCES. */
-    static int check(int result, String call, String object, Capability needed) throws LinuxException {
+    public static int check(int result, String call, String object, Capability needed) throws LinuxException {
         if (result == -Errno.EPERM.number() || result == -Errno.EACCES.number()) {
             throw new LinuxException(-result, call, object, "needs " + needed.kernelName());
         }
