@@ -281,6 +281,9 @@ final class Connection extends Exchange {
             }
             count(from, length);
             try {
+                if (length < size && from.endsOrderly()) {
+                    to.cork();
+                }
                 if (!to.send(length)) {
                     from.readLess();
                 } else if (length == size) {
@@ -386,7 +389,7 @@ final class Connection extends Exchange {
     private void lost(Side side, Side other) {
         if (side == upstream && mayTryAgain()) {
             serverLost(side);
-        } else if (side == upstream && !other.delivered()) {
+        } else if (side == upstream && uncorked(other) && !other.delivered()) {
             closeSocket(side, true);
             upstream = null;
             if (state == State.ESTABLISHED) {
@@ -397,6 +400,16 @@ final class Connection extends Exchange {
             loop.arm(this);
         } else {
             end(true);
+        }
+    }
+
+    /** Lets go what was to travel with an end that is not to come; false where the peer is gone. */
+    private static boolean uncorked(Side side) {
+        try {
+            side.uncork();
+            return true;
+        } catch (IOException e) {
+            return false;
         }
     }
 

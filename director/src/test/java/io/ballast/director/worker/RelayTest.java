@@ -5,12 +5,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.director.worker.Farm.Service;
+import io.netty.channel.epoll.LinuxSocket;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -22,6 +27,12 @@ import org.junit.jupiter.params.provider.ValueSource;
 @ParameterizedClass
 @ValueSource(ints = {1, 2})
 final class RelayTest {
+    // linux/tcp.h
+    private static final int IPPROTO_TCP = 6;
+    private static final int TCP_CORK = 3;
+    private static final int TCP_INFO = 11;
+    private static final int TCP_INFO_SEGMENTS_IN = 140;
+
     private final Farm farm;
 
     RelayTest(int threads) throws Exception {
@@ -94,6 +105,47 @@ final class RelayTest {
         byte[] answer = client.getInputStream().readAllBytes();
         assertThat(answer).hasSize(big.length + "got 3000000;".length());
         Farm.waitFor("ended", () -> farm.statistics("web").active() == 0);
+    }
+
+    @Test
+    void theLastBytesAndTheEndThatCameTogetherGoOnTogether() throws Exception {
+        LinuxSocket listener = LinuxSocket.newSocketStream(false);
+        LinuxSocket client = LinuxSocket.newSocketStream(false);
+        try {
+            listener.bind(new InetSocketAddress(Farm.LOOPBACK, 0));
+            listener.listen(1);
+            Service service = Service.on(Farm.freeEndpoint()).server("s1", listener.localAddress());
+            farm.put(service.forwarding());
+            client.connect(service.endpoint().socketAddress());
+            Farm.waitFor("connected", () -> attempt(client::finishConnect));
+            client.setIntOpt(IPPROTO_TCP, TCP_CORK, 1);
+            client.send(ByteBuffer.allocateDirect(10), 0, 10);
+            client.shutdown(false, true);
+
+            int[] fd = {-1};
+            Farm.waitFor("accepted", () -> attempt(() -> (fd[0] = listener.accept(new byte[64])) >= 0));
+            io.netty.channel.unix.Socket atServer = new io.netty.channel.unix.Socket(fd[0]);
+            ByteBuffer room = ByteBuffer.allocateDirect(100);
+            Farm.waitFor("the bytes", () -> attempt(() -> atServer.recv(room, 0, 100) == 10));
+            Farm.waitFor("the end", () -> attempt(() -> atServer.recv(room, 0, 100) == -1));
+            ByteBuffer information = ByteBuffer.allocateDirect(192).order(ByteOrder.nativeOrder());
+            atServer.getRawOpt(IPPROTO_TCP, TCP_INFO, information);
+            atServer.close();
+            assertThat(information.getInt(TCP_INFO_SEGMENTS_IN))
+                    .as("segments: the handshake's two, and the bytes with the end")
+                    .isEqualTo(3);
+        } finally {
+            client.close();
+            listener.close();
+        }
+    }
+
+    private static boolean attempt(Callable<Boolean> call) {
+        try {
+            return call.call();
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Test
