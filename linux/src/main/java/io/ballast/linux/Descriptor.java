@@ -64,7 +64,7 @@ public final class Descriptor implements AutoCloseable {
     /** A second descriptor of the same open file, closed on exec, owned separately. */
     public Descriptor duplicate() throws IOException {
         try (Kernel kernel = Kernel.open()) {
-            int copy = kernel.fcntl(fd(), Constants.F_DUPFD_CLOEXEC, 0);
+            int copy = kernel.duplicate(fd());
             return own(LinuxException.check(copy, "fcntl F_DUPFD_CLOEXEC", label), label);
         }
     }

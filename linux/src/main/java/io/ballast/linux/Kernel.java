@@ -197,6 +197,11 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
         return call(FCNTL, fd, command, argument, 0, 0, 0);
     }
 
+    /** A second number for the same open file, closed on exec. */
+    public int duplicate(int fd) {
+        return fcntl(fd, Constants.F_DUPFD_CLOEXEC, 0);
+    }
+
     int ioctl(int fd, long request, MemorySegment argument) {
         return call(IOCTL, fd, request, argument.address(), 0, 0, 0);
     }

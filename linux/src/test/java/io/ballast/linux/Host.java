@@ -18,11 +18,11 @@ import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Assumptions;
 
 /** What tests ask of the machine that they run on. */
-final class Host {
+public final class Host {
     private Host() {}
 
     /** Skips the test, with the reason, without the capability. */
-    static void assumeCapability(Capability capability) throws IOException {
+    public static void assumeCapability(Capability capability) throws IOException {
         Assumptions.assumeTrue(
                 capability.isEffective(), "needs " + capability.kernelName() + " (run the tests as root)");
     }
@@ -39,7 +39,7 @@ final class Host {
     }
 
     /** Runs a task on a thread that has given up every capability, which also works as an ordinary user. */
-    static <T> T withoutCapabilities(Callable<T> task) throws Exception {
+    public static <T> T withoutCapabilities(Callable<T> task) throws Exception {
         FutureTask<T> future = new FutureTask<>(() -> {
             try (Arena arena = Arena.ofConfined()) {
                 Linker linker = Linker.nativeLinker();
@@ -90,7 +90,7 @@ final class Host {
     }
 
     /** Waits for something that another thread or process brings about, for at most half a minute. */
-    static void await(String what, BooleanSupplier condition) throws InterruptedException {
+    public static void await(String what, BooleanSupplier condition) throws InterruptedException {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
         while (!condition.getAsBoolean()) {
             if (System.nanoTime() - end > 0) {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.linux.bpf;
+
+import org.jspecify.annotations.NullMarked;
