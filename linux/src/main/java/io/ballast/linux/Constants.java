@@ -5,6 +5,7 @@ final class Constants {
     static final int AF_UNIX = 1;
     static final int AF_INET = 2;
     static final int AF_INET6 = 10;
+    static final int AF_NETLINK = 16;
 
     static final int SOCK_STREAM = 1;
     static final int SOCK_DGRAM = 2;
@@ -22,10 +23,12 @@ final class Constants {
     static final int SOL_SOCKET = 1;
     static final int SO_REUSEADDR = 2;
     static final int SO_ERROR = 4;
+    static final int SO_RCVBUF = 8;
     static final int SO_LINGER = 13;
     static final int SO_PEERCRED = 17;
     static final int SO_BINDTODEVICE = 25;
     static final int SO_ACCEPTCONN = 30;
+    static final int SO_RCVBUFFORCE = 33;
     static final int SO_PROTOCOL = 38;
     static final int SCM_RIGHTS = 1;
 
@@ -42,9 +45,16 @@ final class Constants {
     static final int ICMP6_FILTER = 1;
 
     static final int MSG_CTRUNC = 0x8;
+    static final int MSG_TRUNC = 0x20;
     static final int MSG_DONTWAIT = 0x40;
     static final int MSG_NOSIGNAL = 0x4000;
     static final int MSG_CMSG_CLOEXEC = 0x40000000;
+
+    static final int SOL_NETLINK = 270;
+    static final int NETLINK_ADD_MEMBERSHIP = 1;
+    static final int NETLINK_CAP_ACK = 10;
+    static final int NETLINK_EXT_ACK = 11;
+    static final int NETLINK_GET_STRICT_CHK = 12;
 
     static final int SHUT_RD = 0;
     static final int SHUT_WR = 1;
@@ -54,6 +64,7 @@ final class Constants {
     static final int FD_CLOEXEC = 1;
     static final int F_SETFL = 4;
     static final int F_DUPFD_CLOEXEC = 1030;
+    static final int O_WRONLY = 1;
     static final int O_NONBLOCK = 0x800;
     static final int O_CLOEXEC = 0x80000;
     static final int LOCK_EX = 2;

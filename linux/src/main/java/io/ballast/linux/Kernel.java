@@ -40,6 +40,7 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int EPOLL_PWAIT = number(281, 22);
     private static final int EPOLL_CREATE1 = number(291, 20);
     private static final int READ = number(0, 63);
+    private static final int WRITE = number(1, 64);
     private static final int PIPE2 = number(293, 59);
     private static final int PPOLL = number(271, 73);
     private static final int CLOSE = number(3, 57);
@@ -180,6 +181,10 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
 
     int read(int fd, MemorySegment bytes) {
         return call(READ, fd, bytes.address(), bytes.byteSize(), 0, 0, 0);
+    }
+
+    int write(int fd, MemorySegment bytes) {
+        return call(WRITE, fd, bytes.address(), bytes.byteSize(), 0, 0, 0);
     }
 
     int pipe2(MemorySegment twoInts, int flags) {

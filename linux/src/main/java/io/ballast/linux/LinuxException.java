@@ -19,7 +19,7 @@ public final class LinuxException extends IOException {
      * A failure.
      *
      * @param number the error number, positive
-     * @param hint what would help; null where nothing is known
+     * @param hint what would help, or what the kernel said in words; null where nothing is known
      */
     public LinuxException(int number, String call, String object, @Nullable String hint) {
         super(text(number, call, object, hint));

@@ -103,6 +103,11 @@ public final class NetworkNamespace implements AutoCloseable {
         });
     }
 
+    /** The number of the descriptor that names it, still owned here: for requests that speak of another namespace. */
+    public int fd() {
+        return descriptor.fd();
+    }
+
     private static <T> T onOwnThread(String name, Callable<T> task) throws IOException {
         CompletableFuture<T> result = new CompletableFuture<>();
         Thread.ofPlatform().name(name).daemon().start(() -> {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.linux.netlink;
+
+import org.jspecify.annotations.NullMarked;
