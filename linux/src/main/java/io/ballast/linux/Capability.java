@@ -28,7 +28,7 @@ public enum Capability {
     SYS_NICE(23),
     /** Raise hard resource limits. */
     SYS_RESOURCE(24),
-    /** Load eBPF programs without the verifier's guards against speculation, which cost time on every packet. */
+    /** Load eBPF programs that compute with addresses, without guards against speculation. */
     PERFMON(38),
     /** Load eBPF programs. */
     BPF(39);

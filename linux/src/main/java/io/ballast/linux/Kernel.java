@@ -107,6 +107,27 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
         arena.close();
     }
 
+    private static final class Page {
+        static final long SIZE = read();
+
+        private static long read() {
+            Linker linker = Linker.nativeLinker();
+            try {
+                return (int) linker.downcallHandle(
+                                linker.defaultLookup().findOrThrow("getpagesize"),
+                                FunctionDescriptor.of(ValueLayout.JAVA_INT))
+                        .invokeExact();
+            } catch (Throwable t) {
+                throw new IllegalStateException("getpagesize", t);
+            }
+        }
+    }
+
+    /** Bytes of a page of memory: 4096, or on aarch64 also 16384 or 65536. */
+    public static long pageSize() {
+        return Page.SIZE;
+    }
+
     int socket(int domain, int type, int protocol) {
         return call(SOCKET, domain, type, protocol, 0, 0, 0);
     }

@@ -10,6 +10,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
@@ -40,16 +41,24 @@ public final class Host {
 
     /** Runs a task on a thread that has given up every capability, which also works as an ordinary user. */
     public static <T> T withoutCapabilities(Callable<T> task) throws Exception {
+        return withCapabilities(Set.of(), task);
+    }
+
+    /** Runs a task on a thread that has given up every capability but these. */
+    public static <T> T withCapabilities(Set<Capability> kept, Callable<T> task) throws Exception {
         FutureTask<T> future = new FutureTask<>(() -> {
             try (Arena arena = Arena.ofConfined()) {
                 Linker linker = Linker.nativeLinker();
                 MemorySegment header =
                         arena.allocateFrom(ValueLayout.JAVA_INT, 0x20080522, 0); // version 3, this thread
-                MemorySegment none = arena.allocate(24, 4);
+                long bits = kept.stream().mapToLong(each -> 1L << each.bit()).sum();
+                int low = (int) bits;
+                int high = (int) (bits >>> 32);
+                MemorySegment sets = arena.allocateFrom(ValueLayout.JAVA_INT, low, low, 0, high, high, 0);
                 int result = (int) linker.downcallHandle(
                                 linker.defaultLookup().findOrThrow("capset"),
                                 FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.ADDRESS))
-                        .invokeExact(header, none);
+                        .invokeExact(header, sets);
                 if (result != 0) {
                     throw new IllegalStateException("capset failed");
                 }

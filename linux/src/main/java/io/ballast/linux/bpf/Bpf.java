@@ -11,6 +11,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -78,19 +79,20 @@ final class Bpf {
         };
     }
 
-    static void pin(Descriptor object, Path path) throws IOException {
+    static void pin(Descriptor descriptor, Path path) throws IOException {
         try (Kernel kernel = Kernel.open()) {
             MemorySegment attributes = attributes(kernel);
             attributes.set(
                     ValueLayout.JAVA_LONG, 0, kernel.string(path.toString()).address());
-            attributes.set(ValueLayout.JAVA_INT, 8, object.fd());
+            attributes.set(ValueLayout.JAVA_INT, 8, descriptor.fd());
             int result = kernel.bpf(OBJ_PIN, attributes);
-            if (result == -Errno.EINVAL.number()) {
-                // The kernel's way to say that the directory is no bpffs.
-                throw new LinuxException(
-                        -result, "pin", object.label() + " at " + path, "the directory is not a bpffs");
+            String object = descriptor.label() + " at " + path;
+            // The kernel's way to say that the directory is on another file system; it has no word for that.
+            Path directory = path.toAbsolutePath().getParent();
+            if (result == -Errno.EPERM.number() && directory != null && !BpfFs.isMounted(directory)) {
+                throw new LinuxException(-result, "pin", object, directory + " is not in a bpffs");
             }
-            check(result, "pin", object.label() + " at " + path);
+            check(result, "pin", object);
         }
     }
 
@@ -134,13 +136,15 @@ final class Bpf {
     /**
      * Refuses an object of another kind than expected, of which the kernel would tell something else.
      *
-     * @param kind {@code bpf-map}, {@code bpf-prog} or {@code bpf_link}, as the kernel names the file
+     * @param kinds names that kernels give to the file of such an object
      */
-    static void requireKind(Descriptor object, String kind) throws IOException {
-        String target =
-                Files.readSymbolicLink(Path.of("/proc/self/fd/" + object.fd())).toString();
-        if (!target.equals("anon_inode:" + kind)) {
-            throw new WrongPinException(Path.of(object.label()), target.replace("anon_inode:", ""), kind);
+    static void requireKind(Descriptor object, String... kinds) throws IOException {
+        String kind = Files.readSymbolicLink(Path.of("/proc/self/fd/" + object.fd()))
+                .toString()
+                .replace("anon_inode:", "")
+                .replaceAll("[\\[\\]]", "");
+        if (!List.of(kinds).contains(kind)) {
+            throw new WrongPinException(Path.of(object.label()), kind, kinds[0]);
         }
     }
 
