@@ -1,7 +1,5 @@
 package io.ballast.health;
 
-import java.util.Locale;
-
 /** Small texts for reasons. */
 public final class Texts {
 
@@ -13,12 +11,18 @@ public final class Texts {
             return nanos / 1_000_000_000L + " s";
         }
         if (nanos >= 1_000_000_000L) {
-            return String.format(Locale.ROOT, "%.1f s", nanos / 1e9);
+            return decimal(nanos / 10_000_000L, 1) + " s";
         }
         if (nanos >= 1_000_000L) {
             return nanos / 1_000_000L + " ms";
         }
-        return String.format(Locale.ROOT, nanos >= 100_000L ? "%.1f ms" : "%.2f ms", Math.max(0, nanos) / 1e6);
+        return decimal(Math.max(0, nanos) / 10_000L, nanos >= 100_000L ? 1 : 2) + " ms";
+    }
+
+    /** Hundredths with one digit or two, cut off; thousands of checks a second say this, so no formatter is asked. */
+    private static String decimal(long hundredths, int digits) {
+        String fraction = Long.toString(100 + hundredths % 100).substring(1, 1 + digits);
+        return hundredths / 100 + "." + fraction;
     }
 
     /** A time as it is written in the description: {@code 1s}, {@code 100ms}. */

@@ -20,12 +20,11 @@ final class NativeSocketImpl extends SocketImpl {
     private volatile int soTimeout;
     private volatile boolean noDelay;
 
-    private NativeSocketImpl(NativeSocket socket, InetSocketAddress remote, long deadlineNanos) throws IOException {
+    private NativeSocketImpl(NativeSocket socket, InetSocketAddress remote, long deadlineNanos) {
         this.socket = socket;
         this.deadlineNanos = deadlineNanos;
         this.address = remote.getAddress();
         this.port = remote.getPort();
-        this.localport = socket.localAddress().getPort();
         this.fd = new FileDescriptor(); // never valid: nothing but this class touches the descriptor
     }
 
@@ -164,6 +163,16 @@ final class NativeSocketImpl extends SocketImpl {
             case SocketOptions.SO_BINDADDR -> localAddress();
             default -> throw new SocketException("socket option " + option + " is not supported");
         };
+    }
+
+    /** Asked of the kernel when it is asked for: most connections never are. */
+    @Override
+    protected int getLocalPort() {
+        try {
+            return socket.localAddress().getPort();
+        } catch (IOException e) {
+            return -1; // as of a socket that is not bound
+        }
     }
 
     private InetAddress localAddress() throws SocketException {
