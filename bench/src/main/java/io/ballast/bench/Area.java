@@ -1,6 +1,7 @@
 package io.ballast.bench;
 
-import java.util.function.Consumer;
+import io.ballast.cli.Failure;
+import java.io.IOException;
 
 /** One area of the program that can be measured: {@code ballast bench NAME}. */
 interface Area {
@@ -15,9 +16,9 @@ interface Area {
      * Measures.
      *
      * @param effort how long and how often
-     * @param progress told what is being done
+     * @param sheet where rows and remarks go
      */
-    Results run(Effort effort, Consumer<String> progress) throws Exception;
+    void run(Effort effort, Sheet sheet) throws IOException, Failure, InterruptedException;
 
     /**
      * How much is measured.

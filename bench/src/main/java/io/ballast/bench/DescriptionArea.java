@@ -3,9 +3,6 @@ package io.ballast.bench;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.function.Consumer;
 
 /** Reading large descriptions: the first time in a JVM, and again when it is warm. */
 final class DescriptionArea implements Area {
@@ -23,9 +20,7 @@ final class DescriptionArea implements Area {
     }
 
     @Override
-    public Results run(Effort effort, Consumer<String> progress) throws Exception {
-        List<Row> rows = new ArrayList<>();
-        List<String> notes = new ArrayList<>();
+    public void run(Effort effort, Sheet sheet) {
         for (int services : SERVICES) {
             byte[] text = text(services, 80);
             byte[] changed = text(services, 81);
@@ -37,13 +32,12 @@ final class DescriptionArea implements Area {
                 again[round] = millis(reader, changed);
             }
             String size = Sample.number(services) + " services x " + SERVERS;
-            rows.add(Row.info(size + ", read", "ms", Sample.of(full)));
-            rows.add(Row.info(size + ", one line changed", "ms", Sample.of(again)));
-            notes.add(size + ": " + text.length / 1024 + " KiB of YAML; the first reading in this JVM took "
+            sheet.add(Row.info(size + ", read", "ms", Sample.of(full)));
+            sheet.add(Row.info(size + ", one line changed", "ms", Sample.of(again)));
+            sheet.note(size + ": " + text.length / 1024 + " KiB of YAML; the first reading in this JVM took "
                     + Sample.number(full[0]) + " ms");
-            progress.accept(size + ": " + Sample.of(full).text() + " ms");
+            sheet.progress(size + ": " + Sample.of(full).text() + " ms");
         }
-        return new Results(name(), rows, notes);
     }
 
     private static double millis(DescriptionReader reader, byte[] text) {

@@ -1,24 +1,54 @@
 package io.ballast.bench;
 
+import io.ballast.cli.Failure;
 import io.ballast.health.CheckBench;
+import io.ballast.health.CheckBench.Hanging;
 import io.ballast.health.CheckBench.Kind;
 import io.ballast.health.CheckBench.Result;
+import io.ballast.health.SilentServer;
 import io.ballast.health.state.ProbeResult.Outcome;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.file.Files;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Consumer;
+import java.util.Optional;
 
 /** A rate of checks toward nginx: whether all of them run, how late they start, and what they cost. */
 final class HealthArea implements Area {
     private static final int PORT = 18083;
     private static final int JUDGED = 10_000;
-    private static final int[] TCP_RATES = {1_000, JUDGED, 20_000};
-    private static final int[] HTTP_RATES = {1_000, 5_000};
+    private static final int HANGING_ONE_IN = 100;
     private static final String SOURCE = "10,000 checks a second without falling behind";
+    private static final String SOURCE_HANGING = "a check that hangs never delays another";
+
+    /** First starts are spaced, so that even 20,000 checks have begun after two seconds. */
+    private static final Duration WARM_UP = Duration.ofSeconds(3);
+
+    private static final Duration FIRST_WARM_UP = Duration.ofSeconds(8);
+    private static final Duration FLOOR = Duration.ofSeconds(1);
+
+    /** One load: how many checks of a kind a second, and whether some of them hang. */
+    private record Load(Kind kind, int rate, boolean hanging) {
+        String name() {
+            return kind + ", " + Sample.number(rate) + "/s" + (hanging ? ", 1 in " + HANGING_ONE_IN + " hangs" : "");
+        }
+
+        /** Checks that do not hang. */
+        int answered() {
+            return hanging ? rate - rate / HANGING_ONE_IN : rate;
+        }
+    }
+
+    private static final List<Load> LOADS = List.of(
+            new Load(Kind.TCP, 1_000, false),
+            new Load(Kind.TCP, JUDGED, false),
+            new Load(Kind.TCP, JUDGED, true),
+            new Load(Kind.TCP, 20_000, false),
+            new Load(Kind.HTTP, 1_000, false),
+            new Load(Kind.HTTP, 5_000, false),
+            new Load(Kind.HTTP, 5_000, true),
+            new Load(Kind.HTTP, JUDGED, false));
 
     @Override
     public String name() {
@@ -31,38 +61,44 @@ final class HealthArea implements Area {
     }
 
     @Override
-    public Results run(Effort effort, Consumer<String> progress) throws Exception {
-        List<Row> rows = new ArrayList<>();
-        try (Programs programs = new Programs()) {
-            Files.writeString(programs.directory().resolve("index.html"), "Test Page");
-            Programs.startNginx(programs, PORT);
-            for (int rate : TCP_RATES) {
-                measure(Kind.TCP, rate, effort, rows, progress);
-            }
-            for (int rate : HTTP_RATES) {
-                measure(Kind.HTTP, rate, effort, rows, progress);
+    public void run(Effort effort, Sheet sheet) throws IOException, Failure, InterruptedException {
+        try (Programs programs = new Programs();
+                SilentServer silent = new SilentServer()) {
+            programs.startNginx("server", "1", PORT);
+            InetSocketAddress server = new InetSocketAddress(InetAddress.getLoopbackAddress(), PORT);
+            Kind warm = null;
+            for (Load load : LOADS) {
+                if (load.kind() != warm) {
+                    warm = load.kind();
+                    sheet.progress(warm + ": warming up for " + FIRST_WARM_UP.toSeconds() + " s");
+                    CheckBench.run(warm, 2_000, FIRST_WARM_UP, Duration.ofMillis(1), server, Optional.empty());
+                    CheckBench.floorCpuSeconds(warm, FLOOR, server);
+                }
+                Optional<Hanging> hanging =
+                        load.hanging() ? Optional.of(new Hanging(HANGING_ONE_IN, silent.address())) : Optional.empty();
+                sheet.measure(load.name(), "", () -> measure(load, effort, server, hanging, sheet));
             }
         }
-        return new Results(
-                name(),
-                rows,
-                List.of(
-                        "Each check runs once a second; the server is nginx on the second processor, which it shares with "
-                                + "the checks. Start delay: from when a probe was due until it ran."));
+        sheet.note(
+                "Each check runs once a second, with a time-out of one; the server is nginx on the second processor, "
+                        + "which it shares with the checks. Start delay: from when a probe was due until it ran. CPU is that of "
+                        + "the checking process; its floor: connect, send, read, reset, one after the other on one thread with "
+                        + "blocking sockets. A check that hangs gets no answer to its SYN until its time-out.");
     }
 
-    private static void measure(Kind kind, int rate, Effort effort, List<Row> rows, Consumer<String> progress)
-            throws Exception {
+    private static void measure(
+            Load load, Effort effort, InetSocketAddress server, Optional<Hanging> hanging, Sheet sheet)
+            throws IOException, InterruptedException {
         int rounds = effort.rounds();
         double[] done = new double[rounds];
         double[] failed = new double[rounds];
         double[] p50 = new double[rounds];
         double[] p99 = new double[rounds];
         double[] cost = new double[rounds];
-        InetSocketAddress server = new InetSocketAddress(InetAddress.getLoopbackAddress(), PORT);
+        double[] floor = new double[rounds];
+        Duration measured = Duration.ofSeconds(effort.seconds());
         for (int round = 0; round < rounds; round++) {
-            Result result =
-                    CheckBench.run(kind, rate, Duration.ofSeconds(3), Duration.ofSeconds(effort.seconds()), server);
+            Result result = CheckBench.run(load.kind(), load.rate(), WARM_UP, measured, server, hanging);
             double seconds = result.measured().toNanos() / 1e9;
             long good = result.results().getOrDefault(Outcome.SUCCESS, 0L);
             long all = result.results().values().stream()
@@ -72,24 +108,20 @@ final class HealthArea implements Area {
             failed[round] = all - good;
             p50[round] = result.startDelays().nanosAt(0.5) / 1e6;
             p99[round] = result.startDelays().nanosAt(0.99) / 1e6;
-            cost[round] = result.cpuSeconds() * 1e6 / Math.max(1, all);
-            progress.accept(result.toString());
+            cost[round] = result.cpuSeconds() * 1e6 / Math.max(1, all + result.hung());
+            floor[round] = CheckBench.floorCpuSeconds(load.kind(), FLOOR, server) * 1e6;
+            sheet.progress(result.toString());
         }
-        String name = kind + ", " + Sample.number(rate) + "/s: ";
-        boolean judged = kind == Kind.TCP && rate == JUDGED;
-        Sample ran = Sample.of(done);
+        boolean judged = load.rate() == JUDGED || load.hanging();
+        String source = load.hanging() ? SOURCE_HANGING : SOURCE;
         // A reading may begin or end between two beats of the second, so one part in two hundred is no lag.
-        rows.add(
-                judged
-                        ? Row.own(name + "results", "1/s", ran, Row.Target.atLeast(JUDGED * 0.995, SOURCE))
-                        : Row.info(name + "results", "1/s", ran));
-        Sample bad = Sample.of(failed);
-        rows.add(
-                judged
-                        ? Row.own(name + "not successful", "checks", bad, Row.Target.atMost(0, SOURCE))
-                        : Row.info(name + "not successful", "checks", bad));
-        rows.add(Row.info(name + "start delay p50", "ms", Sample.of(p50)));
-        rows.add(Row.info(name + "start delay p99", "ms", Sample.of(p99)));
-        rows.add(Row.info(name + "CPU", "us/check", Sample.of(cost)));
+        Row.Target all = judged ? Row.Target.atLeast(load.answered() * 0.995, source) : null;
+        Row.Target none = judged ? Row.Target.atMost(0, source) : null;
+        String name = load.name() + ": ";
+        sheet.add(Row.paired(name + "results", "1/s", done, null, null, all));
+        sheet.add(Row.paired(name + "not successful", "checks", failed, null, null, none));
+        sheet.add(Row.info(name + "start delay p50", "ms", Sample.of(p50)));
+        sheet.add(Row.info(name + "start delay p99", "ms", Sample.of(p99)));
+        sheet.add(Row.paired(name + "CPU", "us/check", cost, null, floor, null));
     }
 }

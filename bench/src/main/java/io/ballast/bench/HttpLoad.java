@@ -29,12 +29,18 @@ record HttpLoad(long requests, double perSecond, double p99Millis) {
     static HttpLoad run(Programs programs, String url, int connections, int seconds, boolean close)
             throws IOException, InterruptedException, Failure {
         List<String> command = new ArrayList<>(List.of(
-                Programs.need("wrk", "wrk").toString(), "-t1", "-c" + connections, "-d" + seconds + "s", "--latency"));
+                Programs.need("wrk", "wrk").toString(),
+                "-t1",
+                "-c" + connections,
+                "-d" + seconds + "s",
+                "--latency",
+                "--timeout",
+                "20s"));
         if (close) {
             command.addAll(List.of("-H", "Connection: close"));
         }
         command.add(url);
-        String output = programs.run("1", seconds + 30, command);
+        String output = programs.run("1", seconds + 60, command);
         Matcher errors = ERRORS.matcher(output);
         if (errors.find()) {
             throw Failure.failed("load on " + url + ": " + errors.group());

@@ -1,6 +1,8 @@
 package io.ballast.bench;
 
 import io.ballast.cli.Failure;
+import io.ballast.lab.farm.Daemon;
+import io.ballast.lab.farm.ProcessId;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
@@ -64,12 +66,16 @@ final class Programs implements AutoCloseable {
 
     /** Starts a program on these processors ({@code 0} or {@code 0,1}); its output goes to a file named after it. */
     Process start(String name, String processors, List<String> command) throws IOException {
+        return start(directory.resolve(name + ".log"), processors, command);
+    }
+
+    private Process start(Path log, String processors, List<String> command) throws IOException {
         List<String> pinned = new ArrayList<>(List.of("taskset", "-c", processors));
         pinned.addAll(command);
         Process process = new ProcessBuilder(pinned)
                 .directory(directory.toFile())
                 .redirectErrorStream(true)
-                .redirectOutput(directory.resolve(name + ".log").toFile())
+                .redirectOutput(log.toFile())
                 .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
                 .start();
         synchronized (started) {
@@ -118,36 +124,64 @@ final class Programs implements AutoCloseable {
         throw new IOException("/proc/" + pid + "/status has no VmRSS");
     }
 
-    /** The process and all below it. */
-    static List<Long> tree(Process process) {
-        return Stream.concat(Stream.of(process.pid()), process.descendants().map(ProcessHandle::pid))
-                .toList();
+    /** User and system time of a process and all below it. */
+    static double cpuSecondsOfTree(long pid) throws IOException {
+        double sum = cpuSeconds(pid);
+        for (ProcessHandle below : handle(pid).descendants().toList()) {
+            sum += cpuSeconds(below.pid());
+        }
+        return sum;
     }
 
-    /** Starts nginx as the server of a benchmark: it shows the files of the benchmark's directory, on processor 1. */
-    static void startNginx(Programs programs, int port) throws Exception {
-        Path file = programs.file(
-                "nginx.conf",
+    private static ProcessHandle handle(long pid) throws IOException {
+        return ProcessHandle.of(pid).orElseThrow(() -> new IOException("process " + pid + " has ended"));
+    }
+
+    /**
+     * Starts nginx as a server of a benchmark: it shows the files of the benchmark's directory. Returns when it answers.
+     *
+     * @param name of the process and its files, for several in one benchmark
+     */
+    Process startNginx(String name, String processor, int port) throws IOException, Failure, InterruptedException {
+        Path file = file(
+                name + ".conf",
                 resource("nginx.conf")
-                        .replace("@DIR@", programs.directory().toString())
+                        .replace("@DIR@", directory.toString())
+                        .replace("@NAME@", name)
                         .replace("@PORT@", Integer.toString(port)));
         // nginx opens its log by this path before it reads the file; everything stays in our directory.
-        programs.start(
-                "nginx",
-                "1",
+        Process process = start(
+                name,
+                processor,
                 List.of(
                         need("nginx", "nginx-light").toString(),
                         "-p",
-                        programs.directory().toString(),
+                        directory.toString(),
                         "-e",
-                        "nginx-error.log",
+                        name + "-error.log",
                         "-c",
                         file.toString()));
-        programs.await("nginx", port);
+        await(name, port);
+        return process;
+    }
+
+    /** Starts the daemon as {@code ballast run} does, and returns when it takes connections. */
+    Daemon startDaemon(String processor, String description) throws IOException, InterruptedException {
+        Path home = Files.createDirectories(directory.resolve("node"));
+        Daemon daemon = new Daemon(
+                "bench",
+                home,
+                file("ballast.yaml", description),
+                (node, role, command) -> ProcessId.of(start(home.resolve(role + ".log"), processor, command)
+                                .pid())
+                        .orElseThrow(() -> new IOException("the " + role + " ended at once")));
+        daemon.start(List.of());
+        daemon.awaitReady();
+        return daemon;
     }
 
     /** Waits until a program answers an HTTP request, well or not, on this port of the loopback address. */
-    void await(String program, int port) throws Exception {
+    void await(String program, int port) throws IOException, Failure, InterruptedException {
         long deadline = System.nanoTime() + 20_000_000_000L;
         while (System.nanoTime() < deadline) {
             try (Socket socket = new Socket(LOOPBACK, port)) {

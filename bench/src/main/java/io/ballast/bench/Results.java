@@ -13,8 +13,14 @@ import org.jspecify.annotations.Nullable;
  */
 record Results(String area, List<Row> rows, List<String> notes) {
 
+    /** What was measured and misses its target. */
     List<Row> missed() {
-        return rows.stream().filter(row -> !row.met()).toList();
+        return rows.stream().filter(row -> !row.met() && row.failure() == null).toList();
+    }
+
+    /** What could not be measured. */
+    List<Row> failed() {
+        return rows.stream().filter(row -> row.failure() != null).toList();
     }
 
     JsonObject json() {
@@ -32,17 +38,18 @@ record Results(String area, List<Row> rows, List<String> notes) {
     /** As a table of Markdown, whose columns also line up as plain text. */
     String table() {
         List<List<String>> cells = new ArrayList<>();
-        cells.add(List.of("figure", "unit", "ours", "peer", "floor", "ratio", "target", ""));
+        cells.add(List.of("figure", "unit", "ours", "peer", "floor", "ratio", "to floor", "target", ""));
         for (Row row : rows) {
             cells.add(List.of(
                     row.name(),
                     row.unit(),
-                    row.ours().text(),
+                    text(row.ours()),
                     text(row.peer()),
                     text(row.floor()),
                     text(row.ratio()),
+                    text(row.toFloor()),
                     row.target() == null ? "" : row.target().text(),
-                    row.target() == null ? "" : row.met() ? "met" : "MISSED"));
+                    verdict(row)));
         }
         int columns = cells.getFirst().size();
         int[] width = new int[columns];
@@ -66,6 +73,13 @@ record Results(String area, List<Row> rows, List<String> notes) {
             }
         }
         return text.toString();
+    }
+
+    private static String verdict(Row row) {
+        if (row.failure() != null) {
+            return "FAILED";
+        }
+        return row.target() == null ? "" : row.met() ? "met" : "MISSED";
     }
 
     private static String text(@Nullable Sample sample) {

@@ -1,5 +1,6 @@
 package io.ballast.bench;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import org.jspecify.annotations.Nullable;
@@ -8,19 +9,24 @@ import org.jspecify.annotations.Nullable;
  * One line of a benchmark's table.
  *
  * @param name what was measured, with its size
+ * @param ours null only where measuring failed
  * @param peer the same of the peer in the same run, readings taken in turn; null where there is none
  * @param floor what the work costs at least, in the same run; null where there is none
  * @param ratio ours to the peer's, the median of the ratios of neighbouring readings; null without a peer
+ * @param toFloor ours to the floor's, likewise; null without a floor
  * @param target null where the row only informs
+ * @param failure why there is no figure; null where there is one
  */
 public record Row(
         String name,
         String unit,
-        Sample ours,
+        @Nullable Sample ours,
         @Nullable Sample peer,
         @Nullable Sample floor,
         @Nullable Sample ratio,
-        @Nullable Target target) {
+        @Nullable Sample toFloor,
+        @Nullable Target target,
+        @Nullable String failure) {
 
     /**
      * What a row must reach.
@@ -53,25 +59,52 @@ public record Row(
 
     /** A row that only informs. */
     public static Row info(String name, String unit, Sample ours) {
-        return new Row(name, unit, ours, null, null, null, null);
+        return new Row(name, unit, ours, null, null, null, null, null, null);
     }
 
     /** A row of our own figure against a bound. */
     public static Row own(String name, String unit, Sample ours, Target target) {
-        return new Row(name, unit, ours, null, null, null, target);
+        return new Row(name, unit, ours, null, null, null, null, target, null);
     }
 
-    /** Readings taken in turn, ours and the peer's: the ratio is taken pair by pair. */
-    public static Row paired(String name, String unit, double[] ours, double[] peer, @Nullable Target target) {
+    /** Readings taken in turn, ours, the peer's and the floor's: each ratio is taken round by round. */
+    public static Row paired(
+            String name,
+            String unit,
+            double[] ours,
+            double @Nullable [] peer,
+            double @Nullable [] floor,
+            @Nullable Target target) {
+        return new Row(
+                name,
+                unit,
+                Sample.of(ours),
+                peer == null ? null : Sample.of(peer),
+                floor == null ? null : Sample.of(floor),
+                peer == null ? null : ratios(ours, peer),
+                floor == null ? null : ratios(ours, floor),
+                target,
+                null);
+    }
+
+    /** A row that could not be measured, and why. */
+    public static Row failed(String name, String unit, String reason) {
+        return new Row(name, unit, null, null, null, null, null, null, reason);
+    }
+
+    private static Sample ratios(double[] ours, double[] others) {
         double[] ratios = new double[ours.length];
         for (int i = 0; i < ours.length; i++) {
-            ratios[i] = ours[i] / peer[i];
+            ratios[i] = ours[i] / others[i];
         }
-        return new Row(name, unit, Sample.of(ours), Sample.of(peer), null, Sample.of(ratios), target);
+        return Sample.of(ratios);
     }
 
-    /** Whether the target is reached; true where there is none. */
+    /** Whether the target is reached; true where there is none, false where measuring failed. */
     public boolean met() {
+        if (failure != null) {
+            return false;
+        }
         if (target == null) {
             return true;
         }
@@ -82,25 +115,36 @@ public record Row(
         return target.atMost() ? judged.median() <= target.bound() : judged.median() >= target.bound();
     }
 
+    /** What is wrong with it, in a line. */
+    String complaint() {
+        if (failure != null || ours == null) {
+            return name + ": " + failure;
+        }
+        String figure = ratio == null ? ours.text() + " " + unit : "ratio " + ratio.text();
+        return name + ": " + figure + (target == null ? "" : ", target " + target.text());
+    }
+
     JsonObject json() {
         JsonObject json = new JsonObject();
         json.addProperty("name", name);
         json.addProperty("unit", unit);
-        json.add("ours", ours.json());
-        json.add("peer", peer == null ? JsonNull.INSTANCE : peer.json());
-        json.add("floor", floor == null ? JsonNull.INSTANCE : floor.json());
-        if (ratio == null) {
-            json.add("ratio", JsonNull.INSTANCE);
-        } else {
-            json.addProperty("ratio", ratio.median());
-        }
-        if (target == null) {
-            json.add("target", JsonNull.INSTANCE);
-        } else {
-            json.addProperty("target", target.text());
+        json.add("ours", json(ours));
+        json.add("peer", json(peer));
+        json.add("floor", json(floor));
+        json.addProperty("ratio", ratio == null ? null : ratio.median());
+        json.addProperty("toFloor", toFloor == null ? null : toFloor.median());
+        json.addProperty("target", target == null ? null : target.text());
+        if (target != null) {
             json.addProperty("targetSource", target.source());
         }
         json.addProperty("met", met());
+        if (failure != null) {
+            json.addProperty("failure", failure);
+        }
         return json;
+    }
+
+    private static JsonElement json(@Nullable Sample sample) {
+        return sample == null ? JsonNull.INSTANCE : sample.json();
     }
 }

@@ -2,9 +2,6 @@ package io.ballast.bench;
 
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.director.scheduler.SchedulerRates;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.function.Consumer;
 
 /** Scheduler decisions a second on one core, and how they grow with the number of servers. */
 final class SchedulerArea implements Area {
@@ -24,31 +21,26 @@ final class SchedulerArea implements Area {
     }
 
     @Override
-    public Results run(Effort effort, Consumer<String> progress) {
+    public void run(Effort effort, Sheet sheet) {
         // A reading needs no seconds: at a million decisions a second a tenth of one is a hundred thousand.
         long nanos = effort.seconds() * 1_000_000_000L / 10;
-        List<Row> rows = new ArrayList<>();
         for (SchedulerKind kind : SchedulerKind.values()) {
             for (int servers : SERVERS) {
                 double[] readings = new double[effort.rounds()];
+                double[] floor = new double[effort.rounds()];
                 for (int round = 0; round < readings.length; round++) {
                     readings[round] =
                             SchedulerRates.measure(kind, servers, DESTINATIONS, WARM_UP_NANOS, nanos, System::nanoTime);
+                    floor[round] = SchedulerRates.floor(servers, WARM_UP_NANOS / 3, nanos, System::nanoTime);
                 }
                 String name = kind.yamlName() + ", " + Sample.number(servers) + " servers";
-                Sample sample = Sample.of(readings);
-                rows.add(
-                        servers == JUDGED
-                                ? Row.own(name, "decisions/s", sample, Row.Target.atLeast(1e6, "1,000,000 a second"))
-                                : Row.info(name, "decisions/s", sample));
-                progress.accept(name + ": " + sample.text());
+                Row.Target target = servers == JUDGED ? Row.Target.atLeast(1e6, "1,000,000 a second") : null;
+                sheet.add(Row.paired(name, "decisions/s", readings, null, floor, target));
+                sheet.progress(name + ": " + Sample.of(readings).text());
             }
         }
-        return new Results(
-                name(),
-                rows,
-                List.of(
-                        "A decision is the pick, the new connection's opening and the oldest one's end; weights 1 to 10; "
-                                + DESTINATIONS + " destinations for dh, lblc and lblcr."));
+        sheet.note("A decision is the pick, the new connection's opening and the oldest one's end; weights 1 to 10; "
+                + DESTINATIONS + " destinations for dh, lblc and lblcr. Floor: the same with the first server always "
+                + "picked.");
     }
 }

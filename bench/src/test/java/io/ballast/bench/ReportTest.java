@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import io.ballast.bench.Row.Target;
+import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -28,7 +29,9 @@ class ReportTest {
 
     @Test
     void takesTheRatioPairByPairSoThatDriftCancels() {
-        Row row = Row.paired("x", "us", new double[] {10, 20, 40}, new double[] {20, 40, 80}, null);
+        Row row = Row.paired(
+                "x", "us", new double[] {10, 20, 40}, new double[] {20, 40, 80}, new double[] {5, 10, 20}, null);
+        assertThat(row.toFloor()).isEqualTo(new Sample(2, 2, 2));
         assertThat(row.ratio()).isEqualTo(new Sample(0.5, 0.5, 0.5));
     }
 
@@ -42,10 +45,10 @@ class ReportTest {
                 .isFalse();
         double[] twice = {2};
         double[] once = {1};
-        assertThat(Row.paired("x", "us", twice, once, Target.ratioAtMost(1, "s"))
+        assertThat(Row.paired("x", "us", twice, once, null, Target.ratioAtMost(1, "s"))
                         .met())
                 .isFalse();
-        assertThat(Row.paired("x", "us", once, twice, Target.ratioAtMost(1, "s"))
+        assertThat(Row.paired("x", "us", once, twice, null, Target.ratioAtMost(1, "s"))
                         .met())
                 .isTrue();
         assertThat(Row.info("x", "us", Sample.of(1)).met()).isTrue();
@@ -61,5 +64,23 @@ class ReportTest {
         assertThat(json.keySet()).contains("name", "unit", "ours", "peer", "floor", "ratio", "target", "met");
         assertThat(json.get("met").getAsBoolean()).isFalse();
         assertThat(json.get("peer")).isEqualTo(JsonNull.INSTANCE);
+    }
+
+    @Test
+    void aMeasurementThatFailsLeavesTheOthersAndSaysWhy() throws Exception {
+        Sheet sheet = new Sheet(line -> {});
+        sheet.measure("first", "us", () -> {
+            throw new IOException("wrk:\nno answer");
+        });
+        sheet.measure("second", "us", () -> sheet.add(Row.info("second", "us", Sample.of(1))));
+        Results results = sheet.results("area");
+        assertThat(results.failed()).extracting(Row::name).containsExactly("first");
+        assertThat(results.failed().getFirst().complaint()).isEqualTo("first: wrk: / no answer");
+        assertThat(results.missed()).isEmpty();
+        assertThat(results.table()).contains("| first ", "| FAILED |", "| second ");
+        JsonObject json = results.json().getAsJsonArray("rows").get(0).getAsJsonObject();
+        assertThat(json.get("ours")).isEqualTo(JsonNull.INSTANCE);
+        assertThat(json.get("failure").getAsString()).isEqualTo("wrk: / no answer");
+        assertThat(json.get("met").getAsBoolean()).isFalse();
     }
 }

@@ -8,6 +8,8 @@ import io.ballast.core.config.ProbeSpec.StatusRange;
 import io.ballast.health.state.ProbeResult;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -19,14 +21,25 @@ import java.util.concurrent.atomic.LongAdder;
 
 /**
  * What checks cost: a rate of them, run as the daemon runs them ({@link CheckRunner}, one check for each probe a second),
- * toward one server.
+ * toward one server; some of them, where wanted, toward a server that never answers. And what they must cost at least:
+ * the same connections and bytes one after the other, with blocking sockets of the JDK and nothing around them.
  */
 public final class CheckBench {
 
     /** Ticks a second of the times in /proc/self/stat (sysconf(_SC_CLK_TCK), 100 on every Linux of today). */
     private static final int TICKS = 100;
 
+    private static final String HUNG = "hung";
+
     private CheckBench() {}
+
+    /**
+     * Checks that hang until their time-out, a second.
+     *
+     * @param oneIn so many checks one hangs
+     * @param server takes no connection and refuses none
+     */
+    public record Hanging(int oneIn, InetSocketAddress server) {}
 
     /** What is asked. */
     public enum Kind {
@@ -39,7 +52,8 @@ public final class CheckBench {
     /**
      * What was measured.
      *
-     * @param results by what they said, over the measured time
+     * @param results by what they said, over the measured time; of those that do not hang
+     * @param hung checks that hung and were reported as failures
      * @param startDelays how late probes started
      * @param roundTrips from the start of a probe to its result; of those that succeeded
      * @param cpuSeconds user and system time of this process, with everything in it
@@ -49,6 +63,7 @@ public final class CheckBench {
             int checksPerSecond,
             Duration measured,
             Map<ProbeResult.Outcome, Long> results,
+            long hung,
             DelayHistogram startDelays,
             DelayHistogram roundTrips,
             double cpuSeconds) {
@@ -58,13 +73,14 @@ public final class CheckBench {
             double seconds = measured.toNanos() / 1e9;
             return String.format(
                     java.util.Locale.ROOT,
-                    "%s %d/s for %.1f s: %s (%.0f/s); start delay p50 %s p99 %s max %s;"
+                    "%s %d/s for %.1f s: %s (%.0f/s), %d hung; start delay p50 %s p99 %s max %s;"
                             + " round trip p50 %s p99 %s max %s; CPU %.2f cores, %.0f us a check",
                     kind,
                     checksPerSecond,
                     seconds,
                     results,
                     results.values().stream().mapToLong(Long::longValue).sum() / seconds,
+                    hung,
                     micros(startDelays.nanosAt(0.5)),
                     micros(startDelays.nanosAt(0.99)),
                     micros(startDelays.maxNanos()),
@@ -85,9 +101,15 @@ public final class CheckBench {
      *
      * @param warmUp time before the measurement begins, with the same load
      * @param server should listen with a long queue, and for HTTP answer {@code GET /} with 200 and {@code Test Page}
+     * @param hanging asks some of the checks to hang
      */
     public static Result run(
-            Kind kind, int checksPerSecond, Duration warmUp, Duration measure, InetSocketAddress server)
+            Kind kind,
+            int checksPerSecond,
+            Duration warmUp,
+            Duration measure,
+            InetSocketAddress server,
+            Optional<Hanging> hanging)
             throws InterruptedException, IOException {
         Map<ProbeResult.Outcome, LongAdder> counts = Map.of(
                 ProbeResult.Outcome.SUCCESS,
@@ -97,7 +119,12 @@ public final class CheckBench {
                 ProbeResult.Outcome.INCONCLUSIVE,
                 new LongAdder());
         DelayHistogram roundTrips = new DelayHistogram();
+        LongAdder hung = new LongAdder();
         try (CheckRunner runner = new CheckRunner(new Probes()::of, CheckRunner.affordable(), (id, result) -> {
+            if (id.server().startsWith(HUNG)) {
+                hung.increment();
+                return;
+            }
             java.util.Objects.requireNonNull(counts.get(result.outcome())).increment();
             if (result.ok()) {
                 roundTrips.record(TimeUnit.MICROSECONDS.toNanos(result.rttMicros()));
@@ -106,10 +133,19 @@ public final class CheckBench {
             CheckSpec spec = spec(kind);
             ProbeTarget target = ProbeTarget.of(server.getAddress(), server.getPort());
             for (int i = 0; i < checksPerSecond; i++) {
-                runner.put(new CheckId("bench", Integer.toString(i), "check"), spec, target);
+                if (hanging.isPresent() && i % hanging.get().oneIn() == 0) {
+                    InetSocketAddress silent = hanging.get().server();
+                    runner.put(
+                            new CheckId("bench", HUNG + i, "check"),
+                            spec,
+                            ProbeTarget.of(silent.getAddress(), silent.getPort()));
+                } else {
+                    runner.put(new CheckId("bench", Integer.toString(i), "check"), spec, target);
+                }
             }
             TimeUnit.NANOSECONDS.sleep(warmUp.toNanos());
             counts.values().forEach(LongAdder::reset);
+            hung.reset();
             roundTrips.reset();
             runner.startDelays().reset();
             double cpuBefore = cpuSeconds();
@@ -119,8 +155,33 @@ public final class CheckBench {
             double cpu = cpuSeconds() - cpuBefore;
             Map<ProbeResult.Outcome, Long> results = new java.util.EnumMap<>(ProbeResult.Outcome.class);
             counts.forEach((outcome, count) -> results.put(outcome, count.sum()));
-            return new Result(kind, checksPerSecond, took, results, runner.startDelays(), roundTrips, cpu);
+            return new Result(kind, checksPerSecond, took, results, hung.sum(), runner.startDelays(), roundTrips, cpu);
         }
+    }
+
+    /**
+     * CPU seconds of one check without a checker: connect, send and read where there is something to, end by a reset;
+     * one after the other on this thread.
+     */
+    public static double floorCpuSeconds(Kind kind, Duration measure, InetSocketAddress server) throws IOException {
+        byte[] request =
+                "GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".getBytes(StandardCharsets.US_ASCII);
+        byte[] answer = new byte[4096];
+        double cpuBefore = cpuSeconds();
+        long until = System.nanoTime() + measure.toNanos();
+        int checks = 0;
+        for (; System.nanoTime() < until; checks++) {
+            try (Socket socket = new Socket(server.getAddress(), server.getPort())) {
+                if (kind == Kind.HTTP) {
+                    socket.getOutputStream().write(request);
+                    for (int count = 0; count >= 0; ) {
+                        count = socket.getInputStream().read(answer);
+                    }
+                }
+                socket.setSoLinger(true, 0);
+            }
+        }
+        return (cpuSeconds() - cpuBefore) / checks;
     }
 
     private static CheckSpec spec(Kind kind) {

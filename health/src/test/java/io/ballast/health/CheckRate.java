@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * Runs {@link CheckBench} against a server in another process. Not a test; run its main:
@@ -35,7 +36,8 @@ public final class CheckRate {
                 new BufferedReader(new InputStreamReader(server.getInputStream(), StandardCharsets.UTF_8))) {
             InetSocketAddress address =
                     new InetSocketAddress(InetAddress.getLoopbackAddress(), Integer.parseInt(out.readLine()));
-            System.out.println(CheckBench.run(kind, rate, Duration.ofSeconds(5), Duration.ofSeconds(seconds), address));
+            System.out.println(CheckBench.run(
+                    kind, rate, Duration.ofSeconds(5), Duration.ofSeconds(seconds), address, Optional.empty()));
         } finally {
             server.destroy();
         }

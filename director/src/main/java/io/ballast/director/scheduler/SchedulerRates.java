@@ -3,6 +3,7 @@ package io.ballast.director.scheduler;
 import io.ballast.core.config.SchedulerKind;
 import java.util.List;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
 
 /**
  * Measures how many decisions a second a scheduler makes, for benchmarks. A decision is what one connection costs: the
@@ -23,8 +24,8 @@ public final class SchedulerRates {
     private int next;
     private long decisions;
 
-    private SchedulerRates(SchedulerKind kind, int servers, int destinations) {
-        scheduler = Schedulers.create(kind);
+    private SchedulerRates(Scheduler scheduler, int servers, int destinations) {
+        this.scheduler = scheduler;
         connections = new Member[servers * CONNECTIONS_PER_SERVER];
         for (int i = 0; i < servers; i++) {
             scheduler.add(new Member("server-" + i, 1 + i % 10, 0, true));
@@ -53,7 +54,17 @@ public final class SchedulerRates {
      */
     public static double measure(
             SchedulerKind kind, int servers, int destinations, long warmUpNanos, long nanos, LongSupplier clock) {
-        SchedulerRates run = new SchedulerRates(kind, servers, destinations);
+        return measure(Schedulers.create(kind), servers, destinations, warmUpNanos, nanos, clock);
+    }
+
+    /** The same of an empty decision: always the first server, counted and otherwise forgotten. */
+    public static double floor(int servers, long warmUpNanos, long nanos, LongSupplier clock) {
+        return measure(new AlwaysTheFirst(), servers, 1, warmUpNanos, nanos, clock);
+    }
+
+    private static double measure(
+            Scheduler scheduler, int servers, int destinations, long warmUpNanos, long nanos, LongSupplier clock) {
+        SchedulerRates run = new SchedulerRates(scheduler, servers, destinations);
         run.run(warmUpNanos, clock);
         long before = run.decisions;
         long took = run.run(nanos, clock);
@@ -82,5 +93,24 @@ public final class SchedulerRates {
         scheduler.closed(connections[next]);
         connections[next] = server;
         next = next + 1 == connections.length ? 0 : next + 1;
+    }
+
+    private static final class AlwaysTheFirst extends AbstractScheduler {
+        @Override
+        public Member pick(FlowKey flow, Predicate<? super Member> excluded) {
+            return members[0];
+        }
+
+        @Override
+        void added(Member member) {}
+
+        @Override
+        void removed(Member member, int index) {}
+
+        @Override
+        void changed(Member member, boolean described) {}
+
+        @Override
+        void reordered(Member[] before) {}
     }
 }

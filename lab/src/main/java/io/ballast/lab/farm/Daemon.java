@@ -29,10 +29,12 @@ public final class Daemon {
     /**
      * A daemon that does not run yet.
      *
-     * @param directory of the node's own
+     * @param directory of the node's own; the daemon keeps its sockets in {@code run} below it and its log is
+     *     {@code daemon.log} there
      * @param file the description
+     * @param host starts it there
      */
-    Daemon(String node, Path directory, Path file, Host host) {
+    public Daemon(String node, Path directory, Path file, Host host) {
         this.node = node;
         this.directory = directory;
         this.file = file;
@@ -67,6 +69,8 @@ public final class Daemon {
      */
     public void start(List<String> options) throws IOException, InterruptedException {
         List<String> words = new ArrayList<>(List.of("run", file.toString(), "--node", node));
+        words.addAll(List.of("--run-dir", directory.resolve("run").toString()));
+        words.addAll(List.of("--state-dir", directory.resolve("state").toString()));
         words.addAll(options);
         process = host.start(node, "daemon", Jvm.ballast(words));
     }

@@ -13,7 +13,7 @@ import java.util.Optional;
  *
  * @param start when it started, in clock ticks since boot (proc(5), /proc/PID/stat, field 22)
  */
-record ProcessId(long pid, long start) {
+public record ProcessId(long pid, long start) {
 
     /**
      * What the kernel tells of a process.
@@ -34,7 +34,7 @@ record ProcessId(long pid, long start) {
     }
 
     /** The process that has this number now. */
-    static Optional<ProcessId> of(long pid) {
+    public static Optional<ProcessId> of(long pid) {
         return stat(pid).map(Stat::id);
     }
 

@@ -32,9 +32,9 @@ public final class WebServer {
         SLOW
     }
 
-    /** What the server runs in. */
-    interface Host {
-        /** Starts a program on the server's node. */
+    /** What a program of a farm runs in. */
+    public interface Host {
+        /** Starts a program on a node. */
         ProcessId start(String node, String role, List<String> command) throws IOException, InterruptedException;
     }
 
