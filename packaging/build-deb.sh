@@ -137,7 +137,7 @@ Architecture: $arch
 Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$stage" | cut -f1)
 Depends: $depends
-Recommends: iproute2
+Recommends: iproute2, libbpf1
 Suggests: nginx-light
 Section: net
 Priority: optional

@@ -3,7 +3,7 @@
 #   compile-bpf.sh SOURCES OBJECTS
 # An object is made anew when a source or header of the folder, or this script, is newer. Where clang or the headers of
 # libbpf are absent, this says so in one line, leaves no object and succeeds: the program is then built without its
-# engine `xdp`, and OBJECTS/.skipped is there.
+# engine `xdp`.
 set -euo pipefail
 
 [ $# = 2 ] || { echo "usage: ${0##*/} SOURCES OBJECTS" >&2; exit 2; }
@@ -13,7 +13,6 @@ out=$(cd -- "$2" && pwd -P)
 shopt -s nullglob
 sources=()
 [ ! -d "$1" ] || { cd -- "$1" && sources=(*.bpf.c); }
-rm -f -- "$out/.skipped"
 
 # An object whose source is gone must not be shipped.
 for object in "$out"/*.bpf.o; do
@@ -34,7 +33,6 @@ elif ! echo '#include <linux/bpf.h>
 fi
 if [ -n "$missing" ]; then
   rm -f -- "$out"/*.bpf.o
-  : >"$out/.skipped"
   echo "ballast: $missing: ${sources[*]} not compiled, so this build has no engine xdp (apt-get install clang libbpf-dev)"
   exit 0
 fi

@@ -5,8 +5,9 @@ import io.ballast.linux.Descriptor;
 import io.ballast.linux.Errno;
 import io.ballast.linux.Kernel;
 import io.ballast.linux.LinuxException;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -61,9 +62,9 @@ public final class XdpLink implements AutoCloseable {
     /**
      * A program that is attached to an interface, by whomever.
      *
-     * @param programId its number
+     * @param programId its number; 0 when there are several
      * @param program its name, or empty when that could not be asked (it needs CAP_SYS_ADMIN)
-     * @param mode null for hardware offload
+     * @param mode null for hardware offload or several
      */
     public record Attached(
             int programId, String program, @Nullable Mode mode) {
@@ -111,35 +112,35 @@ public final class XdpLink implements AutoCloseable {
             case ERANGE -> "the driver refuses: the MTU is too large for XDP";
             case ENOSPC -> "the driver refuses: it has too few queues for XDP";
             case EINVAL ->
-                "there is no interface with index " + ifindex
-                        + " in this network namespace, or its driver refuses, often" + " for the MTU or an offload";
+                link(ifindex).isEmpty()
+                        ? "there is no interface with index " + ifindex + " in this network namespace"
+                        : "the driver refuses: the MTU may be too large for XDP, or an offload be on";
             default -> Bpf.hint(number);
         };
     }
 
     /** The program attached to an interface of the calling thread's network namespace; none where it is not there. */
     public static Optional<Attached> attached(int ifindex) throws IOException {
-        Libbpf libbpf = Libbpf.get();
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment options = arena.allocate(32, 8); // struct bpf_xdp_query_opts
-            options.set(ValueLayout.JAVA_LONG, 0, options.byteSize());
-            int result = (int) libbpf.call("bpf_xdp_query", ifindex, 0, options.address());
-            LinuxException.check(result, "query XDP of interface", Integer.toString(ifindex));
-            int id = options.get(ValueLayout.JAVA_INT, 8);
-            Mode mode = null;
-            if (options.get(ValueLayout.JAVA_INT, 12) != 0) {
-                mode = Mode.NATIVE;
-                id = options.get(ValueLayout.JAVA_INT, 12);
-            } else if (options.get(ValueLayout.JAVA_INT, 20) != 0) {
-                mode = Mode.GENERIC;
-                id = options.get(ValueLayout.JAVA_INT, 20);
-            }
-            return id == 0 ? Optional.empty() : Optional.of(new Attached(id, nameOf(id), mode));
+        Link.Xdp xdp = link(ifindex).map(Link::xdp).orElse(null);
+        if (xdp == null) {
+            return Optional.empty();
+        }
+        Mode mode = switch (xdp.mode()) {
+            case DRIVER -> Mode.NATIVE;
+            case GENERIC -> Mode.GENERIC;
+            case HARDWARE, MULTIPLE -> null;
+        };
+        return Optional.of(new Attached(xdp.program(), nameOf(xdp.program()), mode));
+    }
+
+    private static Optional<Link> link(int ifindex) throws IOException {
+        try (RouteNetlink netlink = RouteNetlink.open()) {
+            return netlink.link(ifindex);
         }
     }
 
     private static String nameOf(int programId) throws IOException {
-        if (!Capability.SYS_ADMIN.isEffective()) {
+        if (programId == 0 || !Capability.SYS_ADMIN.isEffective()) {
             return "";
         }
         try (BpfProgram program = BpfProgram.byId(programId)) {

@@ -4,10 +4,12 @@ import io.ballast.linux.Capability;
 import io.ballast.linux.Host;
 import io.ballast.linux.Kernel;
 import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.netlink.NewLink;
+import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 
 /**
@@ -32,9 +34,11 @@ final class Wire implements AutoCloseable {
         Host.assumeCapability(Capability.SYS_ADMIN);
         Wire wire = new Wire(NetworkNamespace.create(), Files.createTempDirectory("ballast-bpf"));
         try {
-            wire.ip("link add name left address 02:00:00:00:00:0a type veth peer name right address 02:00:00:00:00:0b");
-            wire.ip("link set left up");
-            wire.ip("link set right up");
+            wire.change(netlink -> netlink.create(new NewLink.Veth("left", "right", null)));
+            for (String device : List.of("left", "right")) {
+                int ifindex = wire.ifindex(device);
+                wire.change(netlink -> netlink.setUp(ifindex, true));
+            }
             Files.createDirectory(wire.pins);
             try (Kernel kernel = Kernel.open()) {
                 int result = kernel.mount("bpf", wire.pins.toString(), "bpf", 0, "");
@@ -49,17 +53,17 @@ final class Wire implements AutoCloseable {
         return wire;
     }
 
-    /** Runs ip(8) inside. */
-    void ip(String arguments) throws Exception {
+    /** What is done to interfaces. */
+    interface Change {
+        void to(RouteNetlink netlink) throws IOException;
+    }
+
+    void change(Change change) throws Exception {
         call(() -> {
-            Process ip = new ProcessBuilder(("ip " + arguments).split(" ", -1))
-                    .redirectErrorStream(true)
-                    .start();
-            String said = new String(ip.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            if (ip.waitFor() != 0) {
-                throw new IOException("ip " + arguments + ": " + said);
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                change.to(netlink);
             }
-            return said;
+            return true;
         });
     }
 
@@ -69,9 +73,9 @@ final class Wire implements AutoCloseable {
 
     int ifindex(String device) throws Exception {
         return call(() -> {
-            Process ip = new ProcessBuilder("ip", "-o", "link", "show", "dev", device).start();
-            String said = new String(ip.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return Integer.parseInt(said.substring(0, said.indexOf(':')));
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                return netlink.link(device).orElseThrow().index();
+            }
         });
     }
 
