@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -46,9 +47,12 @@ public final class Notify {
         send("RELOADING=1\nMONOTONIC_USEC=" + monotonicMicros(), List.of());
     }
 
-    /** The stop begins. */
-    public void stopping(String status) throws IOException {
-        send("STOPPING=1\nSTATUS=" + line(status), List.of());
+    /** The stop begins, and will take so long at most, however short the manager's own limit is. */
+    public void stopping(String status, Duration atMost) throws IOException {
+        send(
+                "STOPPING=1\nSTATUS=" + line(status) + "\nEXTEND_TIMEOUT_USEC="
+                        + TimeUnit.NANOSECONDS.toMicros(atMost.toNanos()),
+                List.of());
     }
 
     /** Still alive; due more often than {@link #watchdogInterval}. */

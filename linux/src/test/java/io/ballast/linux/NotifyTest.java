@@ -73,8 +73,8 @@ class NotifyTest {
             assertThat(manager.receive()).isEqualTo("WATCHDOG=1");
             notify.status("draining");
             assertThat(manager.receive()).isEqualTo("STATUS=draining");
-            notify.stopping("bye");
-            assertThat(manager.receive()).isEqualTo("STOPPING=1\nSTATUS=bye");
+            notify.stopping("bye", Duration.ofMillis(1500));
+            assertThat(manager.receive()).isEqualTo("STOPPING=1\nSTATUS=bye\nEXTEND_TIMEOUT_USEC=1500000");
         }
     }
 

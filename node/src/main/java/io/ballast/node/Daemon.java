@@ -46,7 +46,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -92,6 +91,7 @@ public final class Daemon {
 
     private static final Duration STALL = Duration.ofSeconds(2);
     private static final Duration REPLACE_PATIENCE = Duration.ofSeconds(20);
+    private static final Duration STOP_PATIENCE = Duration.ofSeconds(10);
     private static final Duration READY_PATIENCE = Duration.ofSeconds(10);
     private static final Duration READY_LOOK = Duration.ofMillis(10);
     private static final int SPARE_DESCRIPTORS = 300;
@@ -123,12 +123,13 @@ public final class Daemon {
     private volatile @Nullable UnixHttpServer server;
 
     /**
-     * Runs the daemon until it is told to end; what it has to say goes to {@code log}, a line each.
+     * Runs the daemon until it is told to end; what it has to say goes to {@code out}, a line each.
      *
      * @return {@link #DONE}, {@link #FAILED}, {@link #WRONG} or {@link #NOT_PERMITTED}
      */
-    public static int run(Options options, Map<String, String> environment, PrintStream log)
+    public static int run(Options options, Map<String, String> environment, PrintStream out)
             throws InterruptedException {
+        Log log = new Log(out, environment.containsKey("JOURNAL_STREAM"));
         // A reload should see what the resolver says now, and not what it said half a minute ago.
         Security.setProperty("networkaddress.cache.ttl", "0");
         Security.setProperty("networkaddress.cache.negative.ttl", "0");
@@ -144,7 +145,7 @@ public final class Daemon {
                     hostName(),
                     Resolution.Resolver.SYSTEM,
                     problems);
-            problems.forEach(log::println);
+            problems.forEach(p -> log.say(Severity.WARNING, p.toString()));
             String name = NodeRole.choose(first.description(), options.node(), hostName());
             options.directories().create();
             InstanceLock lock = lock(options, log);
@@ -155,26 +156,26 @@ public final class Daemon {
                 return new Daemon(options, name, reader, first, environment, log).run();
             }
         } catch (Configuration.RejectedException e) {
-            e.problems().forEach(log::println);
-            log.println("the description is wrong; nothing was started");
+            e.problems().forEach(p -> log.error(p.toString()));
+            log.error("the description is wrong; nothing was started");
             return WRONG;
         } catch (NodeRole.UnknownNodeException e) {
-            log.println(options.file() + ": error: " + e.getMessage());
+            log.error(options.file() + ": error: " + e.getMessage());
             return WRONG;
         } catch (NoSuchFileException e) {
-            log.println(e.getFile() + ": no such file");
+            log.error(e.getFile() + ": no such file");
             return e.getFile().equals(options.file().toString()) ? WRONG : FAILED;
         } catch (AccessDeniedException e) {
-            log.println(e.getFile() + ": permission denied");
+            log.error(e.getFile() + ": permission denied");
             return NOT_PERMITTED;
         } catch (FileSystemException e) {
             String reason = e instanceof NotDirectoryException || e instanceof FileAlreadyExistsException
                     ? "it is in the way and not a directory"
                     : e.getReason();
-            log.println(e.getFile() + ": " + (reason == null ? e.getClass().getSimpleName() : reason));
+            log.error(e.getFile() + ": " + (reason == null ? e.getClass().getSimpleName() : reason));
             return FAILED;
         } catch (IOException e) {
-            log.println(String.valueOf(e.getMessage()));
+            log.error(String.valueOf(e.getMessage()));
             return FAILED;
         }
     }
@@ -188,8 +189,7 @@ public final class Daemon {
     }
 
     /** Takes the run directory, from the node process that has it where that is wanted; null when it cannot be had. */
-    private static @Nullable InstanceLock lock(Options options, PrintStream log)
-            throws IOException, InterruptedException {
+    private static @Nullable InstanceLock lock(Options options, Log log) throws IOException, InterruptedException {
         Path file = options.directories().lock();
         InstanceLock lock = InstanceLock.tryTake(file);
         if (lock != null) {
@@ -197,21 +197,21 @@ public final class Daemon {
         }
         String holder = InstanceLock.holder(file);
         if (!options.replace()) {
-            log.println("another daemon (" + holder + ") runs in "
+            log.error("another daemon (" + holder + ") runs in "
                     + options.directories().run()
                     + ": stop it (ballast stop), take over from it (--replace), or choose another --run-dir");
             return null;
         }
-        log.println("taking over from the daemon that runs (" + holder + ")");
+        log.say(Severity.INFO, "taking over from the daemon that runs (" + holder + ")");
         try {
             StopRequest.keepWorker(options.directories().controlSocket());
         } catch (IOException e) {
-            log.println("the daemon that runs (" + holder + ") cannot be asked to leave: " + e.getMessage()
+            log.error("the daemon that runs (" + holder + ") cannot be asked to leave: " + e.getMessage()
                     + "\nEnd it with kill -9; its traffic worker goes on and is adopted");
         }
         lock = InstanceLock.take(file, REPLACE_PATIENCE);
         if (lock == null) {
-            log.println("the daemon that runs (" + holder + ") did not leave in " + REPLACE_PATIENCE.toSeconds()
+            log.error("the daemon that runs (" + holder + ") did not leave in " + REPLACE_PATIENCE.toSeconds()
                     + " s; end it with kill -9: its traffic worker goes on and is adopted");
         }
         return lock;
@@ -224,7 +224,7 @@ public final class Daemon {
             DescriptionReader reader,
             Configuration.Active first,
             Map<String, String> environment,
-            PrintStream log)
+            Log log)
             throws IOException, InterruptedException {
         this.options = options;
         this.name = name;
@@ -233,7 +233,7 @@ public final class Daemon {
         this.notify = Notify.of(environment);
         this.store = new OverrideStore(options.directories().overrides());
         this.fileLimit = raiseFileLimit(log);
-        this.events = new EventLog(openJournal(), name, printer(environment, log));
+        this.events = new EventLog(openJournal(), name, log::event);
         this.loop = new ControlLoop("control", STALL, new LoopTrouble());
         HookRunner hooks = new HookRunner(HookRunner.TIMEOUT, HookRunner.MOST_WAITING, events::happened);
         Probes probes = new Probes();
@@ -276,7 +276,7 @@ public final class Daemon {
         var _ = events.happened(severity, type, "journal", message, Map.of());
     }
 
-    private static Processes.@Nullable FileLimit raiseFileLimit(PrintStream log) {
+    private static Processes.@Nullable FileLimit raiseFileLimit(Log log) {
         try {
             Processes.FileLimit limit = Processes.fileLimit();
             if (limit.soft() < limit.hard()) {
@@ -284,7 +284,7 @@ public final class Daemon {
             }
             return Processes.fileLimit();
         } catch (IOException e) {
-            log.println("cannot raise the limit on open files: " + e.getMessage());
+            log.error("cannot raise the limit on open files: " + e.getMessage());
             return null;
         }
     }
@@ -303,19 +303,40 @@ public final class Daemon {
                 + 2 * services.stream().mapToLong(s -> s.listen().size()).sum();
     }
 
-    /** How events are shown: with their priority for systemd's journal, with their time otherwise. */
-    private static Consumer<Event> printer(Map<String, String> environment, PrintStream log) {
-        boolean systemd = environment.containsKey("JOURNAL_STREAM");
-        DateTimeFormatter time =
+    /** What people read: each line with its priority for systemd's journal, events with their time otherwise. */
+    private record Log(PrintStream out, boolean systemd) {
+        private static final DateTimeFormatter TIME =
                 DateTimeFormatter.ofPattern("HH:mm:ss.SSS", Locale.ROOT).withZone(ZoneId.systemDefault());
-        return event -> {
-            String priority = switch (event.severity()) {
-                case INFO -> systemd ? "<6>" : "";
-                case WARNING -> systemd ? "<4>" : "warning: ";
-                case ERROR -> systemd ? "<3>" : "error: ";
+
+        void event(Event event) {
+            if (systemd) {
+                say(event.severity(), event.message());
+                return;
+            }
+            String severity = switch (event.severity()) {
+                case INFO -> "";
+                case WARNING -> "warning: ";
+                case ERROR -> "error: ";
             };
-            log.println((systemd ? "" : time.format(event.time()) + " ") + priority + event.message());
-        };
+            out.println(TIME.format(event.time()) + " " + severity + event.message());
+        }
+
+        void error(String text) {
+            say(Severity.ERROR, text);
+        }
+
+        void say(Severity severity, String text) {
+            if (!systemd) {
+                out.println(text);
+                return;
+            }
+            String priority = switch (severity) {
+                case INFO -> "<6>";
+                case WARNING -> "<4>";
+                case ERROR -> "<3>";
+            };
+            out.println(text.lines().map(line -> priority + line).collect(Collectors.joining("\n")));
+        }
     }
 
     private final class LoopTrouble implements ControlLoop.Observer {
@@ -612,7 +633,7 @@ public final class Daemon {
                 ? "the traffic worker goes on"
                 : drain ? "connections have " + atMost.toSeconds() + " s to end" : "connections end now";
         var _ = events.happened(Severity.INFO, "daemon.stop", name, "stopping: " + how, Map.of());
-        tellManager(() -> notify.stopping(how));
+        tellManager(() -> notify.stopping(how, atMost.plus(STOP_PATIENCE)));
         node.checks().close();
         if (keepWorker) {
             workers.leave();

@@ -234,6 +234,15 @@ class DaemonTest {
     }
 
     @Test
+    void underSystemdEveryLineOfAComplaintHasItsPriority() throws Exception {
+        Path file = DaemonProcess.write(directory, yaml.replace("services:", "servises:"));
+        try (DaemonProcess daemon = DaemonProcess.start(directory, file, Map.of("JOURNAL_STREAM", "8:1"), List.of())) {
+            assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
+            assertThat(daemon.log().lines()).hasSizeGreaterThan(3).allMatch(line -> line.startsWith("<3>"));
+        }
+    }
+
+    @Test
     void reloadAndApplyChangeOnlyWhatDiffers() throws Exception {
         try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning();
                 Load load = Load.start(port, 4)) {
