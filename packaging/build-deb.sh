@@ -73,11 +73,20 @@ done
 mkdir -p "$lib/lib"
 "$JAVA_HOME/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$lib/runtime"
 cp -p "$RUN"/*.jar "$lib/lib/"
-# Debian has no use for the native parts of other machines.
+# Netty's native part stands beside the JVM's own libraries, where the JVM looks first. From inside its jar it would be
+# written to /tmp at each start, which fails where /tmp is mounted noexec.
 case $arch in
-  amd64) rm -f "$lib"/lib/*-linux-aarch_64.jar ;;
-  arm64) rm -f "$lib"/lib/*-linux-x86_64.jar ;;
+  amd64) machine=x86_64 ;;
+  arm64) machine=aarch_64 ;;
+  *) say "Netty has no native part for $arch"; exit 1 ;;
 esac
+mkdir "$stage/native"
+native=$(echo "$lib"/lib/netty-transport-native-epoll-*-linux-$machine.jar)
+(cd "$stage/native" && "$JAVA_HOME/bin/jar" --extract --file "$native")
+mv "$stage"/native/META-INF/native/*.so "$lib/runtime/lib/"
+chmod 644 "$lib"/runtime/lib/libnetty*.so
+rm -rf "$stage/native"
+rm -f "$lib"/lib/netty-transport-native-epoll-*-linux-*.jar
 chmod 644 "$lib"/lib/*.jar
 find "$lib/runtime/legal" -type f -exec chmod 644 {} +
 # Symbols that only a debugger of the JVM itself wants.
@@ -89,7 +98,7 @@ install -m 755 "$home/packaging/debian/stop.sh" "$lib/stop"
 install -D -m 755 "$home/packaging/debian/ballast.sh" "$stage/usr/bin/ballast"
 
 say "making the AOT cache"
-(BALLAST_MAIN=io.ballast.cli.Training BALLAST_JAVA_OPTS="-XX:AOTCacheOutput=$lib/ballast.aot" \
+(BALLAST_MAIN=io.ballast.lab.Training BALLAST_JAVA_OPTS="-XX:AOTCacheOutput=$lib/ballast.aot" \
   launch "$lib/runtime/bin/java" "$lib/lib" "" /usr/bin/ballast "$home/examples/farm.yaml") >"$stage/aot.log" 2>&1 </dev/null \
   || { cat "$stage/aot.log" >&2; say "the training run of the AOT cache failed"; exit 1; }
 rm -f "$stage/aot.log"
