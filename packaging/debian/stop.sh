@@ -20,13 +20,14 @@ workers() {
 
 if [ "${1-}" != --after ]; then
   if job restart; then
+    /usr/bin/ballast stop --keep-worker >/dev/null
     # Until it is gone: a SIGTERM after this script would end it in another way.
-    /usr/bin/ballast stop --keep-worker >/dev/null && timeout 20 tail --pid="$MAINPID" -f /dev/null
+    timeout 20 tail --pid="$MAINPID" -f /dev/null
   fi
   exit 0
 fi
 
-mapfile -t left < <(workers)
+read -ra left <<<"$(workers | tr '\n' ' ')"
 [ ${#left[@]} -gt 0 ] || exit 0
 if job stop; then
   echo "<4>the traffic worker ${left[*]} was left and is ended"

@@ -118,6 +118,7 @@ public final class Daemon {
     // The control loop's:
     private boolean ready;
     private boolean stopping;
+    private boolean leaving;
     private String storeTrouble = "";
 
     private volatile @Nullable UnixHttpServer server;
@@ -621,7 +622,11 @@ public final class Daemon {
 
     /** On the control loop: ends the daemon. The second time it does not wait for anything. */
     private void stop(boolean drain, boolean keepWorker) {
-        if (stopping) {
+        if (leaving) {
+            // It ends already, and whoever asked for it wants the worker.
+            return;
+        }
+        if (stopping && !keepWorker) {
             var _ = events.happened(
                     Severity.WARNING, "daemon.stop", name, "told again to stop: ending at once", Map.of());
             workers.killAll();
@@ -635,6 +640,7 @@ public final class Daemon {
         var _ = events.happened(Severity.INFO, "daemon.stop", name, "stopping: " + how, Map.of());
         tellManager(() -> notify.stopping(how, atMost.plus(STOP_PATIENCE)));
         node.checks().close();
+        leaving = keepWorker;
         if (keepWorker) {
             workers.leave();
             node.engine().close();
@@ -674,8 +680,8 @@ public final class Daemon {
 
         @Override
         public void stop(boolean drain, boolean keepWorker) {
-            // The answer should be on its way before the socket closes.
-            loop.schedule(Duration.ofMillis(20), () -> Daemon.this.stop(drain, keepWorker));
+            // At once: a SIGTERM that comes after the answer must not overtake a stop that keeps the worker.
+            loop.execute(() -> Daemon.this.stop(drain, keepWorker));
         }
 
         @Override

@@ -46,8 +46,11 @@ final class WorkerSupervisor {
     /** The longest pause before the next attempt. */
     static final Duration MAX_PAUSE = Duration.ofSeconds(5);
 
-    /** How long a worker may take to begin, to introduce itself, or to answer. */
+    /** How long a worker may take to introduce itself, or to answer. */
     static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** How long one may take to listen: on a machine at its limit, killing it early helps nobody. */
+    private static final Duration START_PATIENCE = Duration.ofSeconds(30);
 
     private static final Duration TABLE_PATIENCE = Duration.ofSeconds(30);
     private static final Duration PING = Duration.ofSeconds(1);
@@ -213,7 +216,7 @@ final class WorkerSupervisor {
 
     private static MessageChannel connectWhenReady(Path socket, Process process)
             throws IOException, InterruptedException {
-        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        long deadline = System.nanoTime() + START_PATIENCE.toNanos();
         while (true) {
             try {
                 return MessageChannel.connect(socket);
@@ -222,7 +225,7 @@ final class WorkerSupervisor {
                     throw new IOException("it ended with exit code " + process.exitValue(), e);
                 }
                 if (System.nanoTime() - deadline > 0) {
-                    throw new IOException("it did not listen in " + PATIENCE.toSeconds() + " s", e);
+                    throw new IOException("it did not listen in " + START_PATIENCE.toSeconds() + " s", e);
                 }
                 TimeUnit.MILLISECONDS.sleep(CONNECT_AGAIN_MILLIS);
             }

@@ -674,6 +674,21 @@ class DaemonTest {
     }
 
     @Test
+    void aSignalAfterAStopThatKeepsTheWorkerKeepsItToo() throws Exception {
+        try (DaemonProcess first = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            long worker = first.workerPid();
+            assertThat(first.request("POST", "/v1/stop", "{\"keepWorker\":true}")
+                            .status())
+                    .isEqualTo(202);
+            for (int i = 0; i < 3 && first.process().isAlive(); i++) {
+                Processes.kill(first.process().pid(), Signal.TERM);
+            }
+            first.awaitExit();
+            assertThat(ProcessHandle.of(worker).filter(ProcessHandle::isAlive)).isPresent();
+        }
+    }
+
+    @Test
     void aWorkerOfAnotherBuildIsReplacedWithoutAFailure() throws Exception {
         try (DaemonProcess first = DaemonProcess.start(
                         directory, DaemonProcess.write(directory, yaml), Map.of(), List.of(), "--build", "old")

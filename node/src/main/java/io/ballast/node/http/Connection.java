@@ -23,6 +23,7 @@ final class Connection implements Runnable {
     private final Consumer<Connection> gone;
     private final ByteBuffer in = ByteBuffer.allocate(BUFFER).limit(0);
     private volatile long overdueAt;
+    private volatile boolean answering;
 
     Connection(
             SocketChannel channel,
@@ -40,6 +41,11 @@ final class Connection implements Runnable {
 
     private void allow(long nanos) {
         overdueAt = nanos == NEVER ? NEVER : System.nanoTime() + nanos;
+    }
+
+    /** Whether a client waits for an answer that will have an end. */
+    boolean answering() {
+        return answering;
     }
 
     /** Ends a connection whose client took too long; reads and writes under way fail. */
@@ -120,7 +126,9 @@ final class Connection implements Runnable {
             byte[] body = readBody(headers);
             Request request = Request.of(start[0], start[1], headers, body);
             allow(NEVER);
+            answering = true;
             response = handler.answer(request);
+            answering = !response.endless();
         } catch (HttpException e) {
             // The rest of a request that was not understood cannot be told from the next one.
             keep = false;
@@ -128,6 +136,7 @@ final class Connection implements Runnable {
         }
         keep &= !response.endless() && (response.length() >= 0 || !http10);
         send(response, keep, http10, headOnly);
+        answering = false;
         if (!keep && !response.endless()) {
             linger();
         }

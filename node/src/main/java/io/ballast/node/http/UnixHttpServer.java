@@ -54,6 +54,8 @@ public final class UnixHttpServer implements AutoCloseable {
     }
 
     private static final long SWEEP_MILLIS = 250;
+    private static final long ANSWER_NANOS = 1_000_000_000L;
+    private static final long ANSWER_LOOK_MILLIS = 2;
 
     private final Path path;
     private final Object fileKey;
@@ -132,7 +134,7 @@ public final class UnixHttpServer implements AutoCloseable {
                 // Out of descriptors, most likely: the client waits in the listen queue, and we look again a little
                 // later instead of spinning.
                 trouble.accept("accept on " + path + ": " + e.getMessage());
-                if (!pause()) {
+                if (!pause(SWEEP_MILLIS)) {
                     return;
                 }
                 continue;
@@ -151,15 +153,15 @@ public final class UnixHttpServer implements AutoCloseable {
         while (listener.isOpen() || !connections.isEmpty()) {
             long now = System.nanoTime();
             connections.forEach(c -> c.closeIfOverdue(now));
-            if (!pause()) {
+            if (!pause(SWEEP_MILLIS)) {
                 return;
             }
         }
     }
 
-    private static boolean pause() {
+    private static boolean pause(long millis) {
         try {
-            Thread.sleep(SWEEP_MILLIS);
+            Thread.sleep(millis);
             return true;
         } catch (InterruptedException e) {
             return false;
@@ -171,7 +173,10 @@ public final class UnixHttpServer implements AutoCloseable {
         return connections.size();
     }
 
-    /** Stops listening, removes the socket's file unless another process has put its own there, ends connections. */
+    /**
+     * Stops listening, removes the socket's file unless another process has put its own there, and ends connections, those
+     * whose answer is on its way a moment later: whoever asked for the stop should hear that it was understood.
+     */
     @Override
     public void close() {
         try {
@@ -183,6 +188,12 @@ public final class UnixHttpServer implements AutoCloseable {
             // Removed by somebody else, which is what we wanted.
         } catch (IOException e) {
             trouble.accept("close " + path + ": " + e.getMessage());
+        }
+        long deadline = System.nanoTime() + ANSWER_NANOS;
+        while (connections.stream().anyMatch(Connection::answering) && System.nanoTime() - deadline < 0) {
+            if (!pause(ANSWER_LOOK_MILLIS)) {
+                break;
+            }
         }
         connections.forEach(Connection::close);
     }

@@ -86,6 +86,11 @@ class UnixHttpServerTest {
                         endlessEnded.countDown();
                     }
                 });
+            case "stop" -> {
+                Thread.ofVirtual().start(server::close);
+                awaitClosing();
+                yield Response.text(200, "text/plain", "stopping");
+            }
             default -> throw new HttpException(404, "no " + request.path());
         };
     }
@@ -313,6 +318,21 @@ class UnixHttpServerTest {
             }
         }
         assertThat(ask("GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n")).startsWith("HTTP/1.1 200 ");
+    }
+
+    private void awaitClosing() {
+        try {
+            await(() -> !Files.exists(socket));
+            // Only closing connections too early could still go wrong, so there must be time for it.
+            TimeUnit.MILLISECONDS.sleep(50);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Test
+    void whoeverAskedForTheStopHearsTheAnswer() throws IOException {
+        assertThat(ask("GET /stop HTTP/1.1\r\n\r\n")).endsWith("stopping");
     }
 
     private static void await(java.util.function.BooleanSupplier condition) throws InterruptedException {
