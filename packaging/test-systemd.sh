@@ -118,7 +118,7 @@ setsid linux.uml umid=ballast "uml_dir=$work/" mem=1536M "ubda=$work/disk" root=
   init=/lib/systemd/systemd quiet </dev/null >"$work/console" 2>&1 &
 kernel=$!
 tail --pid=$kernel -n +1 -F "$work/share/out" 2>/dev/null &
-timeout 900 tail --pid=$kernel -f /dev/null || echo "FAIL  the machine did not end in 15 minutes"
+timeout 1800 tail --pid=$kernel -f /dev/null || echo "FAIL  the machine did not end in 30 minutes"
 wait $! || true # what it said, to the end
 
 if ! tail -n 1 "$work/share/out" | grep -qx 'all is well'; then
