@@ -73,12 +73,14 @@ def serve(port):
     while True:
         threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
 
-def ask(path):
+def ask(path, begun=None):
     with socket.create_connection(("127.0.0.1", 80), timeout=20) as client:
         client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
         text = b""
         while more := client.recv(65536):
             text += more
+            if begun:
+                open(begun, "w").close()
         return text
 
 def load(out):
@@ -105,7 +107,7 @@ def load(out):
 
 def slow(out):
     try:
-        lines = ask(b"/slow").split(b"\r\n\r\n", 1)[1].decode().split()
+        lines = ask(b"/slow", "/tmp/slow.begun").split(b"\r\n\r\n", 1)[1].decode().split()
         whole = lines[-1] == "end" and lines[:-1] == [str(n) for n in range(len(lines) - 1)]
         result = "whole" if whole else "torn after %d lines" % len(lines)
     except Exception as e:
@@ -118,20 +120,25 @@ PYTHON
 
 farm() { systemd-run --quiet --collect "--unit=$1" /usr/bin/python3 /tmp/farm.py "${@:2}"; }
 
+begin_slow() { # sets slow, once the answer has begun
+  rm -f /tmp/finish /tmp/slow.out /tmp/slow.begun
+  python3 /tmp/farm.py slow /tmp/slow.out &
+  slow=$!
+  until_true 60 test -e /tmp/slow.begun
+}
+
 # with_load CLAIM COMMAND...: the command succeeds, and meanwhile no request fails and a long answer arrives whole.
 with_load() {
   local claim=$1
   shift
-  rm -f /tmp/load.stop /tmp/finish /tmp/load.out /tmp/slow.out
+  rm -f /tmp/load.stop /tmp/load.out
   python3 /tmp/farm.py load /tmp/load.out &
   local load=$!
-  python3 /tmp/farm.py slow /tmp/slow.out &
-  local slow=$!
-  sleep 1
+  begin_slow
   check "$claim" "$@"
   sleep 1
   touch /tmp/load.stop /tmp/finish
-  wait $load $slow
+  wait $load "$slow"
   check "  and meanwhile $(head -n 1 /tmp/load.out), and a long answer arrived $(cat /tmp/slow.out)" \
     both 'grep -q " 0 failed" /tmp/load.out || { cat /tmp/load.out; false; }' 'grep -qx whole /tmp/slow.out'
 }
@@ -305,27 +312,21 @@ check "  and of the requests meanwhile ($(head -n 1 /tmp/load.out)) none was ref
 
 refused() { ! (exec 3<>/dev/tcp/127.0.0.1/80) 2>/dev/null; }
 
-rm -f /tmp/finish /tmp/slow.out
-python3 /tmp/farm.py slow /tmp/slow.out &
-slow=$!
-sleep 1
+begin_slow
 systemctl stop ballast &
 stop=$!
 check "systemctl stop refuses new connections" until_true 20 refused
 sleep 40 # longer than TimeoutStopSec: the daemon has asked for the time it needs
 check "  and waits for those that there are" both "alive $slow" "alive $stop"
 touch /tmp/finish
-wait $slow
+wait "$slow"
 check "  until they have ended ($(cat /tmp/slow.out))" grep -qx whole /tmp/slow.out
 check "  and then is through" wait $stop
 check "  with success, and nothing is left" both 'is Result success && is ActiveState inactive' 'not java_processes'
 
-rm -f /tmp/finish
 systemctl start ballast
 until_true 60 running
-python3 /tmp/farm.py slow /tmp/slow.out &
-slow=$!
-sleep 1
+begin_slow
 systemctl stop ballast &
 stop=$!
 until_true 20 refused
@@ -333,7 +334,7 @@ kill -KILL "$(node)"
 wait $stop
 check "a node process that dies while it stops leaves no worker" until_true 10 not java_processes
 touch /tmp/finish
-wait $slow
+wait "$slow"
 
 # ---- boot, by hand, purge -----------------------------------------------------------------------------------------
 
