@@ -383,10 +383,13 @@ public final class BpfMap implements AutoCloseable {
         try (Kernel kernel = Kernel.open()) {
             long address = kernel.mmap(length, protection, MAP_SHARED, fd(), offset);
             if (address < 0) {
-                String hint = (info.shape().flags() & MapShape.MMAPABLE) == 0
-                                && info.shape().type() != MapType.RINGBUF
-                        ? "the map was not made with BPF_F_MMAPABLE"
-                        : Bpf.hint((int) -address);
+                String hint = null;
+                if (address == -Errno.EPERM.number() && (protection & PROT_WRITE) != 0) {
+                    hint = "the map is frozen: read-only";
+                } else if (info.shape().type() != MapType.RINGBUF
+                        && (info.shape().flags() & MapShape.MMAPABLE) == 0) {
+                    hint = "the map was not made with BPF_F_MMAPABLE";
+                }
                 throw new LinuxException((int) -address, "mmap", label(), hint);
             }
             return MemorySegment.ofAddress(address).reinterpret(length, arena, BpfMap::unmap);

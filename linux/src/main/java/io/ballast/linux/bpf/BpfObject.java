@@ -218,6 +218,13 @@ public final class BpfObject implements AutoCloseable {
         return BpfMap.of(duplicate(fd, map));
     }
 
+    /** An array of the loaded object as memory, as {@link BpfMap#mmap}, without a descriptor to close. */
+    public MemorySegment mmap(String map, Arena arena) throws IOException {
+        try (BpfMap mapped = map(map)) {
+            return mapped.mmap(arena);
+        }
+    }
+
     /** A program of the loaded object. */
     public BpfProgram program(String program) throws IOException {
         int fd = (int) libbpf.call("bpf_program__fd", requireProgram(program), 0, 0);

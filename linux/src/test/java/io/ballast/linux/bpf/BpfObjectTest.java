@@ -120,12 +120,27 @@ class BpfObjectTest {
                 try (BpfProgram count = second.program("count");
                         BpfMap same = second.map("settings")) {
                     assertThat(same.info().id()).isEqualTo(settings.info().id());
-                    settings.mmap(arena).set(ValueLayout.JAVA_LONG, 0, XdpAction.TX.number());
+                    first.mmap("settings", arena).set(ValueLayout.JAVA_LONG, 0, XdpAction.TX.number());
                     assertThat(count.testRun(TestRun.of(arena.allocate(60))).action())
                             .isEqualTo(XdpAction.TX);
                     assertThat(count.info().mapIds()).contains(settings.info().id());
                 }
             }
+        }
+    }
+
+    @Test
+    void variablesAreReadWhereTheProgramHasThem() throws Exception {
+        try (BpfObject object = Fixture.open();
+                Arena arena = Arena.ofConfined()) {
+            object.load();
+            MemorySegment seen = object.mmap(".bss", arena);
+            try (BpfProgram count = object.program("count")) {
+                count.testRun(TestRun.of(arena.allocate(60)).times(10));
+            }
+            assertThat(seen.get(ValueLayout.JAVA_LONG, 0)).isEqualTo(10);
+            assertThatThrownBy(() -> object.mmap(".rodata", arena))
+                    .hasMessageContaining("EPERM: operation not permitted (the map is frozen: read-only)");
         }
     }
 
