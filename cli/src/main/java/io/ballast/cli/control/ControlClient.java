@@ -40,23 +40,37 @@ public final class ControlClient {
     public static final Option SOCKET = Option.value(
             "--socket", ValueKind.FILE, "PATH", "the daemon's control socket (default: RUNDIR/control.sock)");
 
+    /** Where the daemon of the package listens. */
+    private static final Path SYSTEM = Path.of("/run/ballast/control.sock");
+
     private static final int MAX_HEAD = 64 * 1024;
 
     /** An answer that takes longer will not come; the longest work behind one call takes seconds. */
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final Path socket;
+    /** Where the system's daemon listens, if that is not the one asked and nobody chose between the two. */
+    private final Optional<Path> system;
 
     /** A client of the daemon that listens at this path. */
     public ControlClient(Path socket) {
+        this(socket, Optional.empty());
+    }
+
+    ControlClient(Path socket, Optional<Path> system) {
         this.socket = socket;
+        this.system = system;
     }
 
     /** A client of the daemon that {@code --socket} or the environment names. */
     public static ControlClient of(Invocation call) {
-        return new ControlClient(call.path(SOCKET.name())
-                .orElseGet(() -> Directories.of(call.environment(), Optional.empty(), Optional.empty())
-                        .controlSocket()));
+        Optional<Path> named = call.path(SOCKET.name());
+        Directories usual = Directories.of(call.environment(), Optional.empty(), Optional.empty());
+        boolean chosen = named.isPresent()
+                || !call.environment().getOrDefault("BALLAST_RUN_DIR", "").isEmpty();
+        return new ControlClient(
+                named.orElse(usual.controlSocket()),
+                Optional.of(SYSTEM).filter(system -> !chosen && !system.equals(usual.controlSocket())));
     }
 
     /** {@code GET}: the answer's JSON. */
@@ -200,17 +214,23 @@ public final class ControlClient {
         } else {
             state = reason;
         }
-        Path system = Path.of("/run/ballast");
-        if (!socket.startsWith(system) && Files.exists(system)) {
+        if (system.isPresent() && mayBeThere(system.get())) {
             return new Failure(
                     Exit.FAILED,
                     "no daemon of yours runs at " + socket + " (" + state + ")"
-                            + "\nThe system's daemon belongs to root: sudo ballast status"
+                            + "\nIf the system's daemon is meant, it belongs to root: sudo ballast status"
                             + "\nOr start one of yours: ballast run ballast.yaml");
         }
         return Failure.failed("no daemon runs at " + socket + " (" + state + ")"
                 + "\nStart one: ballast run ballast.yaml, or systemctl start ballast where the package is installed"
                 + "\nIf it runs elsewhere, name its socket: --socket PATH, or BALLAST_RUN_DIR=DIRECTORY");
+    }
+
+    /** The system's directory is root's alone, so another user only sees that there is one; a lab has one as well. */
+    private static boolean mayBeThere(Path socket) {
+        Path directory = socket.getParent();
+        return Files.exists(socket)
+                || (directory != null && Files.isDirectory(directory) && !Files.isExecutable(directory));
     }
 
     private static InputStream send(SocketChannel channel, String method, String path, String headers, byte[] body)

@@ -9,6 +9,8 @@ import io.ballast.director.ServiceStatistics;
 import io.ballast.director.worker.Wire;
 import io.ballast.director.worker.Wire.ListenerKey;
 import io.ballast.linux.Descriptor;
+import io.ballast.linux.Errno;
+import io.ballast.linux.LinuxException;
 import io.ballast.linux.Message;
 import io.ballast.linux.MessageChannel;
 import java.io.IOException;
@@ -211,11 +213,19 @@ final class WorkerLink {
                 commands.take().send();
             }
         } catch (IOException e) {
-            // The reader sees the end of the channel too, and tells.
-            channel.close();
+            // Where the worker has closed its end, the reader finds that too, after the worker's last words; to close
+            // this end now would be to lose those.
+            if (!closedByPeer(e)) {
+                channel.close();
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    private static boolean closedByPeer(IOException e) {
+        return e instanceof LinuxException failed
+                && (failed.errno() == Errno.EPIPE || failed.errno() == Errno.ECONNRESET);
     }
 
     private void readAll() {

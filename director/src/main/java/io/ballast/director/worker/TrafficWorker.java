@@ -540,8 +540,9 @@ public final class TrafficWorker implements AutoCloseable {
         if (draining) {
             return;
         }
-        draining = true;
         unlisten(List.copyOf(held.keySet()));
+        // Only now, for whoever sees it counts on nothing more being accepted here.
+        draining = true;
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
         Thread.ofVirtual().name("worker-drain").start(() -> awaitDrained(deadline));
     }
@@ -577,7 +578,7 @@ public final class TrafficWorker implements AutoCloseable {
                 .sum();
     }
 
-    /** Whether it was told to end with its last connection. */
+    /** Whether it was told to end with its last connection, and has stopped accepting. */
     boolean isDraining() {
         return draining;
     }

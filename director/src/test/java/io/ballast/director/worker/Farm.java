@@ -127,6 +127,11 @@ final class Farm implements Closeable {
     }
 
     void attach(Path socket) throws Exception {
+        beginAttaching(socket).get(BOUND.toSeconds(), TimeUnit.SECONDS);
+    }
+
+    /** Attaches the worker; the answer comes when it serves. */
+    CompletableFuture<WorkerInfo> beginAttaching(Path socket) throws IOException {
         CompletableFuture<WorkerInfo> serving = new CompletableFuture<>();
         MessageChannel channel = MessageChannel.connect(socket);
         control.execute(() -> engine.attach(channel, new WorkerEvents() {
@@ -145,7 +150,7 @@ final class Farm implements Closeable {
                 events.add("gone drained=" + drained);
             }
         }));
-        serving.get(BOUND.toSeconds(), TimeUnit.SECONDS);
+        return serving;
     }
 
     /** Puts the service and waits until its endpoints listen. */
