@@ -76,6 +76,7 @@ final class DirectorArea implements Area {
                     Programs.resource("ballast.yaml")
                             .replace("@PORT@", Integer.toString(OUR_PORT))
                             .replace("@SERVER@", Integer.toString(SERVER_PORT)));
+            daemon.awaitReady();
 
             Contestant ours = new Contestant("ours", daemon.pid(), OUR_PORT);
             Contestant theirs = new Contestant("haproxy", peer.pid(), PEER_PORT);

@@ -165,18 +165,17 @@ final class Programs implements AutoCloseable {
         return process;
     }
 
-    /** Starts the daemon as {@code ballast run} does, and returns when it takes connections. */
-    Daemon startDaemon(String processor, String description) throws IOException, InterruptedException {
+    /** Starts the daemon on these processors as {@code ballast run} does; returns before it is ready. */
+    Daemon startDaemon(String processors, String description) throws IOException, InterruptedException {
         Path home = Files.createDirectories(directory.resolve("node"));
         Daemon daemon = new Daemon(
                 "bench",
                 home,
                 file("ballast.yaml", description),
-                (node, role, command) -> ProcessId.of(start(home.resolve(role + ".log"), processor, command)
+                (node, role, command) -> ProcessId.of(start(home.resolve(role + ".log"), processors, command)
                                 .pid())
                         .orElseThrow(() -> new IOException("the " + role + " ended at once")));
         daemon.start(List.of());
-        daemon.awaitReady();
         return daemon;
     }
 
