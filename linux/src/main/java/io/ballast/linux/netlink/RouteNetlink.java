@@ -15,7 +15,7 @@ import java.util.Optional;
  * take turns.
  *
  * <p>Every answer is of the moment. Who needs to stay informed follows changes with {@link RouteWatch}; who needs the
- * next hops of some addresses has {@code Neighbours}, which does both.
+ * next hops of some addresses has {@link io.ballast.linux.neighbour.Neighbours}, which does both.
  *
  * <p>Questions need no privileges, changes need CAP_NET_ADMIN. A failure is a {@link LinuxException} that names request,
  * object and error, with the kernel's own explanation where it gives one:

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.linux.neighbour;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.linux.neighbour.state;
+
+import org.jspecify.annotations.NullMarked;
