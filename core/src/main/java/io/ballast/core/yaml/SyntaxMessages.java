@@ -1,10 +1,33 @@
 package io.ballast.core.yaml;
 
+import java.util.Optional;
+
 /** The parser's messages in words that say what to do. */
 final class SyntaxMessages {
     static final String SECOND_DOCUMENT = "a second document begins here; a description is one document";
 
     private SyntaxMessages() {}
+
+    /**
+     * What to say at the beginning of a list or map in brackets that does not end; nothing where something else is wrong.
+     *
+     * @param later whether the parser noticed in a later line, where it says what it expected
+     */
+    static Optional<String> unclosed(String problem, boolean map, boolean later, int line, int column) {
+        boolean separator = problem.startsWith("expected ',' or");
+        if (!separator && !problem.startsWith("expected the node content")) {
+            return Optional.empty();
+        }
+        String bracket = map ? "'{'" : "'['";
+        if (problem.contains("<stream end>")) {
+            return Optional.of("this " + bracket + " is never closed");
+        }
+        boolean other = problem.endsWith("but got }") || problem.endsWith("but got ]");
+        return separator && (later || other)
+                ? Optional.of("this " + bracket + " is not closed; line " + line + ", column " + column
+                        + " should be ',' or '" + (map ? '}' : ']') + "'")
+                : Optional.empty();
+    }
 
     static String friendly(String context, String problem, String since) {
         if (problem.startsWith("mapping values are not allowed")) {

@@ -67,6 +67,9 @@ public final class YamlDocument {
     private final ParserImpl parser;
     private final Map<String, Optional<Node>> anchors = new HashMap<>();
     private final Map<String, String> keys = new HashMap<>();
+    /** Lists and maps that have begun and not ended, the innermost last. */
+    private final List<CollectionStartEvent> open = new ArrayList<>();
+
     private long aliased;
 
     private YamlDocument(byte[] utf8, int from) {
@@ -94,7 +97,7 @@ public final class YamlDocument {
         try {
             document.document(visitor);
         } catch (MarkedYamlEngineException e) {
-            throw syntaxError(e);
+            throw document.syntaxError(e);
         } catch (YamlVersionException e) {
             throw new YamlException(1, 1, "the document says that it is not YAML 1.2; remove its %YAML line");
         } catch (ReaderException e) {
@@ -143,12 +146,20 @@ public final class YamlDocument {
         return values.getFirst();
     }
 
-    private static YamlException syntaxError(MarkedYamlEngineException e) {
+    private YamlException syntaxError(MarkedYamlEngineException e) {
         boolean quote = e.getContext() != null && e.getContext().contains("quoted scalar");
         boolean unclosed = quote && e.getProblem().startsWith("found unexpected");
         Optional<Mark> mark = unclosed ? e.getContextMark() : e.getProblemMark().or(e::getContextMark);
         int line = mark.map(Mark::getLine).orElse(-1) + 1;
         int column = mark.map(Mark::getColumn).orElse(-1) + 1;
+        if (!open.isEmpty() && open.getLast().isFlow()) {
+            CollectionStartEvent start = open.getLast();
+            boolean map = start.getEventId() == Event.ID.MappingStart;
+            Optional<String> bracket = SyntaxMessages.unclosed(e.getProblem(), map, line > line(start), line, column);
+            if (bracket.isPresent()) {
+                return new YamlException(line(start), column(start), bracket.get());
+            }
+        }
         String context = e.getContext() == null ? "" : e.getContext();
         String since = e.getContextMark()
                 .filter(m -> m.getLine() + 1 < line)
@@ -188,6 +199,7 @@ public final class YamlDocument {
     private void root(Visitor visitor, CollectionStartEvent start) throws YamlException {
         anchor(start).ifPresent(name -> anchors.put(name, Optional.empty()));
         refuseTag(start, start.getTag());
+        open.add(start);
         for (Event event = next(); event.getEventId() != Event.ID.MappingEnd; event = next()) {
             Scalar key = key(event);
             Event value = next();
@@ -196,10 +208,12 @@ public final class YamlDocument {
                 anchor(map).ifPresent(name -> anchors.put(name, Optional.empty()));
                 refuseTag(map, map.getTag());
                 visitor.begin(key, map.isFlow());
+                open.add(map);
                 for (Event e = next(); e.getEventId() != Event.ID.MappingEnd; e = next()) {
                     Scalar name = key(e);
                     visitor.piece(new Entry(name, node(next(), 2)));
                 }
+                open.removeLast();
             } else {
                 visitor.entry(new Entry(key, node(value, 1)));
             }
@@ -230,7 +244,9 @@ public final class YamlDocument {
         if (anchor != null) {
             anchors.put(anchor, Optional.empty());
         }
+        open.add(start);
         Node node = start.getEventId() == Event.ID.MappingStart ? mapping(start, depth) : sequence(start, depth);
+        open.removeLast();
         if (anchor != null) {
             anchors.put(anchor, Optional.of(node));
         }

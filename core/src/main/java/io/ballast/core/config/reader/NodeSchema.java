@@ -116,6 +116,56 @@ final class NodeSchema {
         return true;
     }
 
+    /**
+     * Tells of addresses that two nodes have. What is the same everywhere is none of them: loopback and link-local
+     * addresses, and whatever a node keeps to itself on lo.
+     *
+     * @param at where the nodes stand
+     */
+    static SequencedMap<String, NodeSpec> withoutSharedAddresses(
+            SequencedMap<String, NodeSpec> nodes, Node at, Scope scope) {
+        Map<InetAddress, String> owners = new HashMap<>();
+        for (NodeSpec node : nodes.values()) {
+            for (InterfaceSpec on : node.interfaces()) {
+                for (int i = 0; i < on.addresses().size(); i++) {
+                    InetAddress address = on.addresses().get(i).address();
+                    if (on.name().equals("lo") || address.isLoopbackAddress() || address.isLinkLocalAddress()) {
+                        continue;
+                    }
+                    String owner = owners.putIfAbsent(address, node.name());
+                    if (owner != null && !owner.equals(node.name())) {
+                        List<String> path = List.of(node.name(), INTERFACES.name(), on.name(), ADDRESSES.name());
+                        path.forEach(scope::enter);
+                        scope.error(
+                                place(at, path, i),
+                                "the node " + owner + " has the address " + Addresses.print(address) + " already");
+                        path.forEach(_ -> scope.leave());
+                    }
+                }
+            }
+        }
+        return nodes;
+    }
+
+    /** Where an item of a list stands that keys lead to, or as near to it as they lead. */
+    private static Node place(Node from, List<String> keys, int item) {
+        Node at = from;
+        for (String key : keys) {
+            if (!(at instanceof Mapping map)) {
+                return at;
+            }
+            Node here = at;
+            at = map.entries().stream()
+                    .filter(e -> e.key().text().equals(key))
+                    .findFirst()
+                    .map(Node.Entry::value)
+                    .orElse(here);
+        }
+        return at instanceof Node.Sequence list && item < list.items().size()
+                ? list.items().get(item)
+                : at;
+    }
+
     private static NodeSpec node(Values v) {
         List<InterfaceSpec> interfaces =
                 List.copyOf(v.find(INTERFACES).orElse(new LinkedHashMap<>()).values());

@@ -11,16 +11,19 @@ final class RootSchema {
     static final Type<String> SERVICE_NAME = Types.name("a service");
 
     static final Key<String> NAME =
-            Key.withDefault("name", Types.text("text"), "ballast", "The name of the whole, for people.", "farm");
+            Key.withDefault("name", Types.line("text"), "ballast", "The name of the whole, for people.", "farm");
     static final Key<SequencedMap<String, NodeSpec>> NODES = Key.optional(
             "nodes",
-            Types.named("node names", Types.name("a node"), NodeSchema.NODE_OR_NOTHING),
+            Types.mapped(
+                    Types.named("node names", Types.name("a node"), NodeSchema.NODE_OR_NOTHING),
+                    NodeSchema::withoutSharedAddresses),
             "The machines by name. A name can stand for the machine's address wherever a server is meant.",
             "{ www1: { interfaces: { eth0: { addresses: [10.1.0.1/24] } } } }");
     static final Key<SequencedMap<String, CheckSpec>> CHECKS = Key.optional(
             "checks",
             Types.named("check names", Types.name("a check"), CheckSchema.CHECK),
-            "Health checks by name, for services and servers to refer to. Written before `services`, they spare memory.",
+            "Health checks by name, for services and servers to refer to. Written before `services`, they spare"
+                    + " memory.",
             "{ page: { type: http, path: /index.html } }");
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
             "services",

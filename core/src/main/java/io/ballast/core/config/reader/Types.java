@@ -56,6 +56,27 @@ final class Types {
         });
     }
 
+    /** A text that is one line and shows all that is in it. */
+    static Type<String> line(String label) {
+        Type<String> text = text(label);
+        return new ScalarType<>(label, "a text", () -> SchemaWriter.type("string"), (s, scope) -> {
+            String value = text.read(s, scope);
+            if (value != null && value.codePoints().anyMatch(Types::invisible)) {
+                scope.error(s, Type.quoted(value) + " has a control character in it; remove it");
+                return null;
+            }
+            return value;
+        });
+    }
+
+    private static boolean invisible(int c) {
+        int type = Character.getType(c);
+        return Character.isISOControl(c)
+                || type == Character.FORMAT
+                || type == Character.LINE_SEPARATOR
+                || type == Character.PARAGRAPH_SEPARATOR;
+    }
+
     /** A text that matches. */
     static Type<String> matching(String label, String expected, String pattern) {
         Pattern compiled = Pattern.compile(pattern);
@@ -632,7 +653,8 @@ final class Types {
                     scope.error(
                             s,
                             Type.quoted(s.text()) + " cannot be " + expected
-                                    + ": letters, digits, '.', '_' and '-', at most 63, beginning with a letter or digit");
+                                    + ": letters, digits, '.', '_' and '-', at most 63, beginning with a letter or"
+                                    + " digit");
                     return null;
                 });
     }
