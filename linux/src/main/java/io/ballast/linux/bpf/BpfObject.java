@@ -31,6 +31,12 @@ import java.util.List;
  * <p>For one thread. Needs libbpf1, and CAP_BPF and CAP_NET_ADMIN to load (see {@link BpfSupport}).
  */
 public final class BpfObject implements AutoCloseable {
+    /**
+     * BPF_F_ANY_ALIGNMENT: headers in a packet are where they are. The machines that Ballast runs on read them there at
+     * no cost, and take this for granted; only user-mode Linux does not know it of its own machine.
+     */
+    private static final int ANY_ALIGNMENT = 1 << 1;
+
     private static final int OPTIONS_SIZE = 16; // struct bpf_object_open_opts up to object_name
 
     private final Libbpf libbpf;
@@ -205,6 +211,12 @@ public final class BpfObject implements AutoCloseable {
      * @throws BpfException with what the verifier or the kernel refused
      */
     public void load() throws IOException {
+        for (long each = next("bpf_object__next_program", 0);
+                each != 0;
+                each = next("bpf_object__next_program", each)) {
+            long flags = libbpf.call("bpf_program__flags", each, 0, 0);
+            libbpf.call("bpf_program__set_flags", each, flags | ANY_ALIGNMENT, 0);
+        }
         check("load", "into the kernel", "bpf_object__load", object(), 0);
     }
 
