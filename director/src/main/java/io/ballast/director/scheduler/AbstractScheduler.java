@@ -12,8 +12,16 @@ abstract class AbstractScheduler implements Scheduler {
 
     int size;
 
-    /** Connections opened so far; numbers them. */
-    private long openings;
+    /** How much later a server's next turn is after a connection, for the weight 1. */
+    static final long STRIDE = 1 << 20;
+
+    /** The turn at which the last connection was given: what a server that had none for long has its next turn after. */
+    private long turn;
+
+    /** How many turns the member has for one of a member with the share 1, among members of the same load. */
+    int share(Member member) {
+        return member.weight();
+    }
 
     /** The member was put at the end of {@link #members}. */
     abstract void added(Member member);
@@ -34,7 +42,8 @@ abstract class AbstractScheduler implements Scheduler {
     @Override
     public final void opened(Member member) {
         isHere(member);
-        member.lastOpened = ++openings;
+        turn = Math.max(turn, member.turn);
+        member.turn = turn + STRIDE / Math.max(1, share(member));
         count(member, 1, 0);
     }
 

@@ -24,6 +24,11 @@ final class BestFirst extends AbstractScheduler {
     }
 
     @Override
+    int share(Member member) {
+        return ranking == Ranking.LEAST_CONNECTION ? 1 : member.weight();
+    }
+
+    @Override
     void added(Member member) {
         changed(member, true);
     }

@@ -25,8 +25,9 @@ import org.jspecify.annotations.Nullable;
  * with it. Only adding, removing or another weight makes a new table. It is filled at the first pick after any number
  * of changes, in some milliseconds; until then nobody needs it.
  *
- * <p><b>Fallback.</b> A client whose server cannot be picked is hashed again, up to {@value #PROBES} times, which finds
- * another server unless nearly all are unavailable; then the servers are asked one after the other.
+ * <p><b>Fallback.</b> A slot whose server cannot be picked is hashed again, up to {@value #PROBES} times, which finds
+ * another server unless nearly all are unavailable; then the servers are asked one after the other. What takes its place
+ * follows from the slot alone, so that the whole schedule can be written out as a table.
  */
 final class Maglev extends AbstractScheduler {
 
@@ -66,11 +67,26 @@ final class Maglev extends AbstractScheduler {
             return null;
         }
         long hash = FlowKey.mix(flow.sourceHigh(), flow.sourceLow(), options.port() ? flow.sourcePort() : 0);
-        Member server = servers[slots[scale(hash, slots.length)]];
+        return at(scale(hash, slots.length), excluded);
+    }
+
+    private @Nullable Member at(int slot, Predicate<? super Member> excluded) {
+        Member server = servers[slots[slot]];
         if (usable(server, excluded)) {
             return server;
         }
-        return options.fallback() ? another(hash, excluded) : null;
+        return options.fallback() ? another(slot, excluded) : null;
+    }
+
+    /** For each slot the place of the member that a client led there gets now; {@link ScheduleTable#NONE} for none. */
+    char[] picks() {
+        refresh();
+        char[] picks = new char[slots.length];
+        for (int slot = 0; slot < picks.length; slot++) {
+            Member server = servers.length == 0 ? null : at(slot, Exclusion.NONE);
+            picks[slot] = server == null ? ScheduleTable.NONE : (char) server.index;
+        }
+        return picks;
     }
 
     private void refresh() {
@@ -89,16 +105,15 @@ final class Maglev extends AbstractScheduler {
         return table;
     }
 
-    private @Nullable Member another(long hash, Predicate<? super Member> excluded) {
+    private @Nullable Member another(int slot, Predicate<? super Member> excluded) {
         for (int i = 1; i <= PROBES; i++) {
-            Member server = servers[slots[scale(FlowKey.mix(hash + i * GOLDEN_RATIO), slots.length)]];
+            Member server = servers[slots[scale(FlowKey.mix(slot + i * GOLDEN_RATIO), slots.length)]];
             if (usable(server, excluded)) {
                 return server;
             }
         }
-        int first = scale(hash, servers.length);
         for (int i = 0; i < servers.length; i++) {
-            Member server = servers[(first + i) % servers.length];
+            Member server = servers[(slot + i) % servers.length];
             if (usable(server, excluded)) {
                 return server;
             }

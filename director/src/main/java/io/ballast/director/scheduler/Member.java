@@ -25,8 +25,8 @@ public final class Member {
     @Nullable
     Scheduler owner;
 
-    /** The number of the last connection that its scheduler gave it; 0 before the first. */
-    long lastOpened;
+    /** When its turn is among members of the same load, in units that only {@link AbstractScheduler} knows. */
+    long turn;
 
     /** Its place in the order of addition; meaningful while it has an owner. */
     int index = -1;

@@ -1,12 +1,13 @@
 package io.ballast.director.scheduler;
 
 /**
- * The orders in which the next connection prefers servers. Each is total. Among servers of the same load the one whose
- * last connection is the longest ago comes first, and those that never had one in the order of addition. IPVS takes the
- * first of its list there, which works because it counts a closed connection as inactive for two minutes more; who
- * proxies connections sees them end, so that idle servers would stay equal and the first would get nearly everything.
- * By weight alone ({@code fo}, {@code ovf}) equal servers keep the order of addition. Ratios are compared by
- * multiplying across, exactly.
+ * The orders in which the next connection prefers servers. Each is total. Servers of the same load take turns, each as
+ * often as its weight says ({@code lc}: all as often): the next turn of a server comes the later after a connection the
+ * smaller its weight is, as in start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Servers with the same turn
+ * stand in the order of addition. IPVS takes the first of its list, which works because it counts a closed connection as
+ * inactive for two minutes more; who proxies connections sees them end, so that idle servers would stay equal, the first
+ * would get nearly everything, and weights would mean nothing. By weight alone ({@code fo}, {@code ovf}) equal servers
+ * keep the order of addition. Ratios are compared by multiplying across, exactly.
  */
 enum Ranking {
     /** {@code lc}: the least overhead, active connections * 256 + inactive ones. */
@@ -84,7 +85,7 @@ enum Ranking {
     }
 
     private static boolean inTurn(int comparison, Member a, Member b) {
-        return inOrder(comparison != 0 ? comparison : Long.compare(a.lastOpened, b.lastOpened), a, b);
+        return inOrder(comparison != 0 ? comparison : Long.compare(a.turn, b.turn), a, b);
     }
 
     private static boolean inOrder(int comparison, Member a, Member b) {

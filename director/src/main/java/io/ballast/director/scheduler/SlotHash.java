@@ -48,12 +48,28 @@ final class SlotHash extends AbstractScheduler {
         if (stale) {
             fill();
         }
-        int slot = slot(flow);
+        return at(slot(flow), excluded);
+    }
+
+    private @Nullable Member at(int slot, Predicate<? super Member> excluded) {
         Member server = slots[slot];
         if (server == null || usable(server, excluded)) {
             return server;
         }
         return options.fallback() ? another(slot, excluded) : null;
+    }
+
+    /** For each slot the place of the member that a client led there gets now; {@link ScheduleTable#NONE} for none. */
+    char[] picks() {
+        if (stale) {
+            fill();
+        }
+        char[] picks = new char[slots.length];
+        for (int slot = 0; slot < picks.length; slot++) {
+            Member server = at(slot, Exclusion.NONE);
+            picks[slot] = server == null ? ScheduleTable.NONE : (char) server.index;
+        }
+        return picks;
     }
 
     private int slot(FlowKey flow) {

@@ -27,7 +27,7 @@ final class Naive {
         boolean eligible;
         int active;
         int inactive;
-        long lastOpened;
+        long turn;
 
         Server(String name, int weight, int limit, boolean eligible) {
             this.name = name;
@@ -186,7 +186,7 @@ final class Naive {
     private @Nullable Server least(List<Server> among, ToDoubleBiFunction<Server, Server> cost, boolean byWeight) {
         return best(among, (a, b) -> {
             double difference = cost.applyAsDouble(b, a) - cost.applyAsDouble(a, b);
-            boolean turn = !byWeight && b.lastOpened < a.lastOpened;
+            boolean turn = !byWeight && b.turn < a.turn;
             return difference < 0 || (difference == 0 && turn) ? b : a;
         });
     }
@@ -244,7 +244,8 @@ final class Naive {
         int size = options.slots() == 0 ? 65_537 : options.slots();
         @Nullable Server[] table = maglevTable(servers, size);
         long hash = FlowKey.mix(flow.sourceHigh(), flow.sourceLow(), options.port() ? flow.sourcePort() : 0);
-        Server server = table[Maglev.scale(hash, size)];
+        int slot = Maglev.scale(hash, size);
+        Server server = table[slot];
         if (server != null && usable(server)) {
             return server;
         }
@@ -252,13 +253,13 @@ final class Naive {
             return null;
         }
         for (int i = 1; i <= Maglev.PROBES; i++) {
-            server = table[Maglev.scale(FlowKey.mix(hash + i * Maglev.GOLDEN_RATIO), size)];
+            server = table[Maglev.scale(FlowKey.mix(slot + i * Maglev.GOLDEN_RATIO), size)];
             if (server != null && usable(server)) {
                 return server;
             }
         }
         for (int i = 0; i < servers.size(); i++) {
-            server = servers.get((Maglev.scale(hash, servers.size()) + i) % servers.size());
+            server = servers.get((slot + i) % servers.size());
             if (usable(server)) {
                 return server;
             }

@@ -69,7 +69,7 @@ class SchedulerModelTest {
         private final List<Member> outside = new ArrayList<>();
         private final List<Member> connections = new ArrayList<>();
         private final List<Member> halves = new ArrayList<>();
-        private long openings;
+        private long turn;
         private final StringBuilder trace = new StringBuilder();
         private long now;
         private int names;
@@ -229,7 +229,9 @@ class SchedulerModelTest {
                 scheduler.opened(picked);
                 connections.add(picked);
                 server(picked).active++;
-                server(picked).lastOpened = ++openings;
+                Naive.Server given = server(picked);
+                turn = Math.max(turn, given.turn);
+                given.turn = turn + (1 << 20) / Math.max(1, kind == SchedulerKind.LC ? 1 : given.weight);
             }
         }
 

@@ -212,7 +212,7 @@ class SchedulerTest {
         Scheduler sed = of(SchedulerKind.SED, 3, 1);
         Scheduler wlc = of(SchedulerKind.WLC, 3, 1);
         assertThat(next(sed, 5)).isEqualTo("aabaa");
-        assertThat(next(wlc, 5)).isEqualTo("abaab");
+        assertThat(next(wlc, 6)).isEqualTo("abaaab");
     }
 
     @Test
