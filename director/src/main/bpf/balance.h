@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The fast path of the director: what the daemon wrote into the tables (layout.h), applied to every packet that the
+ * interface receives, before the kernel has seen it.
+ *
+ *	read the packet (packet.h) -> whose is it: vips4, vips6 -> choose the server (schedule.h)
+ *	-> send it there (send.h)
+ *
+ * What is not a service's, or not understood, passes untouched to the kernel.
+ */
+#pragma once
+
+#include "schedule.h"
+#include "send.h"
+
+static __always_inline __u8 tcp_does(const struct tcphdr *tcp)
+{
+	if (tcp->rst || tcp->fin)
+		return ENDS;
+	return tcp->syn && !tcp->ack ? OPENS : GOES_ON;
+}
+
+/* Reads the ports; false where the packet ends before them. */
+static __always_inline bool read_ports(const void *l4, const void *end, struct packet *packet)
+{
+	if (packet->proto == IPPROTO_TCP) {
+		const struct tcphdr *tcp = l4;
+
+		if ((void *)(tcp + 1) > end)
+			return false;
+		packet->source_port_be = tcp->source;
+		packet->port_be = tcp->dest;
+		packet->does = tcp_does(tcp);
+	} else {
+		const struct udphdr *udp = l4;
+
+		if ((void *)(udp + 1) > end)
+			return false;
+		packet->source_port_be = udp->source;
+		packet->port_be = udp->dest;
+		packet->does = GOES_ON;
+	}
+	return true;
+}
+
+/* The ports of the packet that an ICMP error quotes: it went from the service to the client. */
+static __always_inline bool read_quoted_ports(const void *l4, const void *end, struct packet *packet)
+{
+	const __be16 *ports = l4;
+
+	if ((packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP) || (void *)(ports + 2) > end)
+		return false;
+	packet->source_port_be = ports[1];
+	packet->port_be = ports[0];
+	packet->does = GOES_ON;
+	return true;
+}
+
+static __always_inline void fragment_key(struct fragment_key *key, const struct packet *packet)
+{
+	key->source = packet->source;
+	key->destination = packet->destination;
+	key->id = packet->fragment_id;
+	key->proto = packet->proto | (__u32)packet->v6 << 8;
+}
+
+static __always_inline int deliver(struct xdp_md *ctx, const struct packet *packet, struct server *server, __u32 index)
+{
+	struct traffic *counted;
+
+	if (!(server->flags & SERVER_READY)) {
+		count_reason(PASS_NO_NEXT_HOP);
+		return XDP_PASS;
+	}
+	counted = bpf_map_lookup_elem(&traffic, &index);
+	if (counted) {
+		counted->packets++;
+		counted->bytes += packet->length;
+		if (packet->does == OPENS)
+			counted->connections++;
+	}
+	return send(ctx, packet, server);
+}
+
+static __always_inline int forward(struct xdp_md *ctx, const struct packet *packet, const struct vip *vip)
+{
+	__u32 index = choose(vip, packet);
+	struct server *server = server_at(index);
+
+	if (!server) {
+		count_reason(PASS_NO_SERVER);
+		return XDP_PASS;
+	}
+	if (has_fragments && packet->fragment) {
+		struct fragment_key key;
+
+		fragment_key(&key, packet);
+		bpf_map_update_elem(&fragments, &key, &index, BPF_ANY);
+	}
+	return deliver(ctx, packet, server, index);
+}
+
+/* A fragment without ports goes where the first of its datagram went. */
+static __always_inline int follow(struct xdp_md *ctx, struct packet *packet)
+{
+	struct fragment_key key;
+	struct server *server;
+	__u32 *index;
+
+	fragment_key(&key, packet);
+	index = bpf_map_lookup_elem(&fragments, &key);
+	server = index ? server_at(*index) : NULL;
+	if (!server) {
+		count_reason(PASS_FRAGMENT);
+		return XDP_PASS;
+	}
+	packet->does = GOES_ON;
+	return deliver(ctx, packet, server, *index);
+}
+
+static __always_inline struct vip *vip4(__be32 addr_be, const struct packet *packet)
+{
+	struct vip4_key key = { .addr_be = addr_be, .port_be = packet->port_be, .proto = packet->proto };
+	struct vip *vip = bpf_map_lookup_elem(&vips4, &key);
+
+	if (!vip && has_any_port) {
+		key.port_be = 0;
+		vip = bpf_map_lookup_elem(&vips4, &key);
+	}
+	return vip;
+}
+
+static __always_inline struct vip *vip6(const struct in6_addr *address, const struct packet *packet)
+{
+	struct vip6_key key = { .port_be = packet->port_be, .proto = packet->proto };
+	struct vip *vip;
+
+	__builtin_memcpy(key.addr_be, address, 16);
+	vip = bpf_map_lookup_elem(&vips6, &key);
+	if (!vip && has_any_port) {
+		key.port_be = 0;
+		vip = bpf_map_lookup_elem(&vips6, &key);
+	}
+	return vip;
+}
+
+static __always_inline bool icmp_error4(__u8 type)
+{
+	return type == 3 || type == 11 || type == 12;
+}
+
+static __always_inline struct vip *error4(void *l4, void *end, struct packet *packet)
+{
+	struct icmp_error *icmp = l4;
+	struct iphdr *ip = (void *)(icmp + 1);
+	struct vip *vip;
+
+	if ((void *)(ip + 1) > end || !icmp_error4(icmp->type) || ip->version != 4 || ip->ihl < 5 ||
+	    ip->frag_off & bpf_htons(IP_OFFSET))
+		return NULL;
+	packet->proto = ip->protocol;
+	packet->icmp = 1;
+	if (!read_quoted_ports((void *)ip + ip->ihl * 4, end, packet))
+		return NULL;
+	vip = vip4(ip->saddr, packet);
+	if (!vip)
+		return NULL;
+	address4(&packet->source, ip->daddr);
+	address4(&packet->destination, ip->saddr);
+	return vip;
+}
+
+/* The service's endpoint that the packet is for; NULL where it is not, or where follows is set. */
+static __always_inline struct vip *read4(void *l3, void *end, struct packet *packet)
+{
+	struct iphdr *ip = l3;
+	struct vip *vip;
+	void *l4;
+
+	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		return NULL;
+	l4 = l3 + ip->ihl * 4;
+	packet->proto = ip->protocol;
+	packet->length = bpf_ntohs(ip->tot_len);
+	packet->tos = ip->tos;
+	packet->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
+	if (l3 + packet->length > end)
+		return NULL;
+	if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF)) {
+		if (!has_fragments || (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP))
+			return NULL;
+		packet->fragment_id = ip->id;
+		if (ip->frag_off & bpf_htons(IP_OFFSET)) {
+			address4(&packet->source, ip->saddr);
+			address4(&packet->destination, ip->daddr);
+			packet->follows = 1;
+			return NULL;
+		}
+		packet->fragment = 1;
+	}
+	if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP)
+		return has_icmp && packet->proto == IPPROTO_ICMP ? error4(l4, end, packet) : NULL;
+	if (!read_ports(l4, end, packet))
+		return NULL;
+	vip = vip4(ip->daddr, packet);
+	if (!vip)
+		return NULL;
+	address4(&packet->source, ip->saddr);
+	address4(&packet->destination, ip->daddr);
+	return vip;
+}
+
+static __always_inline struct vip *error6(void *l4, void *end, struct packet *packet)
+{
+	struct icmp_error *icmp = l4;
+	struct ipv6hdr *ip = (void *)(icmp + 1);
+	struct vip *vip;
+
+	if ((void *)(ip + 1) > end || icmp->type < 1 || icmp->type > 4 || ip->version != 6)
+		return NULL;
+	packet->proto = ip->nexthdr;
+	packet->icmp = 1;
+	if (!read_quoted_ports(ip + 1, end, packet))
+		return NULL;
+	vip = vip6(&ip->saddr, packet);
+	if (!vip)
+		return NULL;
+	address6(&packet->source, ip->daddr.in6_u.u6_addr32);
+	address6(&packet->destination, ip->saddr.in6_u.u6_addr32);
+	return vip;
+}
+
+/* How many extension headers are looked through; one with more passes to the kernel. */
+#define EXTENSIONS 4
+
+/* Steps over extension headers; NULL where the packet is not to be looked at further. */
+static __always_inline void *past_extensions(void *l4, void *end, struct packet *packet, bool *later)
+{
+#pragma clang loop unroll(full)
+	for (int i = 0; i < EXTENSIONS; i++) {
+		struct extension *extension = l4;
+		__u8 kind = packet->proto;
+
+		if (kind != IPPROTO_HOPOPTS && kind != IPPROTO_ROUTING && kind != IPPROTO_DSTOPTS &&
+		    kind != IPPROTO_FRAGMENT)
+			return l4;
+		if ((void *)(extension + 1) > end)
+			return NULL;
+		packet->proto = extension->next;
+		if (kind == IPPROTO_FRAGMENT) {
+			l4 += sizeof(*extension);
+			packet->fragment_id = extension->id_be;
+			packet->fragment = !!(extension->offset_be & bpf_htons(0xfff9));
+			*later = !!(extension->offset_be & bpf_htons(0xfff8));
+			return l4;
+		}
+		l4 += 8 + extension->length * 8;
+	}
+	return NULL;
+}
+
+static __always_inline struct vip *read6(void *l3, void *end, struct packet *packet)
+{
+	struct ipv6hdr *ip = l3;
+	void *l4 = ip + 1;
+	struct vip *vip;
+
+	if (l4 > end || ip->version != 6)
+		return NULL;
+	packet->v6 = 1;
+	packet->dont_fragment = 1;
+	packet->proto = ip->nexthdr;
+	packet->length = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	packet->tos = bpf_ntohl(*(__be32 *)ip) >> 20;
+	if (l3 + packet->length > end)
+		return NULL;
+	if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP) {
+		bool later = false;
+
+		if (has_icmp && packet->proto == IPPROTO_ICMPV6)
+			return error6(l4, end, packet);
+		if (!has_fragments)
+			return NULL;
+		l4 = past_extensions(l4, end, packet, &later);
+		if (!l4)
+			return NULL;
+		if (later) {
+			address6(&packet->source, ip->saddr.in6_u.u6_addr32);
+			address6(&packet->destination, ip->daddr.in6_u.u6_addr32);
+			packet->follows = 1;
+			return NULL;
+		}
+		if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP)
+			return NULL;
+	}
+	if (!read_ports(l4, end, packet))
+		return NULL;
+	vip = vip6(&ip->daddr, packet);
+	if (!vip)
+		return NULL;
+	address6(&packet->source, ip->saddr.in6_u.u6_addr32);
+	address6(&packet->destination, ip->daddr.in6_u.u6_addr32);
+	return vip;
+}
+
+static __always_inline bool is_vlan(__be16 type)
+{
+	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+static __always_inline int balance(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet packet = {};
+	struct ethhdr *eth = data;
+	void *l3 = eth + 1;
+	struct vip *vip = NULL;
+	__be16 type;
+
+	if (l3 > end)
+		return XDP_PASS;
+	type = eth->h_proto;
+	packet.l3 = sizeof(*eth);
+	if (has_vlan && is_vlan(type)) {
+		struct vlan *vlan = l3;
+
+		if ((void *)(vlan + 2) > end)
+			return XDP_PASS;
+		__builtin_memcpy(&packet.tags, data + 2 * ETH_ALEN, sizeof(packet.tags));
+		type = vlan->proto_be;
+		l3 = vlan + 1;
+		packet.l3 += sizeof(*vlan);
+		if (is_vlan(type)) {
+			type = vlan[1].proto_be;
+			l3 = vlan + 2;
+			packet.l3 += sizeof(*vlan);
+		}
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		vip = read4(l3, end, &packet);
+	else if (has_ipv6 && type == bpf_htons(ETH_P_IPV6))
+		vip = read6(l3, end, &packet);
+	if (vip)
+		return forward(ctx, &packet, vip);
+	return has_fragments && packet.follows ? follow(ctx, &packet) : XDP_PASS;
+}

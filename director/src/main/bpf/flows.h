@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Remembered connections: finding, adding, and keeping each server's load and each service's order by load right. */
+#pragma once
+
+#include "hash.h"
+#include "maps.h"
+#include "packet.h"
+
+#define TAG_BUSY 1
+
+static __always_inline __u32 ticks(void)
+{
+	return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
+}
+
+static __always_inline __u64 flow_hash(const struct address *client, __u32 vip, __u16 client_port, __u16 port)
+{
+	__u64 rest = (__u64)vip << 32 | (__u32)client_port << 16 | port;
+
+	return hash_of(client->high, client->low ^ flow_seed, rest);
+}
+
+static __always_inline __u32 flow_tag(__u64 hash)
+{
+	return (hash >> 32) | 2;
+}
+
+static __always_inline struct bucket *flow_bucket(__u64 hash)
+{
+	__u32 index = hash & bucket_mask;
+
+	return bpf_map_lookup_elem(&flows, &index);
+}
+
+static __always_inline bool flow_matches(const struct flow *flow, const struct address *client, __u32 vip,
+					 __u16 client_port, __u16 port)
+{
+	return flow->client.low == client->low && flow->client.high == client->high && flow->vip == vip &&
+	       flow->client_port == client_port && flow->port == port;
+}
+
+static __always_inline struct flow *flow_find(struct bucket *bucket, __u32 tag, const struct address *client,
+					      __u32 vip, __u16 client_port, __u16 port)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 way = 0; way < WAYS; way++) {
+		if (bucket->tag[way] == tag && flow_matches(&bucket->flow[way], client, vip, client_port, port))
+			return &bucket->flow[way];
+	}
+	return NULL;
+}
+
+/* ---- loads ---- */
+
+static __always_inline bool available(const struct load *load)
+{
+	return load->weight && (!load->limit || load->active + load->inactive < load->limit);
+}
+
+/* Whether a is to be preferred to b: io.ballast.director.scheduler.Ranking. */
+static __always_inline bool before(__u32 scheduler, const struct load *a, const struct load *b, bool earlier)
+{
+	__u64 left, right;
+
+	if (scheduler == LEAST_CONNECTION) {
+		left = ((__u64)a->active << 8) + a->inactive;
+		right = ((__u64)b->active << 8) + b->inactive;
+	} else if (scheduler == WEIGHTED_LEAST_CONNECTION) {
+		left = (((__u64)a->active << 8) + a->inactive) * b->weight;
+		right = (((__u64)b->active << 8) + b->inactive) * a->weight;
+	} else {
+		if (scheduler == NEVER_QUEUE && (!a->active || !b->active)) {
+			left = a->active != 0;
+			right = b->active != 0;
+		} else {
+			left = (a->active + 1ULL) * b->weight;
+			right = (b->active + 1ULL) * a->weight;
+		}
+	}
+	if (left != right)
+		return left < right;
+	if (a->turn != b->turn)
+		return a->turn < b->turn;
+	return earlier;
+}
+
+/*
+ * The better of two servers, either of which may be nobody. This and the next are functions of their own, without static,
+ * so that the verifier looks at them once and not at every way that leads to them.
+ */
+__noinline __u32 better(__u32 scheduler, __u32 a, __u32 b)
+{
+	struct load *left = bpf_map_lookup_elem(&loads, &a), *right = bpf_map_lookup_elem(&loads, &b);
+	bool first;
+
+	if (!left || !available(left))
+		return right && available(right) ? b : NOBODY;
+	if (!right || !available(right))
+		return a;
+	first = before(scheduler, left, right, a < b);
+	return first ? a : b;
+}
+
+static __always_inline __u32 *tree_node(__u32 tree, __u32 number)
+{
+	__u32 index = tree + number / LINE;
+	struct node_line *line = bpf_map_lookup_elem(&tree_nodes, &index);
+
+	return line ? &line->node[number % LINE] : NULL;
+}
+
+/*
+ * The order by load is a tournament: each node of a binary tree names the better of its two children, so the first node
+ * names the best of all, and a change of one server is a walk from its leaf to the top. Two CPUs may walk at a time and
+ * one of them see what the other is about to change; what is wrong then is one node, until the next walk through it.
+ */
+__noinline int rank(__u32 service_index, __u32 member)
+{
+	struct service *service = bpf_map_lookup_elem(&services, &service_index);
+	__u32 at, a, b, tree, scheduler;
+
+	if (!service || !service->leaves)
+		return 0;
+	tree = service->tree;
+	scheduler = service->scheduler;
+	a = service->servers + member;
+	b = service->servers + (member ^ 1);
+	at = service->leaves + member;
+#pragma clang loop unroll(disable)
+	for (int level = 0; level < 16 && at > 1; level++) {
+		__u32 *winner;
+
+		a = better(scheduler, a, b);
+		at >>= 1;
+		winner = tree_node(tree, at);
+		if (!winner)
+			break;
+		*winner = a;
+		winner = tree_node(tree, at ^ 1);
+		if (!winner)
+			break;
+		b = *winner;
+	}
+	return 0;
+}
+
+static __always_inline void load_change(__u32 server, int active, int inactive)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &server);
+	struct server *record = bpf_map_lookup_elem(&servers, &server);
+
+	if (!load || !record)
+		return;
+	if (active)
+		__sync_fetch_and_add(&load->active, active);
+	if (inactive)
+		__sync_fetch_and_add(&load->inactive, inactive);
+	rank(record->service, record->member);
+}
+
+static __always_inline void load_state(__u32 server, __u8 from, __u8 to)
+{
+	int active = (to == FLOW_ESTABLISHED) - (from == FLOW_ESTABLISHED);
+	int inactive = (to == FLOW_OPENING || to == FLOW_CLOSING) - (from == FLOW_OPENING || from == FLOW_CLOSING);
+
+	if (active || inactive)
+		load_change(server, active, inactive);
+}
+
+/* ---- adding ---- */
+
+static __always_inline bool expired(const struct flow *flow, __u32 now)
+{
+	return (__s32)(flow->expires - now) < 0;
+}
+
+/*
+ * The place for a new flow: a free one, else one that has expired, else the one that is being opened or closed and
+ * would expire first, else the established one that would: a flood of SYNs evicts itself.
+ */
+static __always_inline __u32 flow_place(const struct bucket *bucket, __u32 now)
+{
+	__u32 best = WAYS, lowest = ~0U;
+
+#pragma clang loop unroll(disable)
+	for (__u32 way = 0; way < WAYS; way++) {
+		const struct flow *flow = &bucket->flow[way];
+		__u32 tag = bucket->tag[way], score;
+
+		if (!tag)
+			return way;
+		if (tag == TAG_BUSY)
+			continue;
+		if (expired(flow, now))
+			score = 0;
+		else
+			score = ((flow->expires - now) & 0x3fffffff) + 1 +
+				(flow->state == FLOW_OPENING || flow->state == FLOW_CLOSING ? 0 : 0x40000000);
+		if (score < lowest) {
+			lowest = score;
+			best = way;
+		}
+	}
+	return best;
+}
+
+/* Claims a place; the caller fills it and then publishes it. NULL where every place is being written. */
+static __always_inline struct flow *flow_claim(struct bucket *bucket, __u32 now, __u32 *claimed)
+{
+	__u32 way = flow_place(bucket, now);
+	struct flow *flow;
+	__u32 tag;
+
+	if (way >= WAYS)
+		return NULL;
+	flow = &bucket->flow[way];
+	tag = bucket->tag[way];
+	if (tag == TAG_BUSY || !__sync_bool_compare_and_swap(&bucket->tag[way], tag, TAG_BUSY))
+		return NULL;
+	if (tag) {
+		if (!expired(flow, now))
+			count_reason(FLOW_EVICTED);
+		load_state(flow->server, flow->state, 0);
+	}
+	*claimed = way;
+	return flow;
+}
+
+/* Nothing to publish where the place was the flow's already: way is then WAYS. */
+static __always_inline void flow_publish(struct bucket *bucket, __u32 way, __u32 tag)
+{
+	if (way < WAYS)
+		__sync_lock_test_and_set(&bucket->tag[way], tag);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the data plane and the daemon both read and write. Everything here is laid out by hand, without holes, in the
+ * machine's byte order but where a name ends in _be, and mirrored by io.ballast.director.xdp.Layout: a change here that
+ * is not made there is found by a test, and LAYOUT must be raised so that a daemon never adopts maps of another shape.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LAYOUT 1
+
+/* An address as two numbers, the way FlowKey has it: the 128 bits of the IPv6 form, IPv4 as ::ffff:a.b.c.d. */
+struct address {
+	__u64 high;
+	__u64 low;
+};
+
+/* Where clients arrive: key of the services' maps. Port 0 stands for every port of the address. */
+struct vip4_key {
+	__be32 addr_be;
+	__be16 port_be;
+	__u8 proto;
+	__u8 zero;
+};
+
+struct vip6_key {
+	__be32 addr_be[4];
+	__be16 port_be;
+	__u8 proto;
+	__u8 zero;
+};
+
+/* How a new connection finds its server. */
+enum scheduler {
+	BY_SLOT_OF_HASH = 0,	/* mh: a table by a 64-bit hash of the client */
+	BY_SLOT_OF_SOURCE = 1,	/* sh: a table of 2^n slots by the client's folded address */
+	BY_SLOT_OF_DESTINATION = 2,	/* dh: the same by the address asked for */
+	IN_TURN = 3,		/* rr, wrr: the cycle, written out */
+	LEAST_CONNECTION = 4,	/* lc */
+	WEIGHTED_LEAST_CONNECTION = 5,	/* wlc */
+	SHORTEST_EXPECTED_DELAY = 6,	/* sed */
+	NEVER_QUEUE = 7,	/* nq */
+};
+
+/* Flags of a vip. */
+#define VIP_HASH_PORT	0x0001	/* the client's port counts in the hash */
+#define VIP_LOOKUP	0x0002	/* connections may be remembered: look before deciding */
+#define VIP_REMEMBER	0x0004	/* every connection is remembered, not only those in moved slots */
+#define VIP_NAT		0x0008	/* addresses are translated, so replies come back through here */
+#define VIP_FULL_NAT	0x0010	/* the client's address as well */
+#define VIP_PERSISTENT	0x0020	/* a client's connections go to one server */
+#define VIP_TRACE	0x0040	/* decisions are sampled into the trace */
+#define VIP_QUIC	0x0080	/* connection IDs lead to servers */
+#define VIP_CLAMP	0x0100	/* the MSS of a SYN is lowered to what fits */
+#define VIP_LIMITED	0x0200	/* new connections of a source are limited */
+
+#define NO_SERVER	0xffff		/* in a slot */
+#define NOBODY		0xffffffff	/* in a tree */
+#define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
+
+/* One address, protocol and port of a service. Replaced as a whole, so that a packet sees the old or the new one. */
+struct vip {
+	__u32 id;		/* of this endpoint, never 0; index of endpoints */
+	__u32 service;		/* index of services */
+	__u32 servers;		/* the service's first server: its members are numbered from here */
+	__u32 slots;		/* first line of the table */
+	__u32 slot_count;
+	__u16 flags;
+	__u8 scheduler;
+	__u8 slot_bits;		/* log2 of slot_count for sh and dh */
+	__u32 open_ticks;	/* how long a connection without a packet is remembered: being opened */
+	__u32 idle_ticks;	/* established, or a UDP flow */
+	__u32 closing_ticks;	/* one side has closed */
+	__u32 persist_ticks;	/* persistence, after the last connection */
+	__u64 persist_high;	/* mask of the client's address for persistence */
+	__u64 persist_low;
+};
+
+/*
+ * A slot of a table. New connections go to current; packets of connections that nobody remembers go to base, which is
+ * where connections opened before the last change went. Where both are the same, nothing needs to be remembered.
+ */
+struct slot {
+	__u16 current;
+	__u16 base;
+};
+
+/* Slots, and nodes of trees, by the cache line: a map's values cannot lie closer together than 8 bytes. */
+#define LINE 16
+
+struct slot_line {
+	struct slot slot[LINE];
+};
+
+struct node_line {
+	__u32 node[LINE];
+};
+
+/* Flags of a server. */
+#define SERVER_READY	0x0001	/* packets can be sent to it: next hop known, not removed, not reset */
+#define SERVER_NEW	0x0002	/* new connections may go to it */
+#define SERVER_TUNNEL4	0x0004	/* inside IPv4 */
+#define SERVER_TUNNEL6	0x0008	/* inside IPv6 */
+#define SERVER_GUE	0x0010	/* the tunnel is GUE rather than plain IP in IP */
+#define SERVER_NAT	0x0020	/* addressed directly */
+#define SERVER_DOWN	0x0040	/* its checks fail: flows without a connection move */
+
+/* The fragments of one datagram. */
+struct fragment_key {
+	struct address source;
+	struct address destination;
+	__u32 id;
+	__u32 proto;
+};
+
+/* Where and how packets for a real server leave. One cache line, and the IPv6 addresses in the next. */
+struct server {
+	__u8 to[6];		/* next hop */
+	__u8 from[6];		/* the interface it leaves by */
+	__u16 flags;
+	__be16 port_be;		/* 0 keeps the client's choice */
+	__u32 interface;
+	__u32 mtu;		/* of that interface */
+	__be32 addr_be;		/* IPv4: of the server, or the tunnel's end */
+	__be32 source_be;	/* IPv4: the tunnel's beginning */
+	__u32 header_sum;	/* of the constant words of the tunnel's IPv4 header */
+	__u32 service;
+	__be16 gue_port_be;
+	__u16 member;		/* its number in the service */
+	__u32 endpoint;		/* NAT: the id of address, port and protocol, by which replies are known */
+	__u32 zero[4];
+	__be32 addr6_be[4];
+	__be32 source6_be[4];
+	__u32 more[8];
+};
+
+/* What a server has, for the schedulers that compare. */
+struct load {
+	__u32 active;
+	__u32 inactive;
+	__u32 weight;		/* 0: not to be picked */
+	__u32 limit;		/* connections at a time, 0 for any number */
+	__u64 turn;		/* among servers of the same load, the least goes first */
+};
+
+/* What a service counts for its schedule, and where the tree of one is that compares loads. */
+struct service {
+	__u64 given;		/* in turn: how many connections */
+	__u64 last;		/* by load: the turn at which the last connection was given */
+	__u32 servers;
+	__u32 tree;		/* first line of its nodes; number 1 is the top */
+	__u32 leaves;		/* a power of two; 0 where the scheduler does not compare loads */
+	__u32 scheduler;
+};
+
+/* Where a NAT reply came from. */
+struct endpoint {
+	struct address address;
+	__be16 port_be;
+	__u16 zero;
+	__u32 service;
+};
+
+/* Traffic of one server; per CPU. */
+struct traffic {
+	__u64 packets;
+	__u64 bytes;
+	__u64 connections;
+};
+
+/* Why a packet did not go the usual way; index of reasons, per CPU, counted for the whole director. */
+enum reason {
+	PASS_NOT_OURS = 0,	/* not counted */
+	PASS_NO_SERVER,		/* no server can take it; the kernel answers */
+	PASS_NO_NEXT_HOP,	/* the server's next hop is not known yet */
+	PASS_FRAGMENT,		/* a fragment whose beginning was not seen */
+	PASS_TOO_BIG,		/* larger than the way to the server, and may be fragmented: the kernel does that */
+	DROP_TOO_BIG,		/* the same, and may not: answered by packet-too-big or fragmentation-needed */
+	DROP_MALFORMED,		/* a service's packet that ends before its header does */
+	DROP_RATE,		/* the source opens too many connections */
+	DROP_HEADROOM,		/* no room for a tunnel's header */
+	FLOW_TABLE_FULL,	/* a connection that could not be remembered; it was forwarded all the same */
+	FLOW_EVICTED,		/* one that was forgotten for another */
+	DROP_NO_PORT,		/* full NAT: every port of the source address is in use */
+	REASONS
+};
+
+/* State of a remembered connection. */
+enum flow_state {
+	FLOW_OPENING = 1,	/* counts as inactive */
+	FLOW_ESTABLISHED = 2,	/* counts as active */
+	FLOW_CLOSING = 3,	/* counts as inactive */
+	FLOW_REPLY = 4,		/* NAT: the way back; counts nothing */
+	FLOW_PERSIST = 5,	/* where a client's next connection goes; counts nothing */
+};
+
+/*
+ * The flow table: buckets of eight, each tag 0 for a free place, 1 for one that is being written, else a part of the
+ * hash. A flow lives in the one bucket that its hash names. That makes room a question of this bucket alone, which is
+ * what keeps a new connection as cheap as a known one: no lists, no locks, no allocation.
+ */
+#define WAYS 8
+
+struct flow {
+	struct address client;
+	__u32 vip;		/* id of the endpoint; for FLOW_REPLY the server's endpoint */
+	__u16 client_port;
+	__u16 port;		/* of the vip, or of full NAT's source */
+	__u32 server;		/* index of servers; for FLOW_REPLY the vip's id */
+	__u32 expires;		/* in ticks */
+	__u8 state;
+	__u8 proto;
+	__u16 nat_port;		/* full NAT: the source port chosen; for FLOW_REPLY the client's */
+	__u32 nat_peer;		/* FLOW_REPLY with full NAT: index of clients */
+};
+
+struct bucket {
+	__u32 tag[WAYS];
+	struct flow flow[WAYS];
+};
+
+/* 2^27 ns, about 134 ms. */
+#define TICK_SHIFT 27
+
+/* An array's values lie a multiple of 8 bytes apart, which a reader by mmap relies on. */
+_Static_assert(sizeof(struct vip) == 56, "vip");
+_Static_assert(sizeof(struct server) == 128, "server");
+_Static_assert(sizeof(struct load) == 24, "load");
+_Static_assert(sizeof(struct service) == 32, "service");
+_Static_assert(sizeof(struct flow) == 40, "flow");
+_Static_assert(sizeof(struct bucket) == 352, "bucket");

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The tables. Sizes are set by the daemon before loading; those of an array follow the description with room to grow. */
+#pragma once
+
+#include "layout.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+/* Constants, set before loading: what is off is not even in the program. */
+const volatile __u32 bucket_mask = 0;	/* number of buckets - 1 */
+const volatile __u64 flow_seed = 0;	/* makes the flow table's hash unpredictable from outside */
+const volatile __u32 vip_mtu = 1500;	/* of the way from clients to here */
+const volatile __u8 has_ipv6 = 1;
+const volatile __u8 has_flows = 1;	/* some service remembers connections, or may come to */
+const volatile __u8 has_nat = 1;
+const volatile __u8 has_tunnel = 1;
+const volatile __u8 has_gue = 1;
+const volatile __u8 has_any_port = 1;	/* some service takes every port of an address */
+const volatile __u8 has_fragments = 1;
+const volatile __u8 has_icmp = 1;
+const volatile __u8 has_vlan = 1;
+
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct vip4_key);
+	__type(value, struct vip);
+} vips4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct vip6_key);
+	__type(value, struct vip);
+} vips6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct slot_line);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct server);
+} servers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct load);
+} loads SEC(".maps");
+
+/* Nodes of the orders by load: the server that wins below. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct node_line);
+} tree_nodes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct bucket);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} traffic SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} reasons SEC(".maps");
+
+/* Where the first fragment of a datagram went, for those that follow and have no ports. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct fragment_key);
+	__type(value, __u32);
+} fragments SEC(".maps");
+
+static __always_inline void count_reason(__u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&reasons, &reason);
+
+	if (n)
+		(*n)++;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Which server a packet goes to. */
+#pragma once
+
+#include "flows.h"
+
+/* The slot of a table that the packet's client leads to, relative to the table's first. */
+static __always_inline __u32 slot_of(const struct vip *vip, const struct packet *packet)
+{
+	__u32 key;
+
+	if (vip->scheduler == BY_SLOT_OF_HASH) {
+		__u64 extra = vip->flags & VIP_HASH_PORT ? bpf_ntohs(packet->source_port_be) : 0;
+
+		return scale(hash_of(packet->source.high, packet->source.low, extra), vip->slot_count);
+	}
+	if (vip->scheduler == BY_SLOT_OF_SOURCE) {
+		key = fold(packet->source.high, packet->source.low);
+		if (vip->flags & VIP_HASH_PORT)
+			key += bpf_ntohs(packet->source_port_be);
+	} else {
+		key = fold(packet->destination.high, packet->destination.low);
+	}
+	return (key * 0x61C88647U) >> (32 - (vip->slot_bits & 31));
+}
+
+static __always_inline struct slot *slot_at(const struct vip *vip, __u32 slot)
+{
+	__u32 index = vip->slots + slot / LINE;
+	struct slot_line *line = bpf_map_lookup_elem(&slots, &index);
+
+	return line ? &line->slot[slot % LINE] : NULL;
+}
+
+/* The index of a server for a new connection by turns or by load, or NOBODY. */
+static __always_inline __u32 server_in_order(const struct vip *vip)
+{
+	struct service *service = bpf_map_lookup_elem(&services, &vip->service);
+	__u32 *top;
+	struct slot *slot;
+
+	if (!service)
+		return NOBODY;
+	if (vip->scheduler == IN_TURN) {
+		if (!vip->slot_count)
+			return NOBODY;
+		slot = slot_at(vip, __sync_fetch_and_add(&service->given, 1) % vip->slot_count);
+		return slot && slot->current != NO_SERVER ? vip->servers + slot->current : NOBODY;
+	}
+	top = tree_node(service->tree, 1);
+	return top ? *top : NOBODY;
+}
+
+/* Gives a server its next turn among servers of the same load: io.ballast.director.scheduler.Ranking. */
+static __always_inline void given(const struct vip *vip, __u32 server)
+{
+	struct service *service;
+	struct load *load;
+	__u32 share;
+
+	if (vip->scheduler < LEAST_CONNECTION)
+		return;
+	service = bpf_map_lookup_elem(&services, &vip->service);
+	load = bpf_map_lookup_elem(&loads, &server);
+	if (!service || !load)
+		return;
+	share = vip->scheduler == LEAST_CONNECTION || !load->weight ? 1 : load->weight;
+	if (service->last < load->turn)
+		service->last = load->turn;
+	load->turn = service->last + STRIDE / share;
+}
+
+static __always_inline struct server *server_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&servers, &index);
+}
+
+static __always_inline __u32 lifetime(const struct vip *vip, __u8 state)
+{
+	return state == FLOW_ESTABLISHED ? vip->idle_ticks :
+	       state == FLOW_OPENING ? vip->open_ticks : vip->closing_ticks;
+}
+
+/* Brings a known flow up to date with its packet. */
+static __always_inline void flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
+{
+	__u8 state = flow->state;
+	__u32 expires;
+
+	if (packet->does == ENDS)
+		state = FLOW_CLOSING;
+	else if (packet->does == GOES_ON && state == FLOW_OPENING)
+		state = FLOW_ESTABLISHED;
+	if (state != flow->state) {
+		load_state(flow->server, flow->state, state);
+		flow->state = state;
+	}
+	expires = now + lifetime(vip, state);
+	if (flow->expires != expires)
+		flow->expires = expires;
+}
+
+/* Whether a packet may still go where its flow went. */
+static __always_inline bool still(const struct packet *packet, const struct flow *flow, const struct server *server)
+{
+	if (!(server->flags & SERVER_READY))
+		return false;
+	if (packet->does == OPENS)
+		return server->flags & SERVER_NEW && flow->state != FLOW_CLOSING;
+	return packet->proto == IPPROTO_TCP || !(server->flags & SERVER_DOWN);
+}
+
+static __always_inline void flow_write(const struct vip *vip, const struct packet *packet, struct flow *flow,
+				       __u32 server, __u8 state, __u32 now)
+{
+	flow->client = packet->source;
+	flow->vip = vip->id;
+	flow->client_port = bpf_ntohs(packet->source_port_be);
+	flow->port = bpf_ntohs(packet->port_be);
+	flow->server = server;
+	flow->state = state;
+	flow->proto = packet->proto;
+	flow->expires = now + lifetime(vip, state);
+}
+
+/* The index of the server of a connection that nobody remembers; learn says whether it has to be from now on. */
+static __always_inline __u32 server_of_unknown(const struct vip *vip, const struct packet *packet, bool *learn)
+{
+	struct slot *slot;
+	__u16 member;
+
+	*learn = vip->flags & VIP_REMEMBER;
+	if (vip->scheduler >= IN_TURN)
+		return server_in_order(vip);
+	slot = slot_at(vip, slot_of(vip, packet));
+	if (!slot)
+		return NOBODY;
+	member = slot->current;
+	if (slot->base != member) {
+		*learn = true;
+		if (packet->does != OPENS && slot->base != NO_SERVER)
+			member = slot->base;
+	}
+	return member == NO_SERVER ? NOBODY : vip->servers + member;
+}
+
+/*
+ * The index of the server of a packet whose connection may be remembered, and what there is to remember of it; NOBODY
+ * where no server can take it. An ICMP error changes nothing and adds nothing. A function of its own for the verifier's
+ * sake.
+ */
+__noinline __u32 recall(const struct vip *vip, const struct packet *packet)
+{
+	__u32 now, tag, way = WAYS, index;
+	__u16 client_port, port;
+	struct bucket *bucket;
+	struct server *server;
+	struct flow *flow;
+	bool learn;
+	__u64 hash;
+
+	if (!vip || !packet)
+		return NOBODY;
+	client_port = bpf_ntohs(packet->source_port_be);
+	port = bpf_ntohs(packet->port_be);
+	hash = flow_hash(&packet->source, vip->id, client_port, port);
+	tag = flow_tag(hash);
+	bucket = flow_bucket(hash);
+	if (!bucket)
+		return NOBODY;
+	now = ticks();
+	flow = flow_find(bucket, tag, &packet->source, vip->id, client_port, port);
+	if (flow && !expired(flow, now)) {
+		index = flow->server;
+		server = server_at(index);
+		if (server && still(packet, flow, server)) {
+			if (!packet->icmp)
+				flow_seen(vip, packet, flow, now);
+			return index;
+		}
+	}
+	index = server_of_unknown(vip, packet, &learn);
+	if (index == NOBODY || !learn || packet->icmp || packet->does == ENDS)
+		return index;
+	if (flow) {
+		load_state(flow->server, flow->state, 0);
+	} else {
+		flow = flow_claim(bucket, now, &way);
+		if (!flow) {
+			count_reason(FLOW_TABLE_FULL);
+			return index;
+		}
+	}
+	given(vip, index);
+	flow_write(vip, packet, flow, index, packet->does == OPENS ? FLOW_OPENING : FLOW_ESTABLISHED, now);
+	load_state(index, 0, flow->state);
+	flow_publish(bucket, way, tag);
+	return index;
+}
+
+/*
+ * Finds the server: by memory, by table or by order. The way of a service by hash while nothing is changing is the short
+ * one: no memory is asked.
+ */
+static __always_inline __u32 choose(const struct vip *vip, const struct packet *packet)
+{
+	bool learn;
+
+	if (has_flows && vip->flags & VIP_LOOKUP)
+		return recall(vip, packet);
+	return server_of_unknown(vip, packet, &learn);
+}

@@ -1,0 +1,341 @@
+package io.ballast.director.xdp;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.linux.bpf.BpfMap;
+import io.ballast.linux.bpf.BpfObject;
+import io.ballast.linux.bpf.BpfProgram;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.Inet4Address;
+import java.net.InetAddress;
+import java.nio.ByteOrder;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.function.Consumer;
+
+/**
+ * The program in the kernel and its tables, as layout.h describes them: typed writing and reading, nothing decided.
+ *
+ * <p>Tables that packets read by number are written through shared memory, without a system call; a packet may see a
+ * record half written, so what must change at once changes in one place: an endpoint, which is replaced as a whole.
+ */
+final class DataPlane implements AutoCloseable {
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.nativeOrder());
+    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.nativeOrder());
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.nativeOrder());
+
+    /**
+     * How much there is room for.
+     *
+     * @param endpoints addresses with protocol and port, of each family
+     * @param services numbers from 0
+     * @param servers numbers from 0, over all services
+     * @param slotLines lines of {@value Layout#LINE} slots
+     * @param nodeLines lines of {@value Layout#LINE} nodes
+     * @param buckets of {@value Layout#WAYS} remembered connections; a power of two
+     */
+    record Sizes(int endpoints, int services, int servers, int slotLines, int nodeLines, int buckets) {}
+
+    /** Traffic of one server since it has its number. */
+    record Traffic(long packets, long bytes, long connections) {}
+
+    /** Why packets went another way than to a server, or a connection was not remembered: layout.h's reasons, in order. */
+    enum Reason {
+        PASS_NOT_OURS,
+        PASS_NO_SERVER,
+        PASS_NO_NEXT_HOP,
+        PASS_FRAGMENT,
+        PASS_TOO_BIG,
+        DROP_TOO_BIG,
+        DROP_MALFORMED,
+        DROP_RATE,
+        DROP_HEADROOM,
+        FLOW_TABLE_FULL,
+        FLOW_EVICTED,
+        DROP_NO_PORT
+    }
+
+    /** The tag of a place that is being filled. */
+    private static final int BEING_WRITTEN = 1;
+
+    private final BpfObject object;
+    private final Arena arena = Arena.ofShared();
+    private final Sizes sizes;
+    private final BpfMap vips4;
+    private final BpfMap vips6;
+    private final BpfMap traffic;
+    private final BpfMap reasons;
+    private final MemorySegment slots;
+    private final MemorySegment nodes;
+    private final MemorySegment servers;
+    private final MemorySegment loads;
+    private final MemorySegment services;
+    private final MemorySegment flows;
+
+    private DataPlane(BpfObject object, Sizes sizes) throws IOException {
+        this.object = object;
+        this.sizes = sizes;
+        vips4 = object.map("vips4");
+        vips6 = object.map("vips6");
+        traffic = object.map("traffic");
+        reasons = object.map("reasons");
+        slots = memory("slots");
+        nodes = memory("tree_nodes");
+        servers = memory("servers");
+        loads = memory("loads");
+        services = memory("services");
+        try (BpfMap map = object.map("flows")) {
+            flows = map.mmapReadOnly(arena);
+        }
+    }
+
+    private MemorySegment memory(String map) throws IOException {
+        try (BpfMap opened = object.map(map)) {
+            return opened.mmap(arena);
+        }
+    }
+
+    /**
+     * Loads an object of {@code src/main/bpf} with empty tables.
+     *
+     * @param name director or bench
+     * @param flowSeed a secret that keeps clients from choosing buckets
+     * @throws FileNotFoundException this build has no such object, since clang was absent
+     * @throws IOException the kernel refuses it; the message says why
+     */
+    static DataPlane load(String name, Sizes sizes, long flowSeed) throws IOException {
+        byte[] elf;
+        try (InputStream in = DataPlane.class.getResourceAsStream(name + ".bpf.o")) {
+            if (in == null) {
+                throw new FileNotFoundException(
+                        "this build has no engine xdp, because clang or the headers of libbpf were"
+                                + " absent when it was made: install the packages clang and libbpf-dev and build again");
+            }
+            elf = in.readAllBytes();
+        }
+        if (Integer.bitCount(sizes.buckets()) != 1) {
+            throw new IllegalArgumentException(sizes.buckets() + " buckets: the number must be a power of two");
+        }
+        BpfObject object = BpfObject.open(name, elf);
+        try {
+            object.resize("vips4", sizes.endpoints());
+            object.resize("vips6", sizes.endpoints());
+            object.resize("services", sizes.services());
+            object.resize("servers", sizes.servers());
+            object.resize("loads", sizes.servers());
+            object.resize("traffic", sizes.servers());
+            object.resize("slots", sizes.slotLines());
+            object.resize("tree_nodes", sizes.nodeLines());
+            object.resize("flows", sizes.buckets());
+            object.set("bucket_mask", sizes.buckets() - 1);
+            object.set("flow_seed", flowSeed);
+            object.load();
+            return new DataPlane(object, sizes);
+        } catch (IOException | RuntimeException e) {
+            object.close();
+            throw e;
+        }
+    }
+
+    Sizes sizes() {
+        return sizes;
+    }
+
+    /** A program of the object, for the caller to close. */
+    BpfProgram program(String name) throws IOException {
+        return object.program(name);
+    }
+
+    // ---- Writing
+
+    /** Installs or replaces an endpoint; port 0 stands for every port. */
+    void endpoint(InetAddress address, int port, Endpoint.Protocol protocol, Vip vip) throws IOException {
+        vips(address).update(key(address, port, protocol), vip.bytes());
+    }
+
+    void removeEndpoint(InetAddress address, int port, Endpoint.Protocol protocol) throws IOException {
+        vips(address).delete(key(address, port, protocol));
+    }
+
+    private BpfMap vips(InetAddress address) {
+        return address instanceof Inet4Address ? vips4 : vips6;
+    }
+
+    private static byte[] key(InetAddress where, int port, Endpoint.Protocol protocol) {
+        byte[] address = where.getAddress();
+        byte[] key = new byte[address.length + 4];
+        System.arraycopy(address, 0, key, 0, address.length);
+        key[address.length] = (byte) (port >> 8);
+        key[address.length + 1] = (byte) port;
+        key[address.length + 2] = (byte) (protocol == Endpoint.Protocol.TCP ? 6 : 17);
+        return key;
+    }
+
+    /** Writes a table from its first line on. */
+    void slots(int line, SlotTable table) {
+        long at = (long) line * Layout.LINE_BYTES;
+        for (int slot = 0; slot < table.length(); slot++) {
+            slots.set(INT, at + 4L * slot, table.current(slot) | (table.base(slot) << 16));
+        }
+    }
+
+    void server(int number, Target target) {
+        MemorySegment record = servers.asSlice((long) number * Layout.SERVER, Layout.SERVER);
+        target.hop().ifPresent(hop -> {
+            mac(record, Layout.SERVER_TO, hop.to());
+            mac(record, Layout.SERVER_FROM, hop.from());
+            record.set(INT, Layout.SERVER_INTERFACE, hop.interfaceIndex());
+            record.set(INT, Layout.SERVER_MTU, hop.mtu());
+        });
+        boolean ipv4 = target.address() instanceof Inet4Address;
+        byte[] address = target.address().getAddress();
+        byte[] source = target.source().getAddress();
+        MemorySegment.copy(
+                address,
+                0,
+                record,
+                ValueLayout.JAVA_BYTE,
+                ipv4 ? Layout.SERVER_ADDRESS : Layout.SERVER_ADDRESS6,
+                address.length);
+        MemorySegment.copy(
+                source,
+                0,
+                record,
+                ValueLayout.JAVA_BYTE,
+                ipv4 ? Layout.SERVER_SOURCE : Layout.SERVER_SOURCE6,
+                source.length);
+        record.set(INT, Layout.SERVER_HEADER_SUM, target.headerSum());
+        record.set(INT, Layout.SERVER_SERVICE, target.service());
+        record.set(SHORT, Layout.SERVER_MEMBER, (short) target.member());
+        record.set(SHORT, Layout.SERVER_GUE_PORT, Short.reverseBytes((short) target.guePort()));
+        record.set(SHORT, Layout.SERVER_FLAGS, (short) target.flags());
+    }
+
+    private static void mac(MemorySegment record, int at, long address) {
+        for (int i = 0; i < 6; i++) {
+            record.set(ValueLayout.JAVA_BYTE, at + i, (byte) (address >> (8 * (5 - i))));
+        }
+    }
+
+    /** What a scheduler by load may give the server. */
+    void allow(int number, int weight, int limit) {
+        long at = (long) number * Layout.LOAD;
+        loads.set(INT, at + Layout.LOAD_LIMIT, limit);
+        loads.set(INT, at + Layout.LOAD_WEIGHT, weight);
+    }
+
+    /** Makes a number that was in use before that of a new server. */
+    void clear(int number) throws IOException {
+        servers.asSlice((long) number * Layout.SERVER, Layout.SERVER).fill((byte) 0);
+        loads.asSlice((long) number * Layout.LOAD, Layout.LOAD).fill((byte) 0);
+        traffic.update(intKey(number), new byte[(int) traffic.valueBytes()]);
+    }
+
+    /** Where a service's servers and tree are; {@code leaves} 0 where it compares no loads. */
+    void service(int number, int firstServer, int tree, int leaves, int scheduler) {
+        long at = (long) number * Layout.SERVICE;
+        services.set(INT, at + Layout.SERVICE_SERVERS, firstServer);
+        services.set(INT, at + Layout.SERVICE_TREE, tree);
+        services.set(INT, at + Layout.SERVICE_SCHEDULER, scheduler);
+        services.set(INT, at + Layout.SERVICE_LEAVES, leaves);
+    }
+
+    /** The next connection in turn gets the first turn of the cycle. */
+    void resetTurns(int service) {
+        services.set(LONG, (long) service * Layout.SERVICE + Layout.SERVICE_GIVEN, 0);
+    }
+
+    /** Node of a tree; number 1 is the top. */
+    void node(int tree, int number, int server) {
+        nodes.set(INT, (long) tree * Layout.LINE_BYTES + 4L * number, server);
+    }
+
+    int node(int tree, int number) {
+        return nodes.get(INT, (long) tree * Layout.LINE_BYTES + 4L * number);
+    }
+
+    // ---- Reading
+
+    /** What a server has now, for the comparison that the data plane makes as well. */
+    Load load(int number) {
+        long at = (long) number * Layout.LOAD;
+        return new Load(
+                loads.get(INT, at + Layout.LOAD_ACTIVE),
+                loads.get(INT, at + Layout.LOAD_INACTIVE),
+                loads.get(INT, at + Layout.LOAD_WEIGHT),
+                loads.get(INT, at + Layout.LOAD_LIMIT),
+                loads.get(LONG, at + Layout.LOAD_TURN));
+    }
+
+    /** The counters of a server, of all processors together. */
+    Traffic traffic(int number) throws IOException {
+        byte[] values = traffic.lookup(intKey(number));
+        long packets = 0;
+        long bytes = 0;
+        long connections = 0;
+        if (values != null) {
+            MemorySegment perCpu = MemorySegment.ofArray(values);
+            for (long at = 0; at + Layout.TRAFFIC <= values.length; at += Layout.TRAFFIC) {
+                packets += perCpu.get(LONG, at);
+                bytes += perCpu.get(LONG, at + 8);
+                connections += perCpu.get(LONG, at + 16);
+            }
+        }
+        return new Traffic(packets, bytes, connections);
+    }
+
+    /** Counters by reason since the program was loaded. */
+    Map<Reason, Long> reasons() throws IOException {
+        Map<Reason, Long> counts = new EnumMap<>(Reason.class);
+        Reason[] all = Reason.values();
+        for (int number = 0; number < all.length; number++) {
+            byte[] values = reasons.lookup(intKey(number));
+            long sum = 0;
+            for (int at = 0; values != null && at < values.length; at += 8) {
+                sum += MemorySegment.ofArray(values).get(LONG, at);
+            }
+            counts.put(all[number], sum);
+        }
+        return counts;
+    }
+
+    /** Visits every connection that is remembered and not expired. */
+    void flows(Consumer<RememberedFlow> visitor) {
+        int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
+        for (int bucket = 0; bucket < sizes.buckets(); bucket++) {
+            long at = (long) bucket * Layout.BUCKET;
+            for (int way = 0; way < Layout.WAYS; way++) {
+                int tag = flows.get(INT, at + 4L * way);
+                if (tag == 0 || tag == BEING_WRITTEN) {
+                    continue;
+                }
+                RememberedFlow flow = RememberedFlow.of(
+                        flows.asSlice(at + Layout.BUCKET_FLOWS + (long) way * Layout.FLOW, Layout.FLOW));
+                if (flow.expires() - now >= 0 && flow.state() <= Layout.CLOSING) {
+                    visitor.accept(flow);
+                }
+            }
+        }
+    }
+
+    private static byte[] intKey(int number) {
+        byte[] key = new byte[4];
+        MemorySegment.ofArray(key).set(INT, 0, number);
+        return key;
+    }
+
+    @Override
+    public void close() {
+        vips4.close();
+        vips6.close();
+        traffic.close();
+        reasons.close();
+        arena.close();
+        object.close();
+    }
+}

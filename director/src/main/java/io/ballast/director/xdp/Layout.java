@@ -1,0 +1,96 @@
+package io.ballast.director.xdp;
+
+/**
+ * Sizes and offsets of {@code src/main/bpf/layout.h}, in bytes. The two are compared by a test, and their versions when a
+ * daemon adopts what an earlier one has pinned.
+ */
+final class Layout {
+    static final int VERSION = 1;
+
+    static final int LINE = 16;
+    static final int LINE_BYTES = LINE * 4;
+    static final int NO_SERVER = 0xffff;
+    static final int NOBODY = 0xffff_ffff;
+
+    static final int VIP4_KEY = 8;
+    static final int VIP6_KEY = 20;
+
+    static final int VIP = 56;
+    static final int VIP_ID = 0;
+    static final int VIP_SERVICE = 4;
+    static final int VIP_SERVERS = 8;
+    static final int VIP_SLOTS = 12;
+    static final int VIP_SLOT_COUNT = 16;
+    static final int VIP_FLAGS = 20;
+    static final int VIP_SCHEDULER = 22;
+    static final int VIP_SLOT_BITS = 23;
+    static final int VIP_OPEN_TICKS = 24;
+    static final int VIP_IDLE_TICKS = 28;
+    static final int VIP_CLOSING_TICKS = 32;
+    static final int VIP_PERSIST_TICKS = 36;
+
+    static final int FLAG_HASH_PORT = 1;
+    static final int FLAG_LOOKUP = 2;
+    static final int FLAG_REMEMBER = 4;
+
+    static final int SERVER = 128;
+    static final int SERVER_TO = 0;
+    static final int SERVER_FROM = 6;
+    static final int SERVER_FLAGS = 12;
+    static final int SERVER_PORT = 14;
+    static final int SERVER_INTERFACE = 16;
+    static final int SERVER_MTU = 20;
+    static final int SERVER_ADDRESS = 24;
+    static final int SERVER_SOURCE = 28;
+    static final int SERVER_HEADER_SUM = 32;
+    static final int SERVER_SERVICE = 36;
+    static final int SERVER_GUE_PORT = 40;
+    static final int SERVER_MEMBER = 42;
+    static final int SERVER_ENDPOINT = 44;
+    static final int SERVER_ADDRESS6 = 64;
+    static final int SERVER_SOURCE6 = 80;
+
+    static final int READY = 0x01;
+    static final int NEW = 0x02;
+    static final int TUNNEL4 = 0x04;
+    static final int TUNNEL6 = 0x08;
+    static final int GUE = 0x10;
+    static final int DOWN = 0x40;
+
+    static final int LOAD = 24;
+    static final int LOAD_ACTIVE = 0;
+    static final int LOAD_INACTIVE = 4;
+    static final int LOAD_WEIGHT = 8;
+    static final int LOAD_LIMIT = 12;
+    static final int LOAD_TURN = 16;
+
+    static final int SERVICE = 32;
+    static final int SERVICE_GIVEN = 0;
+    static final int SERVICE_LAST = 8;
+    static final int SERVICE_SERVERS = 16;
+    static final int SERVICE_TREE = 20;
+    static final int SERVICE_LEAVES = 24;
+    static final int SERVICE_SCHEDULER = 28;
+
+    static final int TRAFFIC = 24;
+
+    static final int WAYS = 8;
+    static final int FLOW = 40;
+    static final int FLOW_VIP = 16;
+    static final int FLOW_CLIENT_PORT = 20;
+    static final int FLOW_PORT = 22;
+    static final int FLOW_SERVER = 24;
+    static final int FLOW_EXPIRES = 28;
+    static final int FLOW_STATE = 32;
+    static final int FLOW_PROTO = 33;
+    static final int BUCKET_FLOWS = WAYS * 4;
+    static final int BUCKET = BUCKET_FLOWS + WAYS * FLOW;
+
+    static final int OPENING = 1;
+    static final int ESTABLISHED = 2;
+    static final int CLOSING = 3;
+
+    static final int TICK_SHIFT = 27;
+
+    private Layout() {}
+}

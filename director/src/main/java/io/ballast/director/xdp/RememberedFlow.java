@@ -1,0 +1,70 @@
+package io.ballast.director.xdp;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.director.ConnectionInfo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
+
+/**
+ * A remembered connection as it was a moment ago.
+ *
+ * @param high the client's address as FlowKey has it, upper half
+ * @param low lower half
+ * @param vip id of the endpoint
+ * @param clientPort the client's port
+ * @param server number of the server
+ * @param expires in ticks of 2^27 ns
+ * @param state {@link Layout#OPENING}, ESTABLISHED or CLOSING
+ * @param proto 6 or 17
+ */
+record RememberedFlow(long high, long low, int vip, int clientPort, int server, int expires, int state, int proto) {
+
+    static RememberedFlow of(MemorySegment flow) {
+        return new RememberedFlow(
+                flow.get(ValueLayout.JAVA_LONG_UNALIGNED, 0),
+                flow.get(ValueLayout.JAVA_LONG_UNALIGNED, 8),
+                flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_VIP),
+                flow.get(ValueLayout.JAVA_SHORT_UNALIGNED, Layout.FLOW_CLIENT_PORT) & 0xffff,
+                flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_SERVER),
+                flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_EXPIRES),
+                flow.get(ValueLayout.JAVA_BYTE, Layout.FLOW_STATE),
+                flow.get(ValueLayout.JAVA_BYTE, Layout.FLOW_PROTO));
+    }
+
+    /** Where the client is. */
+    InetSocketAddress client() {
+        byte[] bytes = ByteBuffer.allocate(16).putLong(high).putLong(low).array();
+        try {
+            // A mapped address comes back as the IPv4 one that it is.
+            return new InetSocketAddress(InetAddress.getByAddress(bytes), clientPort);
+        } catch (UnknownHostException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** The data plane keeps neither ages nor bytes of connections: these are 0. */
+    ConnectionInfo describe(String service, Endpoint endpoint, String serverName) {
+        InetSocketAddress client = client();
+        String address = client.getAddress().getHostAddress();
+        String shown = switch (state) {
+            case Layout.OPENING -> "connecting";
+            case Layout.ESTABLISHED -> proto == 17 ? "flow" : "established";
+            default -> "half-closed";
+        };
+        return new ConnectionInfo(
+                service,
+                proto == 17 ? "udp" : "tcp",
+                (address.contains(":") ? "[" + address + "]" : address) + ":" + client.getPort(),
+                endpoint.toString(),
+                serverName,
+                shown,
+                0,
+                0,
+                0,
+                0);
+    }
+}

@@ -1,0 +1,330 @@
+package io.ballast.director.xdp;
+
+import static io.ballast.director.xdp.Frames.ACK;
+import static io.ballast.director.xdp.Frames.DIRECTOR;
+import static io.ballast.director.xdp.Frames.ROUTER;
+import static io.ballast.director.xdp.Frames.SYN;
+import static io.ballast.director.xdp.Frames.address;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.ServiceSpec.OnDown;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.Forwarding.Server;
+import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.bpf.XdpAction;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Forwardings in, packets through the kernel's program, and what the engine says about them. */
+final class XdpEngineTest {
+    private static final InetAddress VIP = address("192.0.2.1");
+    private static final Endpoint WEB = new Endpoint(VIP, 80, Protocol.TCP);
+    private static final ServiceSpec.Timeouts TIMEOUTS = new ServiceSpec.Timeouts(
+            Duration.ofSeconds(1),
+            Duration.ofMinutes(10),
+            Duration.ofMinutes(1),
+            Duration.ofMinutes(1),
+            Duration.ofSeconds(1),
+            Duration.ofMinutes(5));
+
+    private final List<String> events = new ArrayList<>();
+    private final Map<InetAddress, Hops.Listener> watched = new HashMap<>();
+    private Bench bench;
+    private XdpEngine engine;
+    private long now;
+
+    @BeforeEach
+    void open() throws Exception {
+        bench = Bench.open();
+        engine = new XdpEngine(bench.plane(), new KnownHops(), new Recorder(), () -> now, XdpEngine.Way.DIRECT);
+    }
+
+    @AfterEach
+    void close() {
+        if (bench != null) {
+            bench.close();
+        }
+    }
+
+    /** Every server is on the link, with a MAC address that ends in the last two bytes of its IP address. */
+    private final class KnownHops implements Hops {
+        @Override
+        public void watch(InetAddress server, Listener listener) {
+            watched.put(server, listener);
+            listener.hop(server, Optional.of(hopTo(server)));
+        }
+
+        @Override
+        public void forget(InetAddress server, Listener listener) {
+            watched.remove(server);
+        }
+
+        @Override
+        public Optional<InetAddress> sourceFor(InetAddress server) {
+            return Optional.of(address("10.9.255.254"));
+        }
+    }
+
+    private static Hop hopTo(InetAddress server) {
+        byte[] bytes = server.getAddress();
+        int last = ((bytes[2] & 0xff) << 8) | (bytes[3] & 0xff);
+        return new Hop(0x0200_0001_0000L + last, 0x0200_0000_00aaL, 1, 1500);
+    }
+
+    private final class Recorder implements EngineEvents {
+        @Override
+        public void listening(String service, Endpoint endpoint) {
+            events.add("listening " + service + " " + endpoint);
+        }
+
+        @Override
+        public void notListening(String service, Endpoint endpoint, String reason) {
+            events.add("notListening " + service + " " + endpoint + ": " + reason);
+        }
+
+        @Override
+        public void drained(String service, String server, int closed) {
+            events.add("drained " + service + "/" + server + " " + closed);
+        }
+
+        @Override
+        public void pressure(boolean on, String reason) {
+            events.add("pressure " + on + " " + reason);
+        }
+
+        @Override
+        public void note(boolean warning, String subject, String message) {
+            events.add("note " + subject + " " + message);
+        }
+    }
+
+    private static Server server(int number, int weight, ServerState state) {
+        return new Server("s" + number, new InetSocketAddress(address("10.9.0." + number), 80), weight, 0, state);
+    }
+
+    private static Forwarding forwarding(SchedulerKind scheduler, OnDown onDown, List<Server> servers, String sorry) {
+        return new Forwarding(
+                "web",
+                List.of(WEB),
+                scheduler,
+                Optional.empty(),
+                TIMEOUTS,
+                new ServiceSpec.Limits(0, 0, 0),
+                new ServiceSpec.ConnectRetry(0, 0),
+                ServiceSpec.ProxyProtocol.OFF,
+                onDown,
+                Optional.empty(),
+                servers,
+                sorry.isEmpty() ? Optional.empty() : Optional.of(new InetSocketAddress(address(sorry), 80)));
+    }
+
+    private static List<Server> up(int count) {
+        List<Server> servers = new ArrayList<>();
+        for (int i = 1; i <= count; i++) {
+            servers.add(server(i, 1, ServerState.UP));
+        }
+        return servers;
+    }
+
+    private Bench.Out packet(int client, int flags) throws Exception {
+        InetAddress from = address("198.51." + (client >> 8) + "." + (client & 255));
+        return bench.run(Frames.frame(
+                DIRECTOR,
+                ROUTER,
+                Frames.ip(from, VIP, Frames.TCP, Frames.tcp(from, 5000, VIP, 80, flags, new byte[0]))));
+    }
+
+    /** The number in the server's name. */
+    private int send(int client, int flags) throws Exception {
+        Bench.Out out = packet(client, flags);
+        assertThat(out.action()).isEqualTo(XdpAction.TX);
+        return Bench.serverOf(out);
+    }
+
+    private ServiceStatistics statistics() {
+        return engine.statistics().toCompletableFuture().join().getFirst();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "RR", "WRR", "LC", "WLC", "SED", "NQ", "SH"})
+    void connectionsAreSpreadAndStay(SchedulerKind scheduler) throws Exception {
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(4), ""));
+        assertThat(events).containsExactly("listening web 192.0.2.1:80/tcp");
+        int[] count = new int[5];
+        int[] serverOf = new int[400];
+        for (int client = 0; client < 400; client++) {
+            serverOf[client] = send(client, SYN);
+            count[serverOf[client]]++;
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        for (int server = 1; server <= 4; server++) {
+            assertThat(count[server]).as("server " + server).isBetween(60, 145);
+        }
+        for (int client = 0; client < 400; client++) {
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        assertThat(statistics().connections()).isEqualTo(400);
+        assertThat(statistics().servers()).hasSize(4);
+        assertThat(statistics().bytesIn()).isEqualTo(400L * 3 * 40);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "WLC", "RR"})
+    void aDrainingServerKeepsItsConnectionsAndGetsNoNewOnes(SchedulerKind scheduler) throws Exception {
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(3), ""));
+        int[] serverOf = new int[300];
+        for (int client = 0; client < 300; client++) {
+            serverOf[client] = send(client, SYN);
+            send(client, ACK);
+        }
+        List<Server> servers = up(3);
+        servers.set(1, server(2, 0, ServerState.UP));
+        engine.put(forwarding(scheduler, OnDown.KEEP, servers, ""));
+        for (int client = 0; client < 300; client++) {
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        for (int client = 300; client < 500; client++) {
+            assertThat(send(client, SYN)).isNotEqualTo(2);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "WLC"})
+    void aRemovedServersConnectionsGoOnUntilTheDrainTimeout(SchedulerKind scheduler) throws Exception {
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(3), ""));
+        int[] serverOf = new int[300];
+        for (int client = 0; client < 300; client++) {
+            serverOf[client] = send(client, SYN);
+            send(client, ACK);
+        }
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(2), ""));
+        for (int client = 0; client < 300; client++) {
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        now += TIMEOUTS.drain().toNanos();
+        engine.tick();
+        assertThat(events.getLast()).startsWith("drained web/s3 ");
+        for (int client = 0; client < 300; client++) {
+            if (serverOf[client] == 3) {
+                assertThat(send(client, ACK)).isNotEqualTo(3);
+            } else {
+                assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+            }
+        }
+    }
+
+    @Test
+    void connectionsOfALostServerAreKeptOrMovedAsTheServiceSays() throws Exception {
+        List<Server> servers = up(3);
+        servers.set(0, server(1, 1, ServerState.DOWN));
+        for (OnDown onDown : OnDown.values()) {
+            engine.put(forwarding(SchedulerKind.MH, onDown, up(3), ""));
+            int client = 0;
+            while (send(client, SYN) != 1) {
+                client++;
+            }
+            engine.put(forwarding(SchedulerKind.MH, onDown, servers, ""));
+            assertThat(send(client, ACK) == 1).isEqualTo(onDown == OnDown.KEEP);
+            assertThat(send(client + 1000, SYN)).isNotEqualTo(1);
+        }
+    }
+
+    @Test
+    void theSorryServerAnswersWhileNoOtherCan() throws Exception {
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, List.of(server(1, 1, ServerState.DOWN)), "10.9.0.99"));
+        assertThat(send(1, SYN)).isEqualTo(99);
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(1), "10.9.0.99"));
+        assertThat(send(2, SYN)).isEqualTo(1);
+        assertThat(send(1, ACK)).isEqualTo(99);
+    }
+
+    @Test
+    void withoutAServerThePacketIsTheKernels() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.of(), ""));
+        assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.PASS);
+    }
+
+    @Test
+    void aTableSettlesAndTheShortWayIsTakenAgain() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(3), ""));
+        int[] serverOf = new int[200];
+        for (int client = 0; client < 200; client++) {
+            serverOf[client] = send(client, SYN);
+        }
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(6), ""));
+        for (int client = 0; client < 200; client++) {
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        int remembered =
+                engine.connections("web", 1000).toCompletableFuture().join().size();
+        assertThat(remembered).isBetween(50, 150);
+        now += TIMEOUTS.idle().toNanos();
+        engine.tick();
+        for (int client = 0; client < 200; client++) {
+            assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
+        }
+        assertThat(engine.connections("web", 1000).toCompletableFuture().join()).hasSize(remembered);
+        assertThat(engine.connections("other", 1000).toCompletableFuture().join())
+                .isEmpty();
+    }
+
+    @Test
+    void aServerWhoseNextHopIsLostIsTheKernelsUntilItIsBack() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(1), ""));
+        InetAddress server = address("10.9.0.1");
+        Hops.Listener listener = Objects.requireNonNull(watched.get(server));
+        listener.hop(server, Optional.empty());
+        assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.PASS);
+        listener.hop(server, Optional.of(hopTo(server)));
+        assertThat(send(1, SYN)).isEqualTo(1);
+    }
+
+    @Test
+    void aRemovedServiceIsGoneAndItsPlaceIsUsedAgain() throws Exception {
+        for (int round = 0; round < 30; round++) {
+            engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(200), ""));
+            assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.TX);
+            engine.remove("web");
+            assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.PASS);
+            engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(200), ""));
+            assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.TX);
+            engine.remove("web");
+        }
+        assertThat(watched).isEmpty();
+        assertThat(events).noneMatch(event -> event.startsWith("not"));
+    }
+
+    @Test
+    void anotherSchedulerTakesOver() throws Exception {
+        for (SchedulerKind kind : new SchedulerKind[] {SchedulerKind.MH, SchedulerKind.WLC, SchedulerKind.RR}) {
+            engine.put(forwarding(kind, OnDown.KEEP, up(3), ""));
+            assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.TX);
+        }
+    }
+
+    @Test
+    void whatItCannotDoItSays() {
+        engine.put(forwarding(SchedulerKind.LBLC, OnDown.KEEP, up(1), ""));
+        assertThat(events)
+                .containsExactly("notListening web 192.0.2.1:80/tcp: the engine xdp has no scheduler lblc:"
+                        + " it has mh, rr, wrr, lc, wlc, sh, dh, sed and nq");
+    }
+}
