@@ -8,7 +8,11 @@ import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** {@code ballast check}: every mistake in a description. */
 final class CheckVerb implements Verb {
@@ -26,7 +30,7 @@ final class CheckVerb implements Verb {
     @Override
     public int run(Invocation call) throws Failure {
         Path file = DescriptionFile.of(call);
-        ReadResult result = new DescriptionReader().read(file);
+        ReadResult result = read(file);
         if (call.json()) {
             call.terminal().json(json(file, result));
         } else {
@@ -39,6 +43,32 @@ final class CheckVerb implements Verb {
             }
         }
         return result.description().isPresent() ? Exit.DONE : Exit.USAGE;
+    }
+
+    private static ReadResult read(Path file) throws Failure {
+        byte[] text;
+        try {
+            text = DescriptionFile.bytes(file);
+        } catch (IOException e) {
+            // The reader has the words for it.
+            return new DescriptionReader().read(file);
+        }
+        ReadResult result = new DescriptionReader().read(file.toString(), text);
+        if (result.description().isEmpty()) {
+            return result;
+        }
+        List<Problem> problems = new ArrayList<>(result.problems());
+        problems.addAll(
+                NamedFiles.warnings(file.toString(), text, result.description().get(), hostName()));
+        return new ReadResult(result.description(), List.copyOf(problems));
+    }
+
+    private static String hostName() {
+        try {
+            return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+        } catch (IOException e) {
+            return "localhost";
+        }
     }
 
     private static String summary(Path file, ReadResult result) {

@@ -3,6 +3,7 @@ package io.ballast.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
+import io.ballast.linux.Sysctl;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,8 +31,8 @@ final class DoctorVerb implements Verb {
     /** Capabilities by their bit in the kernel's masks (linux/capability.h), and what ballast does with each. */
     private enum Capability {
         NET_BIND_SERVICE(10, "listen on ports below 1024"),
-        NET_ADMIN(12, "add addresses, make lab networks"),
-        NET_RAW(13, "ICMP checks, checks bound to an interface"),
+        NET_ADMIN(12, "add addresses or make lab networks"),
+        NET_RAW(13, "make ICMP checks, or checks bound to an interface"),
         SYS_ADMIN(21, "make network namespaces for the lab"),
         SYS_RESOURCE(24, "raise its own limits");
 
@@ -150,8 +151,7 @@ final class DoctorVerb implements Verb {
                                 "up to " + files,
                                 "two are needed for each proxied connection; raise LimitNOFILE= or nofile in"
                                         + " /etc/security/limits.conf"));
-        long backlog =
-                read("/proc/sys/net/core/somaxconn").map(DoctorVerb::number).orElse(0L);
+        long backlog = setting("net.core.somaxconn").map(DoctorVerb::number).orElse(0L);
         findings.add(
                 backlog >= 4096
                         ? new Finding(Mark.GOOD, "listen queue", "up to " + backlog, "")
@@ -159,7 +159,8 @@ final class DoctorVerb implements Verb {
                                 Mark.POOR,
                                 "listen queue",
                                 "up to " + backlog,
-                                "connections wait there while a worker is replaced: sysctl -w net.core.somaxconn=4096"));
+                                "connections wait there while a worker is replaced: sysctl -w"
+                                        + " net.core.somaxconn=4096"));
     }
 
     private static Finding tool(String name, String debianPackage, String use, String path) {
@@ -186,6 +187,14 @@ final class DoctorVerb implements Verb {
             return Optional.of(Files.readString(Path.of(file)).strip());
         } catch (IOException e) {
             // Some containers hide parts of /proc; the finding says 0 or no then.
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<String> setting(String name) {
+        try {
+            return Optional.of(Sysctl.read(name));
+        } catch (IOException e) {
             return Optional.empty();
         }
     }

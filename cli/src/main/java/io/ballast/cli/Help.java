@@ -3,8 +3,10 @@ package io.ballast.cli;
 import io.ballast.cli.Terminal.Style;
 import java.io.PrintStream;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.SequencedMap;
 
 /** Help texts, from the verbs' metadata. */
 final class Help {
@@ -21,14 +23,20 @@ final class Help {
         out.println();
         out.println(terminal.style(Style.BOLD, "Verbs:"));
         verbs.forEach(verb -> item(out, verb.spec().name(), verb.spec().summary()));
-        if (Boolean.getBoolean("ballast.checkout")) {
-            // The launcher of a checkout does these itself, before there is a program.
-            item(out, "test", "Build and run every test");
-            item(out, "package", "Make a Debian package with its own Java run-time image");
-        }
+        ofCheckout().forEach((name, summary) -> item(out, name, summary));
         out.println();
         out.println("ballast VERB --help shows a verb's options and an example; --json makes any verb answer in JSON.");
         out.println("Exit codes: 0 done, 1 false or failed, 2 wrong usage or description, 3 not permitted.");
+    }
+
+    /** What the launcher of a checkout does itself, before there is a program; nothing elsewhere. */
+    static SequencedMap<String, String> ofCheckout() {
+        SequencedMap<String, String> verbs = new LinkedHashMap<>();
+        if (Boolean.getBoolean("ballast.checkout")) {
+            verbs.put("test", "Build and run every test");
+            verbs.put("package", "Make a Debian package with its own Java run-time image");
+        }
+        return verbs;
     }
 
     /** The help of one verb. */

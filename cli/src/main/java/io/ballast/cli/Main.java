@@ -2,6 +2,7 @@ package io.ballast.cli;
 
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
+import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
@@ -32,8 +33,8 @@ public final class Main {
     /** Runs the verb in {@code args} and ends the process with its exit code. */
     public static void main(String[] args) {
         Terminal terminal = Terminal.ofProcess();
-        int code = new Main(terminal, System.getenv()).run(List.of(args));
-        terminal.flush();
+        Main program = new Main(terminal, System.getenv());
+        int code = program.written(program.run(List.of(args)));
         // A verb may leave threads behind (a daemon's, a client's); its answer is given, so the process ends here.
         System.exit(code);
     }
@@ -49,6 +50,22 @@ public final class Main {
         } catch (StackOverflowError | OutOfMemoryError e) {
             return tell(args, Failure.failed("out of memory: " + e.getMessage()));
         }
+    }
+
+    /**
+     * Writes what is buffered, and answers with the exit code: a result that could not be written is none. Whoever reads
+     * only the beginning of it, as {@code head} does, has what they wanted.
+     */
+    int written(int code) {
+        terminal.flush();
+        Optional<IOException> lost = terminal.lost();
+        if (lost.isEmpty() || String.valueOf(lost.get().getMessage()).contains("Broken pipe")) {
+            return code;
+        }
+        terminal.err()
+                .println(terminal.errorStyle(Style.RED, "error: ") + "the output could not be written: "
+                        + lost.get().getMessage());
+        return code == Exit.DONE ? Exit.FAILED : code;
     }
 
     private int dispatch(List<String> args) throws Exception {
@@ -76,7 +93,11 @@ public final class Main {
             throw Failure.usage(
                     "ballast: the verb comes first, then its options; got " + name + "\nTry: ballast --help");
         }
-        Verb verb = Verbs.find(name).orElseThrow(() -> unknownVerb("ballast", name, Verbs.all()));
+        Verb verb = Verbs.find(name).orElseThrow(() -> {
+            List<String> names = new ArrayList<>(names(Verbs.all()));
+            names.addAll(Help.ofCheckout().keySet());
+            return unknownVerb("ballast", name, names);
+        });
         return run("ballast " + name, verb, args.subList(1, args.size()));
     }
 
@@ -91,7 +112,7 @@ public final class Main {
                 Verb below = verb.verbs().stream()
                         .filter(v -> v.spec().name().equals(name))
                         .findFirst()
-                        .orElseThrow(() -> unknownVerb(command, name, verb.verbs()));
+                        .orElseThrow(() -> unknownVerb(command, name, names(verb.verbs())));
                 return run(command + " " + name, below, args.subList(1, args.size()));
             }
         }
@@ -106,8 +127,11 @@ public final class Main {
         return verb.run(call);
     }
 
-    private static Failure unknownVerb(String command, String name, List<Verb> verbs) {
-        List<String> names = verbs.stream().map(v -> v.spec().name()).toList();
+    private static List<String> names(List<Verb> verbs) {
+        return verbs.stream().map(v -> v.spec().name()).toList();
+    }
+
+    private static Failure unknownVerb(String command, String name, List<String> names) {
         Optional<String> meant = Suggestions.nearest(name, names);
         return Failure.usage(command + ": unknown verb \"" + name + "\""
                 + meant.map(n -> "; did you mean " + n + "?").orElse("; there are " + String.join(", ", names))

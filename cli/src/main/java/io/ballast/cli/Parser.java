@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * The words after a verb, read as its {@link VerbSpec} says: {@code --name value}, {@code --name=value}, {@code -n
@@ -16,6 +17,8 @@ final class Parser {
     /** Every verb has these. */
     static final List<Option> COMMON = List.of(
             Option.flag("--help", "show this help").letter('h'), Option.flag("--json", "answer in JSON, for programs"));
+
+    private static final Pattern NEGATIVE = Pattern.compile("-[0-9]+");
 
     private final String command;
     private final VerbSpec spec;
@@ -47,7 +50,7 @@ final class Parser {
             }
             if (word.startsWith("--")) {
                 at = longOption(args, at);
-            } else if (word.startsWith("-") && word.length() > 1) {
+            } else if (word.startsWith("-") && word.length() > 1 && !negativeNumber(word)) {
                 at = letters(args, at);
             } else {
                 words.add(word);
@@ -64,6 +67,11 @@ final class Parser {
         return index < spec.parameters().size()
                 && spec.parameters().get(index).kind() == ValueKind.COMMAND
                 && (index > 0 || !word.startsWith("-") || word.equals("--"));
+    }
+
+    /** Of use nowhere, but better told as what it is than as an option that does not exist. */
+    private boolean negativeNumber(String word) {
+        return NEGATIVE.matcher(word).matches() && find(word.substring(0, 2)).isEmpty();
     }
 
     private int longOption(List<String> args, int at) throws Failure {
@@ -166,6 +174,9 @@ final class Parser {
     private void checkValue(String name, ValueKind kind, List<String> choices, String value) throws Failure {
         switch (kind) {
             case NUMBER -> {
+                if (NEGATIVE.matcher(value).matches()) {
+                    throw usage(name + ": " + value + " is below zero");
+                }
                 if (value.isEmpty() || value.length() > 18 || !value.chars().allMatch(c -> c >= '0' && c <= '9')) {
                     throw usage(name + ": " + quote(value) + " is not a whole number");
                 }

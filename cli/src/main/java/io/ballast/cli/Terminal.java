@@ -3,9 +3,14 @@ package io.ballast.cli;
 import com.google.gson.JsonElement;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where a verb writes: results to {@link #out}, progress and errors to {@link #err}.
@@ -20,12 +25,19 @@ public final class Terminal {
     private final boolean outTty;
     private final boolean errTty;
     private final boolean colour;
+    private final @Nullable Watched watched;
 
     /**
      * @param tty which of the streams are terminals: {@code out}, {@code err}, both with a comma, or none
      * @param environment for NO_COLOR and TERM
      */
     public Terminal(PrintStream out, PrintStream err, String tty, Map<String, String> environment) {
+        this(out, err, tty, environment, null);
+    }
+
+    private Terminal(
+            PrintStream out, PrintStream err, String tty, Map<String, String> environment, @Nullable Watched watched) {
+        this.watched = watched;
         this.out = out;
         this.err = err;
         this.outTty = tty.contains("out");
@@ -36,11 +48,52 @@ public final class Terminal {
 
     /** The process's own streams, in UTF-8 and buffered; {@link #flush} before the end. */
     static Terminal ofProcess() {
-        return new Terminal(
-                new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8),
-                new PrintStream(new FileOutputStream(FileDescriptor.err), true, StandardCharsets.UTF_8),
+        return of(
+                new FileOutputStream(FileDescriptor.out),
+                new FileOutputStream(FileDescriptor.err),
                 System.getProperty("ballast.tty", ""),
                 System.getenv());
+    }
+
+    static Terminal of(OutputStream out, OutputStream err, String tty, Map<String, String> environment) {
+        Watched watched = new Watched(out);
+        return new Terminal(
+                new PrintStream(watched, false, StandardCharsets.UTF_8),
+                new PrintStream(err, true, StandardCharsets.UTF_8),
+                tty,
+                environment,
+                watched);
+    }
+
+    /** Remembers what went wrong in writing, which a PrintStream keeps to itself. */
+    private static final class Watched extends FilterOutputStream {
+        private volatile @Nullable IOException failure;
+
+        Watched(OutputStream out) {
+            super(out);
+        }
+
+        @Override
+        public void write(int b) throws IOException {
+            write(new byte[] {(byte) b}, 0, 1);
+        }
+
+        @Override
+        public void write(byte[] bytes, int offset, int length) throws IOException {
+            try {
+                out.write(bytes, offset, length);
+            } catch (IOException e) {
+                if (failure == null) {
+                    failure = e;
+                }
+                throw e;
+            }
+        }
+    }
+
+    /** Why not all of {@link #out} was written, where that is known. */
+    Optional<IOException> lost() {
+        return watched == null ? Optional.empty() : Optional.ofNullable(watched.failure);
     }
 
     /** For results. */

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -26,6 +30,41 @@ class MainTest {
         assertThat(Console.run("server", "drian").err()).contains("did you mean drain?");
         assertThat(Console.run("frobnicate").err()).contains("there are ");
         assertThat(Console.run("--frobnicate", "list").err()).contains("the verb comes first");
+    }
+
+    @Test
+    void anUnknownVerbIsToldOfThoseOfTheCheckoutToo() {
+        System.setProperty("ballast.checkout", "true");
+        try {
+            assertThat(Console.run("frobnicate").err()).contains(", test, package");
+            assertThat(Console.run("packge").err()).contains("did you mean package?");
+        } finally {
+            System.clearProperty("ballast.checkout");
+        }
+    }
+
+    @Test
+    void anOutputThatCannotBeWrittenIsAFailure() {
+        assertThat(writingFails("No space left on device"))
+                .isEqualTo("1 error: the output could not be written: No space left on device\n");
+    }
+
+    @Test
+    void aReaderWhoHasSeenEnoughIsNone() {
+        assertThat(writingFails("Broken pipe")).isEqualTo("0 ");
+    }
+
+    private static String writingFails(String why) {
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        OutputStream full = new OutputStream() {
+            @Override
+            public void write(int b) throws IOException {
+                throw new IOException(why);
+            }
+        };
+        Main program = new Main(Terminal.of(full, err, "", Map.of()), Map.of());
+        int code = program.written(program.run(List.of("schema")));
+        return code + " " + err.toString(StandardCharsets.UTF_8);
     }
 
     @Test

@@ -66,13 +66,21 @@ class ParserTest {
         wrong("unknown option -x", "-x", "web");
         wrong("needs SERVICE, the virtual service");
         wrong("--limit: \"many\" is not a whole number", "web", "--limit", "many");
-        wrong("--limit: \"-1\" is not a whole number", "web", "--limit", "-1");
+        wrong("--limit: -1 is below zero", "web", "--limit", "-1");
         wrong("--limit needs a value: --limit N", "web", "--limit");
         wrong("--limit was given twice: \"1\" and \"2\"", "web", "-n", "1", "-n", "2");
         wrong("--interval: \"10\" is not a duration", "web", "--interval", "10");
         wrong("--colour: \"alway\" is none of always, never; did you mean always?", "web", "--colour", "alway");
         wrong("--follow takes no value, but was given \"yes\"", "web", "--follow=yes");
         wrong("SERVICE is empty", "");
+    }
+
+    @Test
+    void aNumberBelowZeroIsNoUnknownOption() {
+        VerbSpec weight =
+                VerbSpec.of("weight", "Weigh").parameter(Parameter.required("weight", ValueKind.NUMBER, "how much"));
+        assertThatThrownBy(() -> parse(weight, "-1")).hasMessageContaining("WEIGHT: -1 is below zero");
+        assertThatThrownBy(() -> parse(weight, "-x")).hasMessageContaining("unknown option -x");
     }
 
     @Test

@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /** Which node of a description this machine is, and what that node has to do. */
-final class NodeRole {
+public final class NodeRole {
     private NodeRole() {}
 
     /** This machine cannot be told from the description; the message says what to do. */
@@ -35,12 +35,9 @@ final class NodeRole {
             throw new UnknownNodeException(
                     "--node " + asked.get() + ": the description has no such node; it has " + String.join(", ", nodes));
         }
-        String shortHost = host.indexOf('.') < 0 ? host : host.substring(0, host.indexOf('.'));
-        if (nodes.isEmpty() || nodes.contains(host)) {
-            return host;
-        }
-        if (nodes.contains(shortHost)) {
-            return shortHost;
+        Optional<String> named = byName(description, host);
+        if (named.isPresent()) {
+            return named.get();
         }
         List<String> directors = directors(description);
         if (directors.size() == 1) {
@@ -49,6 +46,16 @@ final class NodeRole {
         throw new UnknownNodeException("which node is this? The description has no node " + host + ", and "
                 + (directors.isEmpty() ? "no node" : "more than one node (" + String.join(", ", directors) + ")")
                 + " has services to balance: name this one with --node; there are " + String.join(", ", nodes));
+    }
+
+    /** The node that a host is by its name, with or without its domain; any host is one of a description without nodes. */
+    public static Optional<String> byName(Description description, String host) {
+        Set<String> nodes = description.nodes().keySet();
+        String shortHost = host.indexOf('.') < 0 ? host : host.substring(0, host.indexOf('.'));
+        if (nodes.isEmpty() || nodes.contains(host)) {
+            return Optional.of(host);
+        }
+        return nodes.contains(shortHost) ? Optional.of(shortHost) : Optional.empty();
     }
 
     /** The nodes that some service names as a director or that have one of its addresses, in the file's order. */
@@ -67,7 +74,7 @@ final class NodeRole {
     }
 
     /** The services that this node balances, in the file's order. */
-    static List<ServiceSpec> services(Description description, String node) {
+    public static List<ServiceSpec> services(Description description, String node) {
         return description.services().values().stream()
                 .filter(s -> balances(description, node, s))
                 .toList();

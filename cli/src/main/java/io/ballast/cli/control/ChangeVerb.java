@@ -11,11 +11,19 @@ import io.ballast.cli.Terminal.Style;
 import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
+import io.ballast.core.config.reader.DescriptionReader;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** {@code ballast plan}, {@code apply} and {@code reload}: from one description to the next. */
 public final class ChangeVerb implements Verb {
@@ -109,6 +117,8 @@ public final class ChangeVerb implements Verb {
         public static final Parameter PARAMETER = Parameter.optional(
                 "file", ValueKind.FILE, "the description (default: ballast.yaml here, else /etc/ballast/ballast.yaml)");
 
+        private static final Duration PIPE_PATIENCE = Duration.ofSeconds(3);
+
         private DescriptionFile() {}
 
         /** The file that was named, or the default one that exists. */
@@ -126,7 +136,38 @@ public final class ChangeVerb implements Verb {
                     + " /etc/ballast/ballast.yaml\nName one, for instance: examples/farm.yaml");
         }
 
-        private static Path readable(Path file) throws Failure {
+        /**
+         * What is in it, as far as a description may be long. A pipe is read as well, unless nobody writes to it.
+         */
+        public static byte[] bytes(Path file) throws Failure, IOException {
+            if (Files.isRegularFile(file)) {
+                try (InputStream in = Files.newInputStream(file)) {
+                    return in.readNBytes(DescriptionReader.MAX_BYTES + 1);
+                }
+            }
+            // Opening a pipe waits for somebody who writes to it, for ever if need be.
+            CompletableFuture<InputStream> opened = new CompletableFuture<>();
+            Thread.ofPlatform().daemon().name("open").start(() -> {
+                try {
+                    opened.complete(Files.newInputStream(file));
+                } catch (IOException e) {
+                    opened.completeExceptionally(e);
+                }
+            });
+            try (InputStream in = opened.get(PIPE_PATIENCE.toMillis(), TimeUnit.MILLISECONDS)) {
+                return in.readNBytes(DescriptionReader.MAX_BYTES + 1);
+            } catch (TimeoutException e) {
+                throw Failure.usage(file + " is a pipe, and nobody writes to it");
+            } catch (ExecutionException e) {
+                throw e.getCause() instanceof IOException cause ? cause : new IOException(e.getCause());
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new InterruptedIOException("interrupted while opening " + file);
+            }
+        }
+
+        /** The file, if it is one that can be read. */
+        public static Path readable(Path file) throws Failure {
             if (Files.isDirectory(file)) {
                 throw Failure.usage(file + " is a directory; name the description in it");
             }
