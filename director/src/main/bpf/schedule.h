@@ -35,7 +35,9 @@ static __always_inline struct slot *slot_at(const struct vip *vip, __u32 slot)
 /* The index of a server for a new connection by turns or by load, or NOBODY. */
 static __always_inline __u32 server_in_order(const struct vip *vip)
 {
-	struct service *service = bpf_map_lookup_elem(&services, &vip->service);
+	/* A copy: Linux 6.1 takes no key out of an argument's memory. */
+	__u32 which = vip->service;
+	struct service *service = bpf_map_lookup_elem(&services, &which);
 	__u32 *top;
 	struct slot *slot;
 
@@ -54,13 +56,13 @@ static __always_inline __u32 server_in_order(const struct vip *vip)
 /* Gives a server its next turn among servers of the same load: io.ballast.director.scheduler.Ranking. */
 static __always_inline void given(const struct vip *vip, __u32 server)
 {
+	__u32 which = vip->service, share;
 	struct service *service;
 	struct load *load;
-	__u32 share;
 
 	if (vip->scheduler < LEAST_CONNECTION)
 		return;
-	service = bpf_map_lookup_elem(&services, &vip->service);
+	service = bpf_map_lookup_elem(&services, &which);
 	load = bpf_map_lookup_elem(&loads, &server);
 	if (!service || !load)
 		return;
