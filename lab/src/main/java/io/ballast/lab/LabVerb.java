@@ -24,6 +24,7 @@ import io.ballast.lab.topology.Topology.Node;
 import io.ballast.node.Directories;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -79,7 +80,8 @@ public final class LabVerb implements Verb {
     private static LabStore.Info find(LabStore store, Optional<String> named) throws IOException, Failure {
         List<String> names = store.names();
         if (named.isEmpty() && names.size() > 1) {
-            throw Failure.usage("there are several labs: " + String.join(", ", names) + "; say which");
+            throw Failure.usage("there are several labs: " + String.join(", ", names) + "; say which, for instance: -n "
+                    + names.getFirst());
         }
         String name = named.orElse(names.isEmpty() ? "" : names.getFirst());
         return store.info(name)
@@ -116,15 +118,15 @@ public final class LabVerb implements Verb {
             }
             long start = System.nanoTime();
             Path file = Path.of(source.name()).toAbsolutePath();
-            Lab lab = store(call)
-                    .up(
-                            new Lab.Plan(name, file, source.text(), namespaces(call), false),
-                            step -> terminal.err().println("  " + step));
+            LabStore store = store(call);
+            Lab lab = store.up(
+                    new Lab.Plan(name, file, source.text(), namespaces(call), false),
+                    step -> terminal.err().println("  " + step));
             long millis = (System.nanoTime() - start) / 1_000_000;
             if (call.json()) {
                 terminal.json(json(lab, millis));
             } else {
-                show(lab, millis, terminal);
+                show(lab, millis, store.names().size() > 1, terminal);
             }
             return Exit.DONE;
         }
@@ -135,7 +137,7 @@ public final class LabVerb implements Verb {
             return name.isEmpty() ? "lab" : name.substring(0, Math.min(32, name.length()));
         }
 
-        private static void show(Lab lab, long millis, Terminal terminal) {
+        private static void show(Lab lab, long millis, boolean several, Terminal terminal) {
             Topology topology = lab.topology();
             terminal.out()
                     .println(terminal.style(Style.BOLD, "lab " + lab.name()) + ": up in "
@@ -150,23 +152,19 @@ public final class LabVerb implements Verb {
                 terminal.out().println(terminal.style(Style.YELLOW, "note: ") + note);
             }
             terminal.out().println("Look around:");
-            suggestions(lab).forEach(s -> terminal.out().println("  " + s));
+            suggestions(lab, several).forEach(s -> terminal.out().println("  " + s));
         }
 
-        private static List<String> suggestions(Lab lab) {
+        private static List<String> suggestions(Lab lab, boolean several) {
+            String exec = "ballast lab exec " + (several ? "-n " + lab.name() + " " : "");
             List<String> lines = new ArrayList<>();
             for (ServiceSpec service : lab.description().services().values()) {
                 for (InetSocketAddress address : lab.addresses(service)) {
                     String curl = "curl -s " + Texts.url(address) + "/";
-                    lines.add(
-                            lab.namespaces()
-                                    ? "ballast lab exec " + lab.client().name() + " -- " + curl
-                                    : curl);
+                    lines.add(lab.namespaces() ? exec + lab.client().name() + " -- " + curl : curl);
                 }
             }
-            lab.daemons().stream()
-                    .findFirst()
-                    .ifPresent(d -> lines.add("ballast lab exec " + d.node() + " -- ballast list"));
+            lab.daemons().stream().findFirst().ifPresent(d -> lines.add(exec + d.node() + " -- ballast list"));
             lines.add("ballast lab down " + lab.name());
             return lines;
         }
@@ -312,7 +310,8 @@ public final class LabVerb implements Verb {
         public VerbSpec spec() {
             return VerbSpec.of("exec", "Run a program on a node of a lab")
                     .describe("The program runs in the node's network, with BALLAST_RUN_DIR set so that `ballast` there"
-                            + " speaks to the node's daemon. Its exit code is passed on.")
+                            + " speaks to the node's daemon. Its exit code is passed on; 127 says that there is no such"
+                            + " program, and 126 that it cannot be executed.")
                     .parameter(Parameter.required("node", ValueKind.TEXT, "the node's name"))
                     .parameter(Parameter.many("command", ValueKind.COMMAND, "the program and its arguments", true))
                     .option(NAME)
@@ -326,7 +325,26 @@ public final class LabVerb implements Verb {
             LabStore.Info lab = find(store, call.value("--name"));
             String node = call.parameter("node");
             checkNode(lab, node);
-            return runHere(store.at(lab.name(), node, call.parameters("command")), call);
+            List<String> command = call.parameters("command");
+            ProcessBuilder builder = store.at(lab.name(), node, command);
+            // Found here, in the lab's PATH: a process builder looks in this program's own.
+            Path program =
+                    LabStore.program(command.getFirst(), builder.environment().getOrDefault("PATH", ""));
+            if (!Files.exists(program) || Files.isDirectory(program)) {
+                return cannot(call, program, Files.exists(program) ? "is a directory" : "no such program");
+            }
+            if (!Files.isExecutable(program)) {
+                return cannot(call, program, "is not executable");
+            }
+            builder.command().set(builder.command().size() - command.size(), program.toString());
+            return runHere(builder, call);
+        }
+
+        /** As a shell answers. */
+        private static int cannot(Invocation call, Path program, String why) {
+            call.terminal().flush();
+            call.terminal().err().println(call.terminal().errorStyle(Style.RED, "error: ") + program + ": " + why);
+            return Files.exists(program) ? 126 : 127;
         }
     }
 
@@ -381,7 +399,7 @@ public final class LabVerb implements Verb {
         public VerbSpec spec() {
             return VerbSpec.of("down", "Take a lab away, with everything it started")
                     .describe(
-                            "Also takes away what is left of a lab that was killed. It is no error when there is none.")
+                            "Also takes away what is left of a lab that was killed. It is no error when no lab is up.")
                     .parameter(Parameter.optional("name", ValueKind.TEXT, "which lab"))
                     .option(Option.flag("--all", "every lab of yours"))
                     .example("ballast lab down", "nothing of the lab is left afterwards");
@@ -401,6 +419,9 @@ public final class LabVerb implements Verb {
                 if (store.down(name)) {
                     removed.add(name);
                 }
+            }
+            if (named.isPresent() && removed.isEmpty() && !names.isEmpty()) {
+                throw Failure.failed("there is no lab " + named.get() + "; there are " + String.join(", ", names));
             }
             if (call.json()) {
                 JsonArray array = new JsonArray();

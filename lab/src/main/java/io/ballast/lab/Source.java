@@ -3,6 +3,7 @@ package io.ballast.lab;
 import io.ballast.cli.Exit;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Terminal;
+import io.ballast.cli.control.ChangeVerb.DescriptionFile;
 import io.ballast.cli.control.Problems;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
@@ -12,7 +13,6 @@ import io.ballast.lab.topology.DescriptionText;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -32,7 +32,7 @@ public record Source(String name, DescriptionText text, Description description)
 
     /** A file of the user's; what is wrong in it is shown. */
     public static Source file(Path file, Terminal terminal) throws IOException, Failure {
-        return read(file.toString(), Files.readAllBytes(file), terminal);
+        return read(file.toString(), DescriptionFile.bytes(DescriptionFile.readable(file)), terminal);
     }
 
     /** Refuses a text that options have made wrong. */

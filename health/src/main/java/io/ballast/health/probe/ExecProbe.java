@@ -10,6 +10,8 @@ import io.ballast.health.state.ProbeResult.Outcome;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.Program;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -116,7 +118,11 @@ final class ExecProbe implements Probe {
                         micros);
             case EACCES ->
                 ProbeResult.failure(
-                        "check program " + program + " is not executable: chmod +x it, and its folders too", micros);
+                        "check program " + program
+                                + (Files.isDirectory(Path.of(program))
+                                        ? " is a directory; name the program in it"
+                                        : " is not executable: chmod +x it, and its folders too"),
+                        micros);
             case ENOEXEC ->
                 ProbeResult.failure(
                         "check program " + program

@@ -101,6 +101,7 @@ class ExecProbeTest {
         Path plain = script("exit 0");
         Files.setPosixFilePermissions(plain, PosixFilePermissions.fromString("rw-r--r--"));
         assertThat(ask(exec(plain), 80).reason()).contains("is not executable: chmod +x");
+        assertThat(ask(exec(folder), 80).reason()).contains(folder + " is a directory");
         Path noScript = script();
         Files.writeString(noScript, "exit 0\n");
         assertThat(ask(exec(noScript), 80).reason()).contains("neither a program for this machine nor a script");

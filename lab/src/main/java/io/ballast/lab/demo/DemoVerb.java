@@ -16,6 +16,7 @@ import io.ballast.lab.LabVerb;
 import io.ballast.lab.Source;
 import io.ballast.lab.Texts;
 import io.ballast.lab.drill.Drill;
+import io.ballast.lab.drill.DrillVerb;
 import io.ballast.lab.drill.Report;
 import io.ballast.lab.drill.Row;
 import io.ballast.lab.drill.Scenario;
@@ -39,8 +40,8 @@ public final class DemoVerb implements Verb {
     public VerbSpec spec() {
         return VerbSpec.of("demo", "Watch a web farm lose a server without its clients noticing")
                 .describe("Brings up a director, three web servers and a client on this machine (in network namespaces"
-                        + " as root, on loopback addresses otherwise), asks 1,000 times a second, kills a web server and"
-                        + " starts it again. Takes half a minute and leaves nothing behind.")
+                        + " as root, on loopback addresses otherwise), asks 1,000 times a second, kills a web"
+                        + " server and starts it again. Takes half a minute and leaves nothing behind.")
                 .option(Option.value("--rate", ValueKind.NUMBER, "N", "requests a second (default: 1000)"))
                 .option(LabVerb.LOOPBACK)
                 .example("ballast demo", "the whole product in half a minute");
@@ -53,6 +54,7 @@ public final class DemoVerb implements Verb {
 
     private static int show(Invocation call) throws Exception {
         // With --json the story goes to the error stream, and only the result to the output.
+        long rate = DrillVerb.rate(call);
         Terminal terminal = call.terminal();
         Screen screen = new Screen(
                 call.json() ? new Terminal(terminal.err(), terminal.err(), "", call.environment()) : terminal);
@@ -70,7 +72,6 @@ public final class DemoVerb implements Verb {
             picture(lab, service).forEach(screen::say);
             screen.say(explanation(service));
             Watch watch = new Watch(lab, service, screen, terminal);
-            long rate = call.number("--rate", 1000);
             screen.say(String.format(Locale.ROOT, "The client warms up to %,d requests a second ...", rate));
             try (Drill drill = new Drill(lab, service.name(), rate, UNHURRIED, watch)) {
                 watch.begin(drill.daemon());

@@ -210,16 +210,18 @@ public final class Drill implements AutoCloseable {
         LoadResult result;
         Instant injected;
         Instant healed;
+        Optional<Duration> left = Optional.empty();
+        Optional<Duration> back = Optional.empty();
         try {
             Thread.sleep(timing.before());
             injected = Instant.now();
             watcher.step((scenario.singleServer() ? names(victims) + ": " : "") + scenario.title());
             inject(scenario, victims);
             if (scenario.serverLeaves()) {
-                if (awaitQuietly(() -> down().containsAll(
-                                victims.stream().map(ServerSpec::name).toList()))) {
-                    watcher.left(names(victims), Duration.between(injected, Instant.now()));
-                }
+                awaitQuietly(() -> down().containsAll(
+                                victims.stream().map(ServerSpec::name).toList()));
+                left = leftAfter(victims, changes("server.down", sequence, injected), injected);
+                left.ifPresent(after -> watcher.left(names(victims), after));
             }
             Thread.sleep(timing.hold());
             healed = Instant.now();
@@ -227,26 +229,28 @@ public final class Drill implements AutoCloseable {
                 watcher.step((scenario.singleServer() ? names(victims) + ": " : "") + scenario.end());
             }
             heal(scenario, victims);
-            if (awaitQuietly(() -> down().isEmpty()) && scenario.serverLeaves()) {
-                watcher.back(names(victims), Duration.between(healed, Instant.now()));
+            awaitQuietly(() -> down().isEmpty());
+            if (scenario.serverLeaves()) {
+                back = backAfter(changes("server.up", sequence, healed), healed);
+                back.ifPresent(after -> watcher.back(names(victims), after));
             }
             Thread.sleep(timing.after());
         } finally {
             result = load.stop(plan);
         }
-        Optional<Duration> left = Optional.empty();
-        Optional<Duration> back = Optional.empty();
-        if (scenario.serverLeaves()) {
-            Map<String, Instant> lefts = changes("server.down", sequence, injected);
-            Map<String, Instant> backs = changes("server.up", sequence, healed);
-            Instant from = injected;
-            Instant to = healed;
-            left = victims.stream().allMatch(v -> lefts.containsKey(v.name()))
-                    ? lefts.values().stream().max(Instant::compareTo).map(t -> Duration.between(from, t))
-                    : Optional.empty();
-            back = backs.values().stream().min(Instant::compareTo).map(t -> Duration.between(to, t));
-        }
         return new Observation(result, injected, healed, left, back);
+    }
+
+    /** How long after the fault the last of the servers was out; nothing where one of them stayed. */
+    static Optional<Duration> leftAfter(List<ServerSpec> victims, Map<String, Instant> downs, Instant injected) {
+        return victims.stream().allMatch(v -> downs.containsKey(v.name()))
+                ? downs.values().stream().max(Instant::compareTo).map(t -> Duration.between(injected, t))
+                : Optional.empty();
+    }
+
+    /** How long after its end the first server was in again. */
+    static Optional<Duration> backAfter(Map<String, Instant> ups, Instant healed) {
+        return ups.values().stream().min(Instant::compareTo).map(t -> Duration.between(healed, t));
     }
 
     /** The servers that a scenario befalls: the first, or all of them. */

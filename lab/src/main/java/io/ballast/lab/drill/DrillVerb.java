@@ -83,10 +83,7 @@ public final class DrillVerb implements Verb {
     private static int drill(Invocation call) throws Exception {
         Terminal terminal = call.terminal();
         Source source = Source.file(Path.of(call.parameter("file")), terminal);
-        long rate = call.number("--rate", 1000);
-        if (rate < 1 || rate > 100_000) {
-            throw Failure.usage("--rate " + rate + ": use 1 to 100000 requests a second");
-        }
+        long rate = rate(call);
         Duration timeout = call.duration("--timeout", Duration.ofSeconds(2));
         List<Scenario> scenarios = call.values("--scenario").stream()
                 .flatMap(n -> Scenario.of(n).stream())
@@ -122,6 +119,15 @@ public final class DrillVerb implements Verb {
             boolean all = !call.flag("--assert") || report.rows().stream().noneMatch(Row::skipped);
             return report.kept() && all ? Exit.DONE : Exit.FAILED;
         }
+    }
+
+    /** The requests a second that are asked for. */
+    public static long rate(Invocation call) throws Failure {
+        long rate = call.number("--rate", 1000);
+        if (rate < 1 || rate > 100_000) {
+            throw Failure.usage("--rate " + rate + ": use 1 to 100000 requests a second");
+        }
+        return rate;
     }
 
     private static Report drill(

@@ -164,6 +164,19 @@ public final class LabStore {
         return at(lab, record, name, node, command);
     }
 
+    /** The file of a program: as it is where it is a path, else the first executable of a PATH, else the bare name. */
+    public static Path program(String name, String path) {
+        if (name.indexOf('/') < 0) {
+            for (String folder : path.split(":", -1)) {
+                Path file = Path.of(folder.isEmpty() ? "." : folder, name);
+                if (Files.isExecutable(file) && !Files.isDirectory(file)) {
+                    return file;
+                }
+            }
+        }
+        return Path.of(name);
+    }
+
     /** Takes a lab away; one that is not there is no error. */
     public boolean down(String name) throws IOException {
         Path lab = directory.resolve(name);
