@@ -454,7 +454,9 @@ public final class HopTable {
             if (old.users.isEmpty()) {
                 entries.remove(old.key);
                 Neighbour known = neighbours.get(old.key);
-                if (known != null && known.managed()) {
+                // What was asked for may not have been told yet.
+                boolean kept = old.askedAt != null || (known != null && known.managed());
+                if (kept && !isFixed(known)) {
                     output.release(old.key.link(), old.key.nextHop());
                 }
             }

@@ -475,6 +475,9 @@ class HopTableSimulationTest {
                                                 unresolved -> assertThat(unresolved.reason())
                                                         .isIn(Reason.NO_ANSWER, Reason.REFUSED)));
             }
+            world.in(0, 0, () -> world.call(() -> world.table.track(world.loop.now(), Set.of())));
+            world.time.runFor(Duration.ofSeconds(1));
+            assertThat(world.entries.values()).describedAs("seed " + seed).noneMatch(entry -> entry.managed);
             // Six servers for 300 s: a request per server, neighbour and second would be 3,600.
             assertThat(world.requests).describedAs("seed " + seed).isLessThan(2_500);
         }
