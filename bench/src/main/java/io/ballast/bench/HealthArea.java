@@ -26,6 +26,7 @@ final class HealthArea implements Area {
     private static final Duration WARM_UP = Duration.ofSeconds(3);
 
     private static final Duration FIRST_WARM_UP = Duration.ofSeconds(8);
+    private static final int WARM_UP_RATE = 4_000;
     private static final Duration FLOOR = Duration.ofSeconds(1);
 
     /** One load: how many checks of a kind a second, and whether some of them hang. */
@@ -71,7 +72,7 @@ final class HealthArea implements Area {
                 if (load.kind() != warm) {
                     warm = load.kind();
                     sheet.progress(warm + ": warming up for " + FIRST_WARM_UP.toSeconds() + " s");
-                    CheckBench.run(warm, 2_000, FIRST_WARM_UP, Duration.ofMillis(1), server, Optional.empty());
+                    CheckBench.run(warm, WARM_UP_RATE, FIRST_WARM_UP, Duration.ofMillis(1), server, Optional.empty());
                     CheckBench.floorCpuSeconds(warm, FLOOR, server);
                 }
                 Optional<Hanging> hanging =

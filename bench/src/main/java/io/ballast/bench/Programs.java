@@ -8,6 +8,7 @@ import java.net.InetAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
@@ -105,7 +106,7 @@ final class Programs implements AutoCloseable {
 
     /** User and system time of a process since its start, in seconds; its children that were waited for count too. */
     static double cpuSeconds(long pid) throws IOException {
-        String stat = Files.readString(Path.of("/proc/" + pid + "/stat"));
+        String stat = read(pid, "stat");
         String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
         long ticks = 0;
         for (int field = 11; field <= 14; field++) {
@@ -116,7 +117,7 @@ final class Programs implements AutoCloseable {
 
     /** Resident memory of a process in MiB. */
     static double residentMiB(long pid) throws IOException {
-        for (String line : Files.readAllLines(Path.of("/proc/" + pid + "/status"))) {
+        for (String line : read(pid, "status").lines().toList()) {
             if (line.startsWith("VmRSS:")) {
                 return Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024.0;
             }
@@ -133,8 +134,20 @@ final class Programs implements AutoCloseable {
         return sum;
     }
 
+    private static String read(long pid, String file) throws IOException {
+        try {
+            return Files.readString(Path.of("/proc", Long.toString(pid), file));
+        } catch (NoSuchFileException e) {
+            throw new IOException(ended(pid), e);
+        }
+    }
+
+    private static String ended(long pid) {
+        return "process " + pid + ", which was being measured, has ended";
+    }
+
     private static ProcessHandle handle(long pid) throws IOException {
-        return ProcessHandle.of(pid).orElseThrow(() -> new IOException("process " + pid + " has ended"));
+        return ProcessHandle.of(pid).orElseThrow(() -> new IOException(ended(pid)));
     }
 
     /**

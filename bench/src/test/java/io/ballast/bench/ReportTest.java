@@ -83,4 +83,12 @@ class ReportTest {
         assertThat(json.get("failure").getAsString()).isEqualTo("wrk: / no answer");
         assertThat(json.get("met").getAsBoolean()).isFalse();
     }
+
+    @Test
+    void saysThatAMeasuredProcessHasEnded() throws Exception {
+        Process process = new ProcessBuilder("true").start();
+        process.waitFor();
+        assertThatThrownBy(() -> Programs.cpuSecondsOfTree(process.pid())).hasMessageContaining("has ended");
+        assertThatThrownBy(() -> Programs.residentMiB(process.pid())).hasMessageContaining("has ended");
+    }
 }
