@@ -8,9 +8,13 @@ import com.google.gson.JsonPrimitive;
 import com.google.gson.stream.JsonWriter;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Change;
+import io.ballast.core.config.Description;
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.HostPort;
+import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec.AdminState;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.event.Event;
 import io.ballast.core.event.EventJson;
 import io.ballast.core.event.Journal;
@@ -29,6 +33,7 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.math.BigDecimal;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
@@ -285,7 +290,7 @@ final class ControlApi {
         only(body, Set.of("address", "name", "weight", "limit"));
         String text = text(body, "address")
                 .orElseThrow(() -> new HttpException(400, "address is missing, for instance \"10.1.0.9:80\""));
-        HostPort hostPort = hostPort(text);
+        HostPort hostPort = address(service, hostPort(text));
         String server = text(body, "name").orElse(text);
         if (server.isEmpty()
                 || server.length() > 100
@@ -306,6 +311,21 @@ final class ControlApi {
         });
         keep();
         return server(201, service, server);
+    }
+
+    /** The address; where the host is the name of a node, the one that the name stands for in the description. */
+    private HostPort address(String service, HostPort wanted) throws HttpException {
+        Description description = configuration.active().description();
+        NodeSpec node = description.nodes().get(wanted.host());
+        ServiceSpec spec = description.services().get(service);
+        if (node == null || spec == null) {
+            return wanted;
+        }
+        List<InetAddress> taken = spec.listen().stream().map(Endpoint::address).toList();
+        return node.addressFor(NodeRole.directors(description, spec), taken)
+                .map(address -> new HostPort(Addresses.print(address), wanted.port()))
+                .orElseThrow(() -> new HttpException(
+                        400, "the node " + node.name() + " has no address in the description; give the address here"));
     }
 
     private Response changeServer(String service, String server, JsonObject body)

@@ -73,6 +73,13 @@ public final class NodeRole {
         return new ArrayList<>(found);
     }
 
+    /** The nodes that balance a service. */
+    static List<NodeSpec> directors(Description description, ServiceSpec service) {
+        return description.nodes().values().stream()
+                .filter(node -> balances(description, node.name(), service))
+                .toList();
+    }
+
     /** The services that this node balances, in the file's order. */
     public static List<ServiceSpec> services(Description description, String node) {
         return description.services().values().stream()

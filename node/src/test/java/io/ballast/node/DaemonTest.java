@@ -46,17 +46,17 @@ class DaemonTest {
         www2 = HttpFarm.server("www2");
         port = HttpFarm.freePort();
         yaml = """
-                services:
-                  web:
-                    listen: ["127.0.0.1:%d/tcp"]
-                    scheduler: rr
-                    connect-retry: { attempts: 2, replay: 16KiB }
-                    timeouts: { drain: 5s }
-                    checks: [{ type: tcp, interval: 100ms, timeout: 1s, rise: 1, fall: 1 }]
-                    servers:
-                      - { name: www1, address: "127.0.0.1:%d" }
-                      - { name: www2, address: "127.0.0.1:%d" }
-                """.formatted(port, www1.port(), www2.port());
+            services:
+              web:
+                listen: ["127.0.0.1:%d/tcp"]
+                scheduler: rr
+                connect-retry: { attempts: 2, replay: 16KiB }
+                timeouts: { drain: 5s }
+                checks: [{ type: tcp, interval: 100ms, timeout: 1s, rise: 1, fall: 1 }]
+                servers:
+                  - { name: www1, address: "127.0.0.1:%d" }
+                  - { name: www2, address: "127.0.0.1:%d" }
+            """.formatted(port, www1.port(), www2.port());
     }
 
     @AfterEach
@@ -165,10 +165,10 @@ class DaemonTest {
                 // Meanwhile the description has changed; the difference is corrected.
                 int other = HttpFarm.freePort();
                 String next = yaml + """
-                          other:
-                            listen: ["127.0.0.1:%d/tcp"]
-                            servers: [{ name: www2, address: "127.0.0.1:%d" }]
-                        """.formatted(other, www2.port());
+                      other:
+                        listen: ["127.0.0.1:%d/tcp"]
+                        servers: [{ name: www2, address: "127.0.0.1:%d" }]
+                    """.formatted(other, www2.port());
                 try (DaemonProcess second = DaemonProcess.start(directory, next).awaitRunning()) {
                     assertThat(second.workerPid()).isEqualTo(worker);
                     assertThat(Load.ask(other)).isEqualTo("www2");
@@ -183,10 +183,10 @@ class DaemonTest {
     void aServiceThatWentMeanwhileIsGoneAfterTheRestart() throws Exception {
         int other = HttpFarm.freePort();
         String both = yaml + """
-                  other:
-                    listen: ["127.0.0.1:%d/tcp"]
-                    servers: [{ name: www2, address: "127.0.0.1:%d" }]
-                """.formatted(other, www2.port());
+              other:
+                listen: ["127.0.0.1:%d/tcp"]
+                servers: [{ name: www2, address: "127.0.0.1:%d" }]
+            """.formatted(other, www2.port());
         try (DaemonProcess first = DaemonProcess.start(directory, both).awaitRunning()) {
             assertThat(Load.ask(other)).isEqualTo("www2");
             Processes.kill(first.process().pid(), Signal.KILL);
@@ -339,6 +339,26 @@ class DaemonTest {
                             .status())
                     .isEqualTo(200);
             daemon.await("www1 has left", () -> whoAnswers(6).equals(Set.of("www2", "www3")));
+        }
+    }
+
+    @Test
+    void aNodesNameStandsForItsAddressAtRunTimeToo() throws Exception {
+        String nodes = """
+            nodes:
+              lb: { interfaces: { lo: { addresses: [127.0.0.1/8] } } }
+              www3: { interfaces: { lo: { addresses: [127.0.0.3/8] } } }
+              bare:
+            """;
+        try (DaemonProcess daemon =
+                DaemonProcess.start(directory, nodes + yaml, "--node", "lb").awaitRunning()) {
+            DaemonProcess.Answer added =
+                    daemon.request("POST", "/v1/services/web/servers", "{\"address\":\"www3:81\"}");
+            assertThat(added.status()).as(added.body()).isEqualTo(201);
+            assertThat(added.json().get("address").getAsString()).isEqualTo("127.0.0.3:81");
+            assertThat(daemon.request("POST", "/v1/services/web/servers", "{\"address\":\"bare:81\"}")
+                            .body())
+                    .contains("the node bare has no address in the description");
         }
     }
 

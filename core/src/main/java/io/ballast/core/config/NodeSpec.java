@@ -1,7 +1,9 @@
 package io.ballast.core.config;
 
 import java.net.InetAddress;
+import java.util.Collection;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * One machine.
@@ -40,6 +42,27 @@ public record NodeSpec(String name, List<InterfaceSpec> interfaces) {
         public String toString() {
             return Addresses.print(address) + "/" + prefixLength;
         }
+    }
+
+    /**
+     * The address that stands for the node where it is to serve: the first that lies in a network of one of the
+     * directors, else the first.
+     *
+     * @param taken addresses that are no answer, because the service listens there
+     */
+    public Optional<InetAddress> addressFor(Collection<NodeSpec> directors, Collection<InetAddress> taken) {
+        List<InetAddress> addresses = interfaces.stream()
+                .flatMap(i -> i.addresses().stream())
+                .map(Cidr::address)
+                .filter(a -> !taken.contains(a))
+                .toList();
+        return directors.stream()
+                .filter(d -> !d.name().equals(name))
+                .flatMap(d -> d.interfaces().stream())
+                .flatMap(i -> i.addresses().stream())
+                .flatMap(net -> addresses.stream().filter(net::contains))
+                .findFirst()
+                .or(() -> addresses.stream().findFirst());
     }
 
     /** Whether one of the node's interfaces has exactly this address. */

@@ -4,7 +4,6 @@ import io.ballast.core.config.Addresses;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
-import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.yaml.Node;
 import io.ballast.core.yaml.Node.Scalar;
@@ -15,6 +14,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -121,23 +121,11 @@ final class Scope {
             }
             return new HostPort(host.host(), port);
         }
-        List<InetAddress> addresses = node.interfaces().stream()
-                .flatMap(i -> i.addresses().stream())
-                .map(Cidr::address)
-                .filter(a -> !taken.contains(a))
-                .toList();
-        if (addresses.isEmpty()) {
+        Optional<InetAddress> address = node.addressFor(directors, taken);
+        if (address.isEmpty()) {
             error(at, "the node " + host.host() + " has no address to take; give it one, or write the address here");
-            return new HostPort(host.host(), port);
         }
-        return directors.stream()
-                .filter(d -> !d.name().equals(node.name()))
-                .flatMap(d -> d.interfaces().stream())
-                .flatMap(i -> i.addresses().stream())
-                .flatMap(net -> addresses.stream().filter(net::contains))
-                .findFirst()
-                .map(a -> new HostPort(Addresses.print(a), port))
-                .orElseGet(() -> new HostPort(Addresses.print(addresses.getFirst()), port));
+        return new HostPort(address.map(Addresses::print).orElse(host.host()), port);
     }
 
     String path() {
