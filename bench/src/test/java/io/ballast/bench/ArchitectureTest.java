@@ -42,7 +42,8 @@ class ArchitectureTest {
         "io.ballast.core.yaml..",
         "io.ballast.director",
         "io.ballast.director.scheduler..",
-        "io.ballast.health.state.."
+        "io.ballast.health.state..",
+        "io.ballast.linux.neighbour.state.."
     };
 
     private static final Map<String, Set<String>> CLOCKS = Map.of(
