@@ -3,8 +3,10 @@ package io.ballast.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
-import io.ballast.linux.Sysctl;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -191,9 +193,12 @@ final class DoctorVerb implements Verb {
         }
     }
 
+    /** A setting below /proc/sys, in one read: the kernel gives a number whole or not at all. */
     private static Optional<String> setting(String name) {
-        try {
-            return Optional.of(Sysctl.read(name));
+        ByteBuffer bytes = ByteBuffer.allocate(4096);
+        try (SeekableByteChannel file = Files.newByteChannel(Path.of("/proc/sys", name.split("\\.", -1)))) {
+            int length = Math.max(0, file.read(bytes));
+            return Optional.of(new String(bytes.array(), 0, length, StandardCharsets.US_ASCII).strip());
         } catch (IOException e) {
             return Optional.empty();
         }
