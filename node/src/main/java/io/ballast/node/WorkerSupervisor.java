@@ -54,6 +54,7 @@ final class WorkerSupervisor {
 
     private static final Duration TABLE_PATIENCE = Duration.ofSeconds(30);
     private static final Duration PING = Duration.ofSeconds(1);
+    private static final Duration STEP = Duration.ofSeconds(1);
     private static final Duration FIRST_PAUSE = Duration.ofMillis(250);
     private static final long CONNECT_AGAIN_MILLIS = 5;
 
@@ -233,7 +234,7 @@ final class WorkerSupervisor {
     }
 
     private void attach(Worker worker, MessageChannel channel) {
-        worker.deadline = loop.schedule(PATIENCE, () -> kill(worker, "it did not introduce itself"));
+        killUnlessCancelled(worker, PATIENCE, "it did not introduce itself");
         engine.attach(channel, new WorkerEvents() {
             @Override
             public void greeted(WorkerInfo info, Map<String, Forwarding> forwarded) {
@@ -260,7 +261,7 @@ final class WorkerSupervisor {
         if (info.draining()) {
             worker.state = State.DRAINING;
         } else if (info.compatible()) {
-            worker.deadline = loop.schedule(TABLE_PATIENCE, () -> kill(worker, "it did not take its table"));
+            killUnlessCancelled(worker, TABLE_PATIENCE, "it did not take its table");
         }
         if (worker.adopted) {
             output.happened(
@@ -308,8 +309,7 @@ final class WorkerSupervisor {
     private void pingLater(Worker worker) {
         loop.schedule(PING, () -> {
             if (workers.containsValue(worker) && worker.state == State.SERVING) {
-                worker.deadline = loop.schedule(
-                        PATIENCE, () -> kill(worker, "it did not answer in " + PATIENCE.toSeconds() + " s"));
+                killUnlessCancelled(worker, PATIENCE, "it did not answer in " + PATIENCE.toSeconds() + " s");
                 var _ = engine.ping(worker.pid).thenRun(() -> {
                     cancelDeadline(worker);
                     pingLater(worker);
@@ -333,7 +333,7 @@ final class WorkerSupervisor {
         if (worker.process == null) {
             over(worker);
         } else {
-            worker.deadline = loop.schedule(PATIENCE, () -> kill(worker, worker.ending + ", but went on"));
+            killUnlessCancelled(worker, PATIENCE, worker.ending + ", but went on");
         }
     }
 
@@ -447,6 +447,21 @@ final class WorkerSupervisor {
         } catch (IOException e) {
             return false;
         }
+    }
+
+    /**
+     * Kills a worker after so long, unless {@link #cancelDeadline}. The time is counted in steps of this loop: when the
+     * whole machine stood still (a virtual machine that is moved, or starved), that is one late step, and no silence of
+     * the worker.
+     */
+    private void killUnlessCancelled(Worker worker, Duration left, String reason) {
+        worker.deadline = loop.schedule(STEP, () -> {
+            if (left.compareTo(STEP) > 0) {
+                killUnlessCancelled(worker, left.minus(STEP), reason);
+            } else {
+                kill(worker, reason);
+            }
+        });
     }
 
     private static void cancelDeadline(Worker worker) {
