@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Problem;
+import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.event.Event;
@@ -295,13 +296,17 @@ public final class Daemon {
         return Math.clamp((limit - SPARE_DESCRIPTORS) / 2, 64, MOST_PROBES);
     }
 
-    /**
-     * What descriptors this node needs beside those of connections, which the worker has: each listening socket, and once
-     * more while copies of all of them are on their way to a worker.
-     */
-    private static long descriptorsNeeded(List<ServiceSpec> services) {
-        return SPARE_DESCRIPTORS
-                + 2 * services.stream().mapToLong(s -> s.listen().size()).sum();
+    /** What descriptors this node needs beside those of connections, which the worker has. */
+    private long descriptorsNeeded(List<ServiceSpec> services) {
+        long sockets = 0;
+        long checks = 0;
+        for (ServiceSpec service : services) {
+            sockets += service.listen().size();
+            for (ServerSpec server : service.servers()) {
+                checks += server.checks().size();
+            }
+        }
+        return SPARE_DESCRIPTORS + sockets + Math.min(checks, probesAtATime());
     }
 
     /** What people read: each line with its priority for systemd's journal, events with their time otherwise. */

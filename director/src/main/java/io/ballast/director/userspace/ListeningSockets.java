@@ -27,13 +27,21 @@ final class ListeningSockets {
                 : Sockets.bindUdp(address, Sockets.Options.DEFAULT);
     }
 
-    /** Why the socket could not be opened and what helps; may look through /proc, which takes a while. */
-    static String explain(Endpoint endpoint, IOException error) {
+    /**
+     * Why the socket could not be opened and what helps.
+     *
+     * @param thoroughly whether to look through /proc for the process in the way, which takes a while
+     */
+    static String explain(Endpoint endpoint, IOException error, boolean thoroughly) {
         if (!(error instanceof LinuxException failure)) {
             return String.valueOf(error.getMessage());
         }
         return switch (failure.errno()) {
-            case EADDRINUSE -> inUse(endpoint);
+            case EADDRINUSE ->
+                thoroughly
+                        ? inUse(endpoint)
+                        : "the port is in use by a process that was not looked for, since so many are; find it with:"
+                                + " ss -lntup, as root";
             case EACCES, EPERM ->
                 "no permission for port " + endpoint.port()
                         + ": it needs root or CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start";

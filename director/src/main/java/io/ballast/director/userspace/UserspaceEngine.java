@@ -48,6 +48,9 @@ public final class UserspaceEngine implements ForwardingEngine {
     /** Sockets opened in one turn of the control loop; each takes about 20 microseconds. */
     private static final int OPENED_IN_A_TURN = 500;
 
+    /** Sockets whose failure is looked into at a time: where all of many fail, a few say why. */
+    private static final int EXPLAINED_AT_A_TIME = 10;
+
     private static final long RETRY_MILLIS = 1_000;
     private static final long ANSWER_MILLIS = 2_000;
 
@@ -68,6 +71,7 @@ public final class UserspaceEngine implements ForwardingEngine {
     private boolean adopted;
     private boolean flushScheduled;
     private boolean retryScheduled;
+    private int explaining;
     private volatile boolean closed;
 
     /** An endpoint that should be open. */
@@ -76,12 +80,12 @@ public final class UserspaceEngine implements ForwardingEngine {
         final int backlog;
 
         @Nullable
-        Descriptor socket;
+        ListeningSocket socket;
 
         @Nullable
         Errno failure;
 
-        Opening(String service, int backlog, @Nullable Descriptor socket) {
+        Opening(String service, int backlog, @Nullable ListeningSocket socket) {
             this.service = service;
             this.backlog = backlog;
             this.socket = socket;
@@ -89,7 +93,7 @@ public final class UserspaceEngine implements ForwardingEngine {
 
         void close() {
             if (socket != null) {
-                socket.close();
+                socket.release();
             }
         }
     }
@@ -245,22 +249,21 @@ public final class UserspaceEngine implements ForwardingEngine {
         held.forEach((key, descriptor) -> {
             Opening opening = openings.get(key.endpoint());
             if (opening == null) {
-                free.put(key.endpoint(), new Opening(key.service(), 0, descriptor));
+                free.put(key.endpoint(), new Opening(key.service(), 0, new ListeningSocket(descriptor)));
             } else if (opening.socket == null) {
-                opening.socket = descriptor;
+                opening.socket = new ListeningSocket(descriptor);
                 toOpen.remove(key.endpoint());
                 opened(key.endpoint(), opening);
             } else {
                 descriptor.close();
             }
         });
-        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        Map<ListenerKey, ListeningSocket> known = new HashMap<>();
         forwards.forEach((service, forwarding) -> {
             if (table.putIfAbsent(service, forwarding) == null) {
-                claim(forwarding, free, copies);
+                claim(forwarding, free, known);
             }
         });
-        copies.values().forEach(Descriptor::close);
         if (!adopted && !free.isEmpty()) {
             // Of a worker that cannot be understood or is draining: whoever is put soon may have them.
             openings.putAll(free);
@@ -289,7 +292,7 @@ public final class UserspaceEngine implements ForwardingEngine {
         Set<String> surplus = new HashSet<>(link.services.keySet());
         surplus.removeAll(table.keySet());
         List<ListenerKey> unwanted = new ArrayList<>();
-        Map<ListenerKey, Descriptor> missing = new LinkedHashMap<>();
+        Map<ListenerKey, ListeningSocket> missing = new LinkedHashMap<>();
         for (ListenerKey key : held) {
             Opening opening = openings.get(key.endpoint());
             if (opening == null || !opening.service.equals(key.service())) {
@@ -299,7 +302,7 @@ public final class UserspaceEngine implements ForwardingEngine {
         openings.forEach((endpoint, opening) -> {
             ListenerKey key = new ListenerKey(opening.service, endpoint);
             if (opening.socket != null && table.containsKey(opening.service) && !held.contains(key)) {
-                copyInto(missing, key, opening.socket);
+                missing.put(key, opening.socket);
             }
         });
         link.unlisten(unwanted);
@@ -395,15 +398,13 @@ public final class UserspaceEngine implements ForwardingEngine {
             worker.link.unlisten(unlisten);
             worker.link.put(put);
         }
-        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        Map<ListenerKey, ListeningSocket> moved = new LinkedHashMap<>();
         for (Forwarding wanted : put) {
-            claim(wanted, released, copies);
+            claim(wanted, released, moved);
         }
         if (worker != null) {
-            worker.link.listen(copies);
+            worker.link.listen(moved);
             worker.link.remove(gone);
-        } else {
-            copies.values().forEach(Descriptor::close);
         }
         released.values().forEach(Opening::close);
         openSome();
@@ -435,36 +436,28 @@ public final class UserspaceEngine implements ForwardingEngine {
     }
 
     /** Gives the service its endpoints: kept, taken over from another service, or to be opened. */
-    private void claim(Forwarding wanted, Map<Endpoint, Opening> released, Map<ListenerKey, Descriptor> copies) {
+    private void claim(Forwarding wanted, Map<Endpoint, Opening> released, Map<ListenerKey, ListeningSocket> moved) {
         endpointsOf.put(wanted.service(), wanted.listen());
         for (Endpoint endpoint : wanted.listen()) {
             if (openings.containsKey(endpoint)) {
                 continue;
             }
             Opening before = released.remove(endpoint);
-            Descriptor socket = before == null ? null : before.socket;
+            ListeningSocket socket = before == null ? null : before.socket;
             Opening opening = new Opening(wanted.service(), wanted.limits().backlog(), socket);
             openings.put(endpoint, opening);
             if (socket == null) {
                 toOpen.add(endpoint);
             } else {
-                copyInto(copies, new ListenerKey(wanted.service(), endpoint), socket);
+                moved.put(new ListenerKey(wanted.service(), endpoint), socket);
                 events.listening(wanted.service(), endpoint);
             }
         }
     }
 
-    private void copyInto(Map<ListenerKey, Descriptor> copies, ListenerKey key, Descriptor socket) {
-        try {
-            copies.put(key, socket.duplicate());
-        } catch (IOException e) {
-            events.notListening(key.service(), key.endpoint(), String.valueOf(e.getMessage()));
-        }
-    }
-
     /** Opens what is to be opened, so many at a time that the control loop stays free. */
     private void openSome() {
-        Map<ListenerKey, Descriptor> copies = new LinkedHashMap<>();
+        Map<ListenerKey, ListeningSocket> opened = new LinkedHashMap<>();
         List<Endpoint> now = toOpen.stream().limit(OPENED_IN_A_TURN).toList();
         for (Endpoint endpoint : now) {
             toOpen.remove(endpoint);
@@ -473,9 +466,9 @@ public final class UserspaceEngine implements ForwardingEngine {
                 continue;
             }
             try {
-                Descriptor socket = ListeningSockets.open(endpoint, opening.backlog);
+                ListeningSocket socket = new ListeningSocket(ListeningSockets.open(endpoint, opening.backlog));
                 opening.socket = socket;
-                copyInto(copies, new ListenerKey(opening.service, endpoint), socket);
+                opened.put(new ListenerKey(opening.service, endpoint), socket);
                 opened(endpoint, opening);
             } catch (IOException e) {
                 failed(endpoint, opening, e);
@@ -483,9 +476,7 @@ public final class UserspaceEngine implements ForwardingEngine {
         }
         Attached worker = current;
         if (worker != null) {
-            worker.link.listen(copies);
-        } else {
-            copies.values().forEach(Descriptor::close);
+            worker.link.listen(opened);
         }
         if (!toOpen.isEmpty()) {
             control.execute(this::openSomeUnlessClosed);
@@ -507,9 +498,11 @@ public final class UserspaceEngine implements ForwardingEngine {
         Errno errno = ListeningSockets.errno(error);
         if (errno != opening.failure) {
             opening.failure = errno;
+            boolean thoroughly = explaining++ < EXPLAINED_AT_A_TIME;
             Thread.ofVirtual().name("engine-explain").start(() -> {
-                String reason = ListeningSockets.explain(endpoint, error);
+                String reason = ListeningSockets.explain(endpoint, error, thoroughly);
                 control.execute(() -> {
+                    explaining--;
                     if (openings.get(endpoint) == opening && opening.socket == null) {
                         events.notListening(opening.service, endpoint, reason);
                     }

@@ -48,6 +48,29 @@ final class WorkerLink {
     /** What can be done with a worker, on the sending thread. */
     private interface Command {
         void send() throws IOException;
+
+        /** The worker was gone before it was sent. */
+        default void drop() {}
+    }
+
+    /** Hands over sockets, of which it is a holder. */
+    private record Listen(MessageChannel channel, List<ListenerKey> keys, List<ListeningSocket> sockets)
+            implements Command {
+        @Override
+        public void send() throws IOException {
+            try {
+                channel.send(
+                        Wire.bytes(Wire.listeners("listen", keys)),
+                        sockets.stream().map(ListeningSocket::descriptor).toList());
+            } finally {
+                drop();
+            }
+        }
+
+        @Override
+        public void drop() {
+            sockets.forEach(ListeningSocket::release);
+        }
     }
 
     /** The answer to a question about figures. */
@@ -75,6 +98,9 @@ final class WorkerLink {
     private boolean everAsked;
     private boolean gone;
     private volatile boolean closed;
+    /** Whether the sender has ended. */
+    private volatile boolean sent;
+
     private boolean bye;
 
     WorkerLink(MessageChannel channel, Executor control, Listener listener) {
@@ -114,7 +140,7 @@ final class WorkerLink {
         }
         for (int from = 0; from < different.size(); from += Wire.BATCH) {
             List<Forwarding> batch = different.subList(from, Math.min(different.size(), from + Wire.BATCH));
-            commands.add(() -> channel.send(Wire.services("put", batch), List.of()));
+            enqueue(() -> channel.send(Wire.services("put", batch), List.of()));
         }
     }
 
@@ -125,7 +151,7 @@ final class WorkerLink {
         names.forEach(services.keySet()::remove);
         names.forEach(statistics.keySet()::remove);
         List<String> all = List.copyOf(names);
-        commands.add(() -> {
+        enqueue(() -> {
             JsonArray array = new JsonArray();
             all.forEach(array::add);
             JsonObject message = Wire.message("remove");
@@ -134,25 +160,15 @@ final class WorkerLink {
         });
     }
 
-    /** Hands listening sockets over; the copies are closed when they are sent. */
-    void listen(Map<ListenerKey, Descriptor> copies) {
-        if (copies.isEmpty()) {
-            return;
+    /** Hands listening sockets over, and holds them until they are sent. */
+    void listen(Map<ListenerKey, ListeningSocket> wanted) {
+        List<ListenerKey> keys = List.copyOf(wanted.keySet());
+        List<ListeningSocket> sockets = List.copyOf(wanted.values());
+        sockets.forEach(ListeningSocket::hold);
+        for (int from = 0; from < keys.size(); from += DESCRIPTORS) {
+            int to = Math.min(keys.size(), from + DESCRIPTORS);
+            enqueue(new Listen(channel, keys.subList(from, to), sockets.subList(from, to)));
         }
-        List<ListenerKey> keys = List.copyOf(copies.keySet());
-        List<Descriptor> descriptors = List.copyOf(copies.values());
-        commands.add(() -> {
-            try {
-                for (int from = 0; from < keys.size(); from += DESCRIPTORS) {
-                    int to = Math.min(keys.size(), from + DESCRIPTORS);
-                    channel.send(
-                            Wire.bytes(Wire.listeners("listen", keys.subList(from, to))),
-                            descriptors.subList(from, to));
-                }
-            } finally {
-                descriptors.forEach(Descriptor::close);
-            }
-        });
     }
 
     void unlisten(Collection<ListenerKey> keys) {
@@ -194,8 +210,22 @@ final class WorkerLink {
         send(message);
     }
 
+    private void enqueue(Command command) {
+        commands.add(command);
+        if (sent) {
+            dropAll();
+        }
+    }
+
+    /** Nothing more is sent. */
+    private void dropAll() {
+        for (Command left = commands.poll(); left != null; left = commands.poll()) {
+            left.drop();
+        }
+    }
+
     private void send(JsonObject message) {
-        commands.add(() -> channel.send(Wire.bytes(message), List.of()));
+        enqueue(() -> channel.send(Wire.bytes(message), List.of()));
     }
 
     /** Lets go of the worker without a further word from it. */
@@ -220,6 +250,9 @@ final class WorkerLink {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        } finally {
+            sent = true;
+            dropAll();
         }
     }
 

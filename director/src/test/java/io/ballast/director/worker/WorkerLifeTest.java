@@ -10,17 +10,22 @@ import io.ballast.director.worker.Farm.Service;
 import io.ballast.linux.MessageChannel;
 import io.ballast.linux.UnixListener;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -80,6 +85,101 @@ final class WorkerLifeTest {
         assertThat(read(second.connect(service.endpoint()), 2)).isEqualTo("a:");
         assertThat(second.statistics("web").connections()).isEqualTo(3);
         assertThat(second.statistics("web").active()).isEqualTo(3);
+    }
+
+    @Test
+    void socketsOnTheirWayToAWorkerTakeOneDescriptorEachAndNoneWhenTheirServicesAreGone() throws Exception {
+        Farm farm = farm();
+        int many = 1_500;
+        long before = openDescriptors();
+        try (LazyWorker worker = new LazyWorker()) {
+            farm.attach(worker.socket());
+            farm.run(() -> {
+                for (int i = 0; i < many; i++) {
+                    farm.engine.put(numbered(i).forwarding());
+                }
+                return null;
+            });
+            for (int i = 0; i < many; i++) {
+                farm.waitForEvent("listening s");
+            }
+            // The table, which is sent first, is more than the channel takes: all sockets still wait to be sent.
+            assertThat(openDescriptors() - before).isBetween((long) many, many + 50L);
+            farm.run(() -> {
+                for (int i = 0; i < many; i++) {
+                    farm.engine.remove("s" + i);
+                }
+                return null;
+            });
+        }
+        farm.waitForEvent("gone");
+        Farm.waitFor("descriptors are closed", () -> openDescriptors() < before + 50);
+    }
+
+    /** A service at an address of its own, with enough servers for a table that is long. */
+    private static Service numbered(int number) {
+        byte[] address = {127, 66, (byte) (number >> 8), (byte) number};
+        try {
+            Endpoint endpoint = new Endpoint(InetAddress.getByAddress(address), 47_811, Endpoint.Protocol.TCP);
+            Service service = Service.on(endpoint).named("s" + number);
+            for (int server = 0; server < 10; server++) {
+                service = service.server("server" + server, new InetSocketAddress(Farm.LOOPBACK, 1 + server));
+            }
+            return service;
+        } catch (UnknownHostException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static long openDescriptors() {
+        try (Stream<Path> all = Files.list(Path.of("/proc/self/fd"))) {
+            return all.count();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Introduces itself, does the first thing it is asked for, and reads no more. */
+    private static final class LazyWorker implements AutoCloseable {
+        private final Path directory = Files.createTempDirectory("ballast-lazy");
+        private final UnixListener listener = UnixListener.open(socket());
+        private final CompletableFuture<MessageChannel> channel = new CompletableFuture<>();
+
+        LazyWorker() throws IOException {
+            Thread.ofVirtual().start(this::serve);
+        }
+
+        Path socket() {
+            return directory.resolve("worker.sock");
+        }
+
+        private void serve() {
+            try {
+                MessageChannel node = listener.accept();
+                JsonObject hello = Wire.message("hello");
+                hello.addProperty("protocol", Wire.PROTOCOL);
+                hello.addProperty("build", "test");
+                hello.addProperty("pid", 1);
+                hello.addProperty("draining", false);
+                node.send(Wire.bytes(hello), List.of());
+                node.send(Wire.bytes(Wire.message("ready")), List.of());
+                JsonObject sync =
+                        Wire.parse(Objects.requireNonNull(node.receive()).payload());
+                sync.addProperty("type", "synced");
+                node.send(Wire.bytes(sync), List.of());
+                channel.complete(node);
+            } catch (IOException e) {
+                channel.completeExceptionally(e);
+            }
+        }
+
+        @Override
+        public void close() throws IOException {
+            channel.join().close();
+            listener.close();
+            Files.deleteIfExists(socket());
+            Files.delete(directory);
+        }
     }
 
     @Test
