@@ -1,7 +1,6 @@
 package io.ballast.director.worker;
 
 import com.google.gson.JsonArray;
-import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Endpoint;
 import io.ballast.director.ConnectionInfo;
@@ -23,9 +22,11 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -400,9 +401,10 @@ public final class TrafficWorker implements AutoCloseable {
 
     private void remove(JsonArray names) {
         Map<Loop, List<Runnable>> work = new HashMap<>();
-        for (JsonElement element : names) {
-            String name = element.getAsString();
-            held.keySet().removeIf(key -> key.service().equals(name));
+        Set<String> gone = new HashSet<>();
+        names.forEach(name -> gone.add(name.getAsString()));
+        held.keySet().removeIf(key -> gone.contains(key.service()));
+        for (String name : gone) {
             Balancer balancer = services.remove(name);
             if (balancer != null) {
                 work.computeIfAbsent(balancer.owner, loop -> new ArrayList<>()).add(balancer::remove);

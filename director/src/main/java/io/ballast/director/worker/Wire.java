@@ -60,8 +60,8 @@ public final class Wire {
     /** The version of this protocol; a worker of another one is replaced, not adopted. */
     public static final int PROTOCOL = 1;
 
-    /** Services, figures or connections in one message; keeps each far below the frame's limit. */
-    public static final int BATCH = 500;
+    /** Services, figures or connections in one message: few enough that what one takes to read is garbage before it is ever collected. */
+    public static final int BATCH = 100;
 
     private Wire() {}
 
