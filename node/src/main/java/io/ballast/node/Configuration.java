@@ -11,6 +11,8 @@ import io.ballast.core.event.Event.Severity;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
@@ -86,6 +88,7 @@ final class Configuration {
     private final Applier applier;
     private final EventLog events;
     private volatile Active active;
+    private volatile Seen lastSeen = Seen.NEVER;
 
     /** @param reader that read the first description */
     Configuration(
@@ -150,9 +153,33 @@ final class Configuration {
     /** Whether the daemon's own file says something else than what is in use, so that a restart would change things. */
     boolean differsFromOwnFile() {
         try {
-            return !sha256(Files.readAllBytes(ownFile)).equals(active.sha256());
+            BasicFileAttributes now = Files.readAttributes(ownFile, BasicFileAttributes.class);
+            Seen seen = lastSeen;
+            if (!seen.isStill(now)) {
+                seen = new Seen(
+                        now.lastModifiedTime(),
+                        now.size(),
+                        Optional.ofNullable(now.fileKey()),
+                        sha256(Files.readAllBytes(ownFile)),
+                        Instant.now());
+                lastSeen = seen;
+            }
+            return !seen.sha256().equals(active.sha256());
         } catch (IOException e) {
             return true;
+        }
+    }
+
+    /** The daemon's own file as it was when its digest was taken, so that a large one is not read for every status. */
+    private record Seen(FileTime modified, long size, Optional<Object> key, String sha256, Instant at) {
+        static final Seen NEVER = new Seen(FileTime.fromMillis(0), -1, Optional.empty(), "", Instant.EPOCH);
+
+        /** A file written a moment before it was looked at may be written again without a later time. */
+        boolean isStill(BasicFileAttributes now) {
+            return now.lastModifiedTime().equals(modified)
+                    && now.size() == size
+                    && Optional.ofNullable(now.fileKey()).equals(key)
+                    && modified.toInstant().plusSeconds(1).isBefore(at);
         }
     }
 

@@ -158,8 +158,9 @@ final class WorkerSupervisor {
     /** Once every socket that was left has been looked at, a worker is started unless one was found. */
     private void lookedAtAll() {
         if (looking == 0) {
-            tellKnown(Map.of());
+            // Its process starts beside whatever is done with the news.
             startUnlessThere();
+            tellKnown(Map.of());
         }
     }
 
