@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.net.InetSocketAddress;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,7 +48,8 @@ public final class Sockets {
      * Opens a listening TCP socket. SO_REUSEADDR is set, so that connections of a former process in TIME_WAIT do not
      * stand in the way; another listener still does.
      *
-     * @throws LinuxException for example {@code bind 192.0.2.1:80/tcp: EADDRINUSE: address already in use (by nginx, pid 123)}
+     * @throws LinuxException for example {@code bind 192.0.2.1:80/tcp: EADDRINUSE: address already in use}; {@link
+     *     PortHolder} finds out by whom, which takes a while
      */
     public static Descriptor listenTcp(InetSocketAddress address, Options options) throws IOException {
         Descriptor socket = open(address, Constants.SOCK_STREAM, "tcp", options);
@@ -103,24 +103,13 @@ public final class Sockets {
                             options.device() + " for " + label,
                             Capability.NET_RAW);
                 }
-                int bound = kernel.bind(fd, encoded);
-                if (bound == -Errno.EADDRINUSE.number()) {
-                    throw inUse(address, type, label);
-                }
-                LinuxException.check(bound, "bind", label, Capability.NET_BIND_SERVICE);
+                LinuxException.check(kernel.bind(fd, encoded), "bind", label, Capability.NET_BIND_SERVICE);
                 return Descriptor.own(fd, label);
             } catch (IOException | RuntimeException e) {
                 kernel.close(fd);
                 throw e;
             }
         }
-    }
-
-    private static LinuxException inUse(InetSocketAddress address, int type, String label) {
-        Optional<PortHolder> holder =
-                type == Constants.SOCK_STREAM ? PortHolder.ofTcp(address) : PortHolder.ofUdp(address);
-        String hint = holder.map(found -> "by " + found).orElse(null);
-        return new LinuxException(Errno.EADDRINUSE.number(), "bind", label, hint);
     }
 
     private static void set(Kernel kernel, int fd, int level, int option, String name, String label)
