@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
 /** {@code ballast bench}: measures Ballast beside its peers, on this machine, in one run. */
 public final class BenchVerb implements Verb {
     private static final List<Area> AREAS =
-            List.of(new SchedulerArea(), new DirectorArea(), new HealthArea(), new DescriptionArea());
+            List.of(new SchedulerArea(), new DirectorArea(), new HealthArea(), new DescriptionArea(), new DaemonArea());
 
     @Override
     public VerbSpec spec() {
