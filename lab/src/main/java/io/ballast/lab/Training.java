@@ -34,7 +34,8 @@ import java.util.stream.Stream;
  *
  * <p>That is the verbs of {@link #VERBS}, and the start of a daemon and of a traffic worker. These are processes of their
  * own otherwise, but a cache remembers one; so here the worker runs beside the daemon, which finds its socket and adopts
- * it. They serve a small farm on loopback, and the verbs ask this daemon.
+ * it. They serve a small farm on loopback, and the verbs ask this daemon. In the end it takes a large description, in
+ * which lines change: the cache also keeps what the compilers have learned about methods that run often.
  */
 public final class Training {
     private static final List<List<String>> VERBS = List.of(
@@ -60,6 +61,13 @@ public final class Training {
     private static final String BUILD = "training";
 
     private static final int REQUESTS = 50;
+
+    /** Services in a large description: enough that what takes them is recorded as worth compiling. */
+    private static final int SERVICES = 2_000;
+
+    /** Of one line of it. */
+    private static final int CHANGES = 8;
+
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final Path example;
@@ -137,6 +145,10 @@ public final class Training {
             for (List<String> verb : VERBS) {
                 verb(verb, file);
             }
+            for (int change = 0; change <= CHANGES; change++) {
+                Path many = Files.writeString(directory.resolve("many.yaml"), description(port, 80 + change));
+                verb(List.of("apply", "FILE", "--socket", "SOCKET"), many);
+            }
             verb(List.of("stop", "--keep-worker", "--socket", "SOCKET"), file);
             int code = daemon.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
             if (code != Daemon.DONE || worker.exit().isDone()) {
@@ -158,6 +170,20 @@ public final class Training {
                 })
                 .toList();
         var _ = new Main(terminal, Map.of("PATH", "/usr/bin")).run(words);
+    }
+
+    /** Many services with ten servers each at addresses of the loopback interface; the very last port is given. */
+    private static String description(int listen, int lastPort) {
+        StringBuilder yaml = new StringBuilder("name: training\nservices:\n");
+        for (int service = 0; service < SERVICES; service++) {
+            String network = (service >> 8) + "." + (service & 255);
+            yaml.append("  s%d:\n    listen: 127.77.%s:%d\n    servers:\n".formatted(service, network, listen));
+            for (int server = 0; server < 10; server++) {
+                int port = service == SERVICES - 1 && server == 9 ? lastPort : 80;
+                yaml.append("      - 127.%d.%s:%d\n".formatted(100 + server, network, port));
+            }
+        }
+        return yaml.toString();
     }
 
     private static void ask(int port) throws IOException {
