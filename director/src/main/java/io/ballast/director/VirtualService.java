@@ -180,6 +180,11 @@ public final class VirtualService {
         return new LinkedHashMap<>(overrides);
     }
 
+    /** How many servers the operator changed. */
+    public int overridden() {
+        return overrides.size();
+    }
+
     /** The servers in the order of the forwarding: the description's, then those added at run time. */
     public List<RealServer> servers() {
         return servers.values().stream()

@@ -3,6 +3,7 @@ package io.ballast.node;
 import io.ballast.core.config.Change;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.DescriptionDiff;
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.reader.DescriptionReader;
@@ -22,6 +23,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -53,8 +55,13 @@ final class Configuration {
      * @param problems warnings, and errors where it cannot be used
      * @param changes from the description in use to this one
      * @param accepted whether it can be used (plan) or is in use now (apply)
+     * @param closed where a service should listen after it was applied, and cannot
      */
-    record Outcome(List<Problem> problems, List<Change> changes, boolean accepted, Duration took) {}
+    record Outcome(
+            List<Problem> problems, List<Change> changes, boolean accepted, Duration took, List<Closed> closed) {}
+
+    /** An endpoint that cannot be opened. */
+    record Closed(String service, Endpoint endpoint, String reason) {}
 
     /** A description that cannot be used. */
     static final class RejectedException extends Exception {
@@ -73,8 +80,8 @@ final class Configuration {
 
     /** Brings the node to a description. */
     interface Applier {
-        /** Returns when it is done. */
-        void apply(Active next) throws InterruptedException;
+        /** Returns when it is done, with the endpoints that could not be opened. */
+        List<Closed> apply(Active next) throws InterruptedException;
     }
 
     private final ReentrantLock lock = new ReentrantLock();
@@ -108,7 +115,11 @@ final class Configuration {
         this.events = events;
     }
 
-    /** Reads the text of a description and finds out everything that could be wrong with it here. */
+    /**
+     * Reads the text of a description and finds out everything that could be wrong with it here.
+     *
+     * @param before the description in use
+     */
     static Active read(
             DescriptionReader reader,
             String file,
@@ -116,15 +127,23 @@ final class Configuration {
             Optional<String> node,
             String host,
             Resolution.Resolver resolver,
-            List<Problem> warnings)
+            List<Problem> warnings,
+            Optional<Active> before)
             throws RejectedException, NodeRole.UnknownNodeException, InterruptedException {
+        CompletableFuture<String> digest = CompletableFuture.supplyAsync(
+                () -> sha256(text), task -> Thread.ofVirtual().name("digest").start(task));
         ReadResult result = reader.read(file, text);
         warnings.addAll(result.problems());
         Description description = result.description().orElseThrow(() -> new RejectedException(result.problems()));
         List<ServiceSpec> services = NodeRole.services(description, NodeRole.choose(description, node, host));
         try {
-            Resolution resolution = Resolution.of(services, file, resolver);
-            return new Active(description, file, sha256(text), Instant.now(), services, resolution);
+            // Where there were no names, only what changed can have any.
+            List<ServiceSpec> mayHaveNames = before.filter(
+                            b -> b.resolution().names().isEmpty())
+                    .map(b -> Middle.of(b.services(), services).after())
+                    .orElse(services);
+            Resolution resolution = Resolution.of(mayHaveNames, file, resolver);
+            return new Active(description, file, digest.join(), Instant.now(), services, resolution);
         } catch (Resolution.UnresolvedException e) {
             List<Problem> all = new ArrayList<>(result.problems());
             all.addAll(e.problems());
@@ -202,7 +221,7 @@ final class Configuration {
             Problem problem = new Problem(
                     Problem.Severity.ERROR, ownFile.toString(), 0, 0, "", "cannot be read: " + e.getMessage(), "");
             rejected(ownFile.toString(), List.of(problem));
-            return new Outcome(List.of(problem), List.of(), false, Duration.ZERO);
+            return new Outcome(List.of(problem), List.of(), false, Duration.ZERO, List.of());
         }
         return apply(ownFile.toString(), text);
     }
@@ -214,7 +233,7 @@ final class Configuration {
             List<Problem> problems = new ArrayList<>();
             Active next;
             try {
-                next = read(reader, file, text, Optional.of(node), node, resolver, problems);
+                next = read(reader, file, text, Optional.of(node), node, resolver, problems, Optional.of(active));
             } catch (RejectedException e) {
                 return refuse(file, e.problems(), really, begun);
             } catch (NodeRole.UnknownNodeException e) {
@@ -226,15 +245,16 @@ final class Configuration {
                         begun);
             }
             List<Change> changes = DescriptionDiff.between(active.description(), next.description());
+            List<Closed> closed = List.of();
             if (really) {
-                applier.apply(next);
+                closed = applier.apply(next);
                 active = next;
             }
             Duration took = Duration.ofNanos(System.nanoTime() - begun);
             if (really) {
                 applied(file, changes, took);
             }
-            return new Outcome(problems, changes, true, took);
+            return new Outcome(problems, changes, true, took, closed);
         } finally {
             lock.unlock();
         }
@@ -244,7 +264,7 @@ final class Configuration {
         if (really) {
             rejected(file, problems);
         }
-        return new Outcome(problems, List.of(), false, Duration.ofNanos(System.nanoTime() - begun));
+        return new Outcome(problems, List.of(), false, Duration.ofNanos(System.nanoTime() - begun), List.of());
     }
 
     private void rejected(String file, List<Problem> problems) {

@@ -518,6 +518,15 @@ final class ControlApi {
             json.endArray();
             if (really && outcome.accepted()) {
                 json.name("millis").value(outcome.took().toMillis());
+                json.name("closed").beginArray();
+                for (Configuration.Closed closed : outcome.closed()) {
+                    json.beginObject();
+                    json.name("service").value(closed.service());
+                    json.name("endpoint").value(closed.endpoint().toString());
+                    json.name("reason").value(closed.reason());
+                    json.endObject();
+                }
+                json.endArray();
             }
             json.endObject();
         } catch (IOException e) {

@@ -2,7 +2,6 @@ package io.ballast.node;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
-import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -40,13 +39,13 @@ import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -95,6 +94,9 @@ public final class Daemon {
     private static final Duration STOP_PATIENCE = Duration.ofSeconds(10);
     private static final Duration READY_PATIENCE = Duration.ofSeconds(10);
     private static final Duration READY_LOOK = Duration.ofMillis(10);
+    private static final Duration OPENING_PATIENCE = Duration.ofSeconds(2);
+    private static final Duration OPENING_LOOK = Duration.ofMillis(5);
+    private static final Duration HEAP_LOOK = Duration.ofSeconds(30);
     private static final int SPARE_DESCRIPTORS = 300;
     private static final int MOST_PROBES = 4_000;
 
@@ -106,7 +108,9 @@ public final class Daemon {
     private final Instant since = Instant.now();
     private final CompletableFuture<Integer> exit = new CompletableFuture<>();
     private final OverrideStore store;
+    private final LogWriter lines;
     private final EventLog events;
+    private final HeapKeeper heap = new HeapKeeper(HeapKeeper.Heap.OWN);
     private final ControlLoop loop;
     private final Node node;
     private final WorkerSupervisor workers;
@@ -146,7 +150,8 @@ public final class Daemon {
                     options.node(),
                     hostName(),
                     Resolution.Resolver.SYSTEM,
-                    problems);
+                    problems,
+                    Optional.empty());
             problems.forEach(p -> log.say(Severity.WARNING, p.toString()));
             String name = NodeRole.choose(first.description(), options.node(), hostName());
             options.directories().create();
@@ -235,7 +240,8 @@ public final class Daemon {
         this.notify = Notify.of(environment);
         this.store = new OverrideStore(options.directories().overrides());
         this.fileLimit = raiseFileLimit(log);
-        this.events = new EventLog(openJournal(), name, log::event);
+        this.lines = new LogWriter(log::event, line -> log.say(Severity.WARNING, line));
+        this.events = new EventLog(openJournal(), name, lines);
         this.loop = new ControlLoop("control", STALL, new LoopTrouble());
         HookRunner hooks = new HookRunner(HookRunner.TIMEOUT, HookRunner.MOST_WAITING, events::happened);
         Probes probes = new Probes();
@@ -413,6 +419,7 @@ public final class Daemon {
         Map<String, Map<String, ServerOverride>> overrides = loadOverrides();
         Resolution resolution = withOverrides(overrides);
         loop.execute(() -> workers.begin(adopted -> begin(resolution, overrides, adopted)));
+        loop.schedule(HEAP_LOOK, this::lookAtHeap);
         watchSignals();
         startWatchdog();
         return finish();
@@ -431,11 +438,17 @@ public final class Daemon {
             node.checks().close();
             loop.close();
             events.journal().close();
+            lines.close();
         }
     }
 
     private void end(int code) {
         exit.complete(code);
+    }
+
+    private void lookAtHeap() {
+        heap.look();
+        loop.schedule(HEAP_LOOK, this::lookAtHeap);
     }
 
     private Map<String, Map<String, ServerOverride>> loadOverrides() {
@@ -572,21 +585,36 @@ public final class Daemon {
     }
 
     /** {@link Configuration.Applier}: brings the node to the next description. */
-    private void apply(Configuration.Active next) throws InterruptedException {
+    private List<Configuration.Closed> apply(Configuration.Active next) throws InterruptedException {
         warnAboutDescriptors(next.services());
+        List<ServiceSpec> before = configuration.active().services();
         try {
             var _ = node.ask(
                     () -> {
                         node.apply(next.services(), next.resolution());
+                        if (next.services().size() < before.size() / 2) {
+                            heap.expectLess();
+                        }
                         return true;
                     },
                     Duration.ofSeconds(60));
             keep(node.ask(() -> node.services().overrides()));
+            return awaitSockets(Middle.of(before, next.services()).after());
         } catch (ExecutionException e) {
             throw new IllegalStateException("applying " + next.file() + " failed", e.getCause());
         } catch (Node.BusyException e) {
             throw new IllegalStateException("applying " + next.file() + ": " + e.getMessage(), e);
         }
+    }
+
+    /** Waits, if not for long, until it was tried to open the sockets of services; answers with all that are not open. */
+    private List<Configuration.Closed> awaitSockets(List<ServiceSpec> changed)
+            throws InterruptedException, ExecutionException, Node.BusyException {
+        long deadline = System.nanoTime() + OPENING_PATIENCE.toNanos();
+        while (node.ask(() -> node.isOpening(changed)) && System.nanoTime() < deadline) {
+            TimeUnit.MILLISECONDS.sleep(OPENING_LOOK.toMillis());
+        }
+        return node.ask(node::closed);
     }
 
     private void warnAboutDescriptors(List<ServiceSpec> services) {
@@ -701,28 +729,22 @@ public final class Daemon {
             boolean stopping,
             List<WorkerSupervisor.Status> workers,
             long restarts,
-            Map<String, String> closed,
+            List<Configuration.Closed> closed,
             String pressure,
             String storeTrouble,
             int overridden) {}
 
     private Moment moment() {
-        Map<String, String> closed = new LinkedHashMap<>();
         int overridden = 0;
         for (VirtualService service : node.services().services()) {
-            overridden += service.overrides().size();
-            for (Endpoint endpoint : service.spec().listen()) {
-                node.listening(endpoint)
-                        .filter(reason -> !reason.isEmpty())
-                        .ifPresent(reason -> closed.put(service.name() + " cannot listen on " + endpoint, reason));
-            }
+            overridden += service.overridden();
         }
         return new Moment(
                 ready,
                 stopping,
                 workers.status(),
                 workers.restarts(),
-                closed,
+                node.closed(),
                 node.pressure(),
                 storeTrouble,
                 overridden);
@@ -797,9 +819,10 @@ public final class Daemon {
 
     private List<String> warnings(Moment moment, Configuration.Active active) {
         List<String> warnings = new ArrayList<>();
-        moment.closed().entrySet().stream()
+        moment.closed().stream()
                 .limit(20)
-                .forEach(closed -> warnings.add(closed.getKey() + ": " + closed.getValue()));
+                .forEach(closed -> warnings.add(
+                        closed.service() + " cannot listen on " + closed.endpoint() + ": " + closed.reason()));
         if (moment.closed().size() > 20) {
             warnings.add("and " + (moment.closed().size() - 20) + " further endpoints cannot be opened");
         }

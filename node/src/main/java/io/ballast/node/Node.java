@@ -14,11 +14,14 @@ import io.ballast.health.CheckRunner;
 import io.ballast.health.ProbeTarget;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -53,10 +56,12 @@ final class Node {
     private final ServiceTable table;
     private final Traffic traffic = new Traffic();
     private final CheckRunner checks;
-    /** Why an endpoint cannot be opened; empty where it is open, absent before it was tried. */
-    private final Map<Endpoint, String> listening = new HashMap<>();
+    private final Set<Endpoint> open = new HashSet<>();
+    /** Why an endpoint cannot be opened. */
+    private final Map<Endpoint, String> refused = new HashMap<>();
 
-    private Map<String, ServiceSpec> specs = Map.of();
+    private final Map<String, ServiceSpec> specs = new HashMap<>();
+    private List<ServiceSpec> services = List.of();
     private String pressure = "";
     private @Nullable CompletableFuture<Void> sampling;
     private long lagNanos;
@@ -141,23 +146,23 @@ final class Node {
         remember(services);
         table.apply(now(), services, resolution);
         table.flush();
-        Map<Endpoint, String> still = new HashMap<>();
-        for (ServiceSpec service : services) {
+    }
+
+    private void remember(List<ServiceSpec> next) {
+        Middle<ServiceSpec> middle = Middle.of(services, next);
+        Set<Endpoint> still = new HashSet<>();
+        middle.after().forEach(s -> still.addAll(s.listen()));
+        for (ServiceSpec service : middle.before()) {
+            specs.remove(service.name());
             for (Endpoint endpoint : service.listen()) {
-                String state = listening.get(endpoint);
-                if (state != null) {
-                    still.put(endpoint, state);
+                if (!still.contains(endpoint)) {
+                    open.remove(endpoint);
+                    refused.remove(endpoint);
                 }
             }
         }
-        listening.clear();
-        listening.putAll(still);
-    }
-
-    private void remember(List<ServiceSpec> services) {
-        Map<String, ServiceSpec> next = new HashMap<>();
-        services.forEach(s -> next.put(s.name(), s));
-        specs = next;
+        middle.after().forEach(s -> specs.put(s.name(), s));
+        services = next;
     }
 
     private void happened(
@@ -187,8 +192,8 @@ final class Node {
     private final class FromEngine implements EngineEvents {
         @Override
         public void listening(String service, Endpoint endpoint) {
-            String before = listening.put(endpoint, "");
-            if (before != null && !before.isEmpty()) {
+            open.add(endpoint);
+            if (refused.remove(endpoint) != null) {
                 happened(
                         Instant.now(),
                         Severity.INFO,
@@ -201,7 +206,8 @@ final class Node {
 
         @Override
         public void notListening(String service, Endpoint endpoint, String reason) {
-            listening.put(endpoint, reason);
+            open.remove(endpoint);
+            refused.put(endpoint, reason);
             happened(
                     Instant.now(),
                     Severity.ERROR,
@@ -322,7 +328,32 @@ final class Node {
 
     /** Why an endpoint is not open; empty where it is, nothing before it was tried. */
     Optional<String> listening(Endpoint endpoint) {
-        return Optional.ofNullable(listening.get(endpoint));
+        return open.contains(endpoint) ? Optional.of("") : Optional.ofNullable(refused.get(endpoint));
+    }
+
+    /** Whether an endpoint of one of these services, which is to be forwarded, was not tried yet. */
+    boolean isOpening(List<ServiceSpec> some) {
+        for (ServiceSpec service : some) {
+            if (table.isForwarded(service.name())
+                    && !service.listen().stream().allMatch(e -> open.contains(e) || refused.containsKey(e))) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The endpoints that cannot be opened, in the description's order. */
+    List<Configuration.Closed> closed() {
+        List<Configuration.Closed> closed = new ArrayList<>();
+        for (ServiceSpec service : refused.isEmpty() ? List.<ServiceSpec>of() : services) {
+            for (Endpoint endpoint : service.listen()) {
+                String reason = refused.get(endpoint);
+                if (reason != null) {
+                    closed.add(new Configuration.Closed(service.name(), endpoint, reason));
+                }
+            }
+        }
+        return closed;
     }
 
     /** At which limit the engine is; empty where at none. */

@@ -29,6 +29,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
@@ -121,6 +122,8 @@ final class ServiceTable {
     private final Events events;
     private final Executor loop;
     private SequencedMap<String, Entry> entries = new LinkedHashMap<>();
+    private List<ServiceSpec> applied = List.of();
+    private Map<String, InetAddress> names = Map.of();
     private final SequencedMap<String, Forwarding> unsent = new LinkedHashMap<>();
 
     ServiceTable(ForwardingEngine engine, Checks checks, Events events, Executor loop) {
@@ -152,33 +155,43 @@ final class ServiceTable {
         adopted.keySet().stream()
                 .filter(service -> !entries.containsKey(service))
                 .forEach(engine::remove);
+        applied = services;
+        names = resolution.names();
     }
 
     /** Brings the services to exactly these; whatever did not change is not touched. */
     void apply(Now now, List<ServiceSpec> services, Resolution resolution) {
-        SequencedMap<String, Entry> before = entries;
-        entries = new LinkedHashMap<>(before.size() * 2);
-        Set<String> wanted = new HashSet<>();
-        services.forEach(s -> wanted.add(s.name()));
+        Middle<ServiceSpec> middle =
+                resolution.names().equals(names) ? Middle.of(applied, services) : new Middle<>(applied, services);
+        List<String> before = middle.before().stream().map(ServiceSpec::name).toList();
+        List<String> after = middle.after().stream().map(ServiceSpec::name).toList();
+        Set<String> wanted = new HashSet<>(after);
         // First what leaves: an endpoint that moves from one service to another has to be free.
-        before.forEach((name, entry) -> {
-            if (!wanted.contains(name)) {
-                stop(entry);
+        for (String name : before) {
+            Entry leaving = wanted.contains(name) ? null : entries.remove(name);
+            if (leaving != null) {
+                stop(leaving);
             }
-        });
-        for (ServiceSpec spec : services) {
-            Entry entry = before.get(spec.name());
+        }
+        for (ServiceSpec spec : middle.after()) {
+            Entry entry = entries.get(spec.name());
             if (entry == null) {
                 start(now, spec, resolution, Map.of(), Optional.empty());
                 continue;
             }
-            entries.put(spec.name(), entry);
             if (!spec.equals(entry.service.spec()) || !resolution.names().equals(entry.resolution.names())) {
                 entry.resolution = resolution;
                 entry.service.configure(now.wall(), spec, resolution);
                 sync(now, entry);
             }
         }
+        if (!before.equals(after)) {
+            SequencedMap<String, Entry> ordered = new LinkedHashMap<>(services.size() * 2);
+            services.forEach(s -> ordered.put(s.name(), Objects.requireNonNull(entries.get(s.name()))));
+            entries = ordered;
+        }
+        applied = services;
+        names = resolution.names();
     }
 
     private void start(
@@ -415,6 +428,12 @@ final class ServiceTable {
         return List.copyOf(entries.sequencedKeySet());
     }
 
+    /** Whether the engine was told to forward a service: it knows enough of its servers. */
+    boolean isForwarded(String service) {
+        Entry entry = entries.get(service);
+        return entry != null && entry.service.forwarding().isPresent();
+    }
+
     /** All services, in the description's order. */
     Collection<VirtualService> services() {
         return entries.sequencedValues().stream().map(e -> e.service).toList();
@@ -443,9 +462,8 @@ final class ServiceTable {
     Map<String, Map<String, ServerOverride>> overrides() {
         Map<String, Map<String, ServerOverride>> all = new LinkedHashMap<>();
         entries.forEach((name, entry) -> {
-            Map<String, ServerOverride> overrides = entry.service.overrides();
-            if (!overrides.isEmpty()) {
-                all.put(name, overrides);
+            if (entry.service.overridden() > 0) {
+                all.put(name, entry.service.overrides());
             }
         });
         return Collections.unmodifiableMap(all);

@@ -56,6 +56,9 @@ final class WorkerSupervisor {
     private static final Duration PING = Duration.ofSeconds(1);
     private static final Duration STEP = Duration.ofSeconds(1);
     private static final Duration FIRST_PAUSE = Duration.ofMillis(250);
+    /** How a JVM exits by -XX:+ExitOnOutOfMemoryError. */
+    private static final int OUT_OF_MEMORY = 3;
+
     private static final long CONNECT_AGAIN_MILLIS = 5;
 
     /** Hears what happens to workers; on the control loop. */
@@ -339,7 +342,11 @@ final class WorkerSupervisor {
     }
 
     private void exited(Worker worker, int code) {
-        String how = code > 128 ? "killed by signal " + (code - 128) : "exit code " + code;
+        String how = code > 128
+                ? "killed by signal " + (code - 128)
+                : code == OUT_OF_MEMORY
+                        ? "out of memory; give it more with BALLAST_WORKER_JAVA_OPTS=-Xmx512m"
+                        : "exit code " + code;
         worker.ending = worker.ending.isEmpty() ? how : how + ", " + worker.ending;
         over(worker);
     }

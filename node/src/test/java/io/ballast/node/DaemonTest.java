@@ -257,6 +257,17 @@ class DaemonTest {
             assertThat(applied.json().get("millis").getAsLong()).isNotNegative();
             assertThat(daemon.status().getAsJsonArray("warnings").toString()).contains("next.yaml and differs from");
 
+            assertThat(applied.json().getAsJsonArray("closed")).isEmpty();
+
+            // An address for documentation, which no machine has.
+            String elsewhere = heavier + "  other: { listen: \"192.0.2.1:80\", servers: [\"127.0.0.1:9\"] }\n";
+            DaemonProcess.Answer closed = daemon.request("POST", "/v1/apply", elsewhere);
+            assertThat(closed.status()).as(closed.body()).isEqualTo(200);
+            assertThat(closed.json().getAsJsonArray("closed")).hasSize(1);
+            assertThat(closed.body()).contains("no interface of this machine has the address 192.0.2.1");
+            assertThat(daemon.request("POST", "/v1/apply", heavier).json().getAsJsonArray("closed"))
+                    .isEmpty();
+
             DaemonProcess.Answer bad = daemon.request("POST", "/v1/apply", "services: [");
             assertThat(bad.status()).isEqualTo(422);
             assertThat(bad.json().getAsJsonObject("error").get("message").getAsString())
@@ -278,7 +289,7 @@ class DaemonTest {
                     () -> daemon.events().stream()
                                     .filter(e -> e.startsWith("config.applied"))
                                     .count()
-                            == 2);
+                            == 4);
             assertThat(daemon.status().getAsJsonArray("warnings")).isEmpty();
             load.end();
             assertThat(load.failures).isEmpty();
@@ -624,7 +635,7 @@ class DaemonTest {
                 .awaitRunning()) {
             String warnings = daemon.status().getAsJsonArray("warnings").toString();
             assertThat(warnings)
-                    .contains("needs 600 open files, and the limit is 200")
+                    .contains("needs 450 open files, and the limit is 200")
                     .contains("LimitNOFILE");
             assertThat(daemon.process().isAlive()).isTrue();
         }

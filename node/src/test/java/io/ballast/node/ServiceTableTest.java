@@ -23,11 +23,14 @@ import java.net.InetAddress;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -218,6 +221,33 @@ class ServiceTableTest {
         assertThat(state("web", "a")).isEqualTo(ServerState.DOWN);
         result("web/a/tcp", GOOD);
         assertThat(state("web", "a")).isEqualTo(ServerState.UP);
+    }
+
+    @Test
+    void whateverChangesTheServicesAreThoseOfTheDescriptionInItsOrder() {
+        ServiceSpec[] all = new ServiceSpec[8];
+        for (int i = 0; i < all.length; i++) {
+            all[i] = service("s" + i, "127.0.0." + (1 + i), List.of(), server("a", "10.1.0.1", check()));
+        }
+        for (long seed = 0; seed < 200; seed++) {
+            Random random = new Random(seed);
+            List<ServiceSpec> chosen = new ArrayList<>();
+            for (ServiceSpec service : all) {
+                if (random.nextInt(4) > 0) {
+                    chosen.add(random.nextInt(1 + chosen.size()), service);
+                }
+            }
+            if (random.nextBoolean()) {
+                Collections.sort(chosen, Comparator.comparing(ServiceSpec::name));
+            }
+            apply(chosen.toArray(ServiceSpec[]::new));
+            List<String> names = chosen.stream().map(ServiceSpec::name).toList();
+            assertThat(table.names()).as("seed %s", seed).isEqualTo(names);
+            assertThat(checks.keySet())
+                    .as("seed %s", seed)
+                    .containsExactlyInAnyOrderElementsOf(
+                            names.stream().map(name -> name + "/a/tcp").toList());
+        }
     }
 
     @Test

@@ -27,6 +27,9 @@ import java.util.concurrent.TimeoutException;
 
 /** {@code ballast plan}, {@code apply} and {@code reload}: from one description to the next. */
 public final class ChangeVerb implements Verb {
+    /** Endpoints that are named. */
+    private static final int MOST_CLOSED = 20;
+
     private final VerbSpec spec;
 
     private ChangeVerb(VerbSpec spec) {
@@ -85,6 +88,7 @@ public final class ChangeVerb implements Verb {
             throw Failure.usage("the description is wrong; nothing was changed");
         }
         changes(answer.successful(), call.terminal(), verb);
+        closed(Json.objects(answer.json(), "closed"), call.terminal());
         return Exit.DONE;
     }
 
@@ -108,6 +112,21 @@ public final class ChangeVerb implements Verb {
             terminal.out()
                     .println((changes.isEmpty() ? "nothing to change" : count + " made")
                             + millis.map(m -> " in " + m + " ms").orElse(""));
+        }
+    }
+
+    /** What was applied, and yet takes no connections. */
+    private static void closed(List<JsonObject> closed, Terminal terminal) {
+        closed.stream()
+                .limit(MOST_CLOSED)
+                .forEach(c -> terminal.err()
+                        .println(terminal.errorStyle(Style.YELLOW, "warning:") + " " + Json.text(c, "service")
+                                + " cannot listen on " + Json.text(c, "endpoint") + ": " + Json.text(c, "reason")));
+        if (closed.size() > MOST_CLOSED) {
+            terminal.err().println("and " + (closed.size() - MOST_CLOSED) + " further endpoints are not open");
+        }
+        if (!closed.isEmpty()) {
+            terminal.err().println("the daemon tries again every second; ballast status shows what is missing");
         }
     }
 

@@ -10,6 +10,7 @@ import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.time.Durations;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,6 +44,16 @@ public final class DescriptionDiff {
 
     private <T> void named(
             Map<String, T> from, Map<String, T> to, String prefix, Function<T, String> print, Both<T> both) {
+        if (sameNames(from, to)) {
+            Iterator<T> old = from.values().iterator();
+            for (T mine : to.values()) {
+                T was = old.next();
+                if (!was.equals(mine)) {
+                    both.compare(was, mine);
+                }
+            }
+            return;
+        }
         to.forEach((name, mine) -> {
             T old = from.get(name);
             if (old == null) {
@@ -56,6 +67,11 @@ public final class DescriptionDiff {
                 changes.add(new Change(Action.REMOVE, prefix + name, print.apply(old)));
             }
         });
+    }
+
+    private static boolean sameNames(Map<String, ?> from, Map<String, ?> to) {
+        Iterator<String> names = from.keySet().iterator();
+        return from.size() == to.size() && to.keySet().stream().allMatch(name -> name.equals(names.next()));
     }
 
     private <T> void field(String subject, String name, T from, T to, Function<? super T, String> print) {

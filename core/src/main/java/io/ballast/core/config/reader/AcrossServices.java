@@ -57,6 +57,43 @@ final class AcrossServices {
         return !problems.isEmpty();
     }
 
+    /**
+     * The same where some services take the place of others, and there was no problem before; unlike {@link
+     * #anyProblem}, it costs no more than those.
+     *
+     * @param listening what {@link #listening} gives for all services before
+     */
+    static boolean surelyNoProblem(List<ServiceSpec> before, List<ServiceSpec> after, Set<HostPort> listening) {
+        for (int i = 0; i < after.size(); i++) {
+            if (i >= before.size() || !sameFace(before.get(i), after.get(i))) {
+                return false;
+            }
+        }
+        return before.size() == after.size()
+                && after.stream()
+                        .flatMap(s -> s.servers().stream())
+                        .noneMatch(server -> listening.contains(server.address()));
+    }
+
+    /** Whether all is equal that matters to others, but for servers that lead to another service. */
+    private static boolean sameFace(ServiceSpec a, ServiceSpec b) {
+        return a.name().equals(b.name())
+                && a.listen().equals(b.listen())
+                && a.directors().equals(b.directors())
+                && a.source().equals(b.source());
+    }
+
+    /** Where services answer, as servers are addressed. */
+    static Set<HostPort> listening(Collection<ServiceSpec> services) {
+        Set<HostPort> all = new HashSet<>(services.size() * 2);
+        services.forEach(s -> s.listen().forEach(e -> all.add(address(e))));
+        return all;
+    }
+
+    private static HostPort address(Endpoint endpoint) {
+        return new HostPort(Addresses.print(endpoint.address()), endpoint.port());
+    }
+
     private void add(Severity severity, Place at, String service, String key, String message) {
         problems.add(severity, at.line(), at.column(), "services." + service + "." + key, message);
     }
@@ -131,7 +168,7 @@ final class AcrossServices {
         Map<HostPort, ReadService> at = new HashMap<>(services.size() * 2);
         for (ReadService service : services) {
             for (Endpoint e : service.spec().listen()) {
-                at.put(new HostPort(Addresses.print(e.address()), e.port()), service);
+                at.put(address(e), service);
             }
         }
         Map<String, ReadService> byName = new LinkedHashMap<>();

@@ -2,6 +2,7 @@ package io.ballast.core.config.reader;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
+import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.yaml.Node.Scalar;
 import java.util.ArrayList;
@@ -11,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What the last reading leaves, so that a large file in which few services changed is not read as a whole again.
@@ -33,16 +35,24 @@ final class LastReading {
     private final Description description;
     private final Map<String, CheckSpec> checks;
     private final List<ServiceSpec> services;
+    /** Where they answer. */
+    private final Set<HostPort> listening;
     /** Where each service begins in the text, and where the last one ends. */
     private final int[] starts;
     /** Spaces before each service's key. */
     private final int indentation;
 
     private LastReading(
-            byte[] text, Description description, Map<String, CheckSpec> checks, int[] starts, int indentation) {
+            byte[] text,
+            Description description,
+            Map<String, CheckSpec> checks,
+            Set<HostPort> listening,
+            int[] starts,
+            int indentation) {
         this.text = text;
         this.description = description;
         this.checks = checks;
+        this.listening = listening;
         this.services = List.copyOf(description.services().values());
         this.starts = starts;
         this.indentation = indentation;
@@ -86,7 +96,13 @@ final class LastReading {
         // Comments above the first service count as its own.
         starts[0] = first;
         return indentation > 0 && !lonelyReturn(text, 0, text.length)
-                ? Optional.of(new LastReading(text, description, Map.copyOf(checks), starts, indentation))
+                ? Optional.of(new LastReading(
+                        text,
+                        description,
+                        Map.copyOf(checks),
+                        AcrossServices.listening(description.services().values()),
+                        starts,
+                        indentation))
                 : Optional.empty();
     }
 
@@ -193,7 +209,11 @@ final class LastReading {
         all.addAll(services.subList(last, services.size()));
         var byName = new LinkedHashMap<String, ServiceSpec>(all.size() * 2);
         all.forEach(service -> byName.put(service.name(), service));
-        if (byName.size() != all.size() || all.isEmpty() || AcrossServices.anyProblem(all, description.nodes())) {
+        if (byName.size() != all.size() || all.isEmpty()) {
+            return Optional.empty();
+        }
+        boolean alone = AcrossServices.surelyNoProblem(services.subList(first, last), between.specs(), listening);
+        if (!alone && AcrossServices.anyProblem(all, description.nodes())) {
             return Optional.empty();
         }
         int[] begins = new int[all.size() + 1];
@@ -215,6 +235,7 @@ final class LastReading {
         }
         var next =
                 new Description(description.name(), description.nodes(), Collections.unmodifiableSequencedMap(byName));
-        return Optional.of(new LastReading(now, next, checks, begins, indentation));
+        Set<HostPort> listens = alone ? listening : AcrossServices.listening(all);
+        return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }
 }

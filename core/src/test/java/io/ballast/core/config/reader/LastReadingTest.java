@@ -123,6 +123,17 @@ class LastReadingTest {
     }
 
     @Test
+    void aServerThatLeadsToAnotherServiceMayCloseALoop() {
+        String toC = edit("\"10.1.0.2:80\"]", "\"127.0.0.1:4\"]");
+        String loop = toC.replace(
+                "\"127.0.0.1:4\", servers: [\"10.1.0.1:80\"]", "\"127.0.0.1:4\", servers: [\"127.0.0.1:1\"]");
+        assertThat(fresh(loop).problems()).hasSize(1);
+        assertThat(wholeReadings(TEXT, toC)).isEqualTo(1);
+        assertThat(wholeReadings(toC, loop)).isEqualTo(2);
+        assertThat(wholeReadings(toC, TEXT)).isEqualTo(1);
+    }
+
+    @Test
     void servicesThatAreAsTheyWereAreTheSameObjects() {
         var reader = new DescriptionReader();
         Description one = reader.read("t", TEXT).description().orElseThrow();
