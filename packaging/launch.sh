@@ -32,11 +32,19 @@ launch() {
   local flags=("-Dballast.launcher=$launcher" "-Dballast.tty=$tty" "${launch_flags[@]}")
   case ${1-} in
     run)
-      flags+=(-Xms16m -Xmx64m -XX:MaxDirectMemorySize=32m -XX:ReservedCodeCacheSize=48m -XX:+ExitOnOutOfMemoryError)
+      # The maximum is what 10,000 services of 10 servers need, changes and checks included; HeapKeeper sees to it that
+      # fewer take less.
+      flags+=(-Xms16m -Xmx512m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=40)
+      flags+=(-XX:MaxDirectMemorySize=32m -XX:ReservedCodeCacheSize=48m -XX:+ExitOnOutOfMemoryError)
+      flags+=("-XX:OnOutOfMemoryError=echo ballast run is out of memory and ends, traffic goes on: give it more, for instance BALLAST_JAVA_OPTS=-Xmx1g >&2")
       flags+=("-Dballast.worker.jvm.args=$(worker_flags "$worker_base")")
       ;;
     lab | drill | demo | bench) flags+=(-Xmx512m) ;;
-    *) flags+=(-XX:TieredStopAtLevel=1 -Xmx256m) ;;
+    *)
+      # The training run of the AOT cache has both compilers: it also records for those of daemon and worker.
+      [ -n "${BALLAST_MAIN-}" ] || flags+=(-XX:TieredStopAtLevel=1)
+      flags+=(-Xmx256m)
+      ;;
   esac
   local extra=()
   read -ra extra <<<"${BALLAST_JAVA_OPTS-}" || true
