@@ -8,6 +8,7 @@ import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
+import io.ballast.node.Names;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,7 +29,7 @@ final class CheckVerb implements Verb {
     }
 
     @Override
-    public int run(Invocation call) throws Failure {
+    public int run(Invocation call) throws Failure, InterruptedException {
         Path file = DescriptionFile.of(call);
         ReadResult result = read(file);
         if (call.json()) {
@@ -45,7 +46,7 @@ final class CheckVerb implements Verb {
         return result.description().isPresent() ? Exit.DONE : Exit.USAGE;
     }
 
-    private static ReadResult read(Path file) throws Failure {
+    private static ReadResult read(Path file) throws Failure, InterruptedException {
         byte[] text;
         try {
             text = DescriptionFile.bytes(file);
@@ -60,6 +61,7 @@ final class CheckVerb implements Verb {
         List<Problem> problems = new ArrayList<>(result.problems());
         problems.addAll(
                 NamedFiles.warnings(file.toString(), text, result.description().get(), hostName()));
+        problems.addAll(Names.warnings(file.toString(), result.description().get(), hostName()));
         return new ReadResult(result.description(), List.copyOf(problems));
     }
 

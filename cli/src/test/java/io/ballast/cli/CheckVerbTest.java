@@ -93,6 +93,18 @@ class CheckVerbTest {
     }
 
     @Test
+    void aNameThatHasNoAddressIsAWarning() throws IOException {
+        Console console = Console.run(
+                "check",
+                write("services: { web: { listen: \"127.0.0.1:80\", servers: [\"no-such-host.invalid:80\"] } }\n")
+                        .toString());
+        assertThat(console.code()).isEqualTo(Exit.DONE);
+        assertThat(console.out()).contains("; 1 warning");
+        assertThat(console.err())
+                .contains("warning: services.web.servers[0].address: the name no-such-host.invalid has no address");
+    }
+
+    @Test
     void aPipeIsReadUnlessNobodyWritesToIt() throws Exception {
         Path pipe = directory.resolve("pipe");
         assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())

@@ -3,11 +3,13 @@ package io.ballast.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TimeZone;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -27,7 +29,8 @@ class ControlVerbsTest {
                "inactive":1,"connections":40,"failures":7,"bytesIn":500,"bytesOut":600,
                "rates":{"cps":3.25,"bytesIn":0,"bytesOut":123}},
               {"name":"www2","address":"10.1.0.2:80","weight":2,"state":"draining","overridden":true,"active":0,
-               "inactive":0,"connections":0,"failures":0,"bytesIn":0,"bytesOut":0}]}""";
+               "inactive":0,"connections":0,"failures":0,"bytesIn":0,"bytesOut":0}],
+             "removed":[{"name":"www4","address":"10.1.0.4:80"}]}""";
 
     @Test
     void listLooksLikeIpvsadm() throws IOException {
@@ -39,6 +42,7 @@ class ControlVerbsTest {
                     TCP  [fd00:9::100]:80                                            wlc persistent 300  not listening: address not on this machine
                       -> 10.1.0.1:80           Proxy       1           3          1  www1                up
                       -> 10.1.0.2:80           Proxy       2           0          0  www2                draining *
+                      -> 10.1.0.4:80                                                 www4                removed *
                       -> 127.0.0.1:8081        Sorry                                 sorry               waiting
                     """);
             assertThat(daemon.run("list", "--stats").out())
@@ -160,6 +164,36 @@ class ControlVerbsTest {
                     ^
                     error: the description is wrong; nothing was changed
                     """);
+        }
+    }
+
+    @Test
+    void whatIsTooLargeForADescriptionIsNotSent(@TempDir Path directory) throws IOException {
+        Path huge = directory.resolve("huge.yaml");
+        try (RandomAccessFile file = new RandomAccessFile(huge.toFile(), "rw")) {
+            file.setLength(1L << 40);
+        }
+        try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, "{\"changes\":[],\"problems\":[]}"))) {
+            for (String verb : List.of("plan", "apply")) {
+                Console console = daemon.run(verb, huge.toString());
+                assertThat(console.code()).isEqualTo(Exit.USAGE);
+                assertThat(console.err())
+                        .isEqualTo("error: " + huge
+                                + ": is larger than 16 MiB and cannot be a description; nothing was changed\n");
+            }
+            assertThat(daemon.requests()).isEmpty();
+        }
+    }
+
+    @Test
+    void aDaemonThatTakesNoSuchSizeIsHeard(@TempDir Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("ballast.yaml"), "name: x\n");
+        String answer =
+                "HTTP/1.1 413 Content Too Large\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\ntoo much";
+        try (FakeDaemon daemon = FakeDaemon.start(r -> answer)) {
+            Console console = daemon.run("apply", file.toString());
+            assertThat(console.code()).isEqualTo(Exit.USAGE);
+            assertThat(console.err()).contains("the daemon refuses it: too much");
         }
     }
 

@@ -58,10 +58,16 @@ public final class VirtualService {
                 Instant now, Severity severity, String type, String subject, String message, Map<String, String> data);
     }
 
-    /** Finds the socket address of a server; every server of a description was resolved before it comes here. */
+    /** Finds the socket address of a server, as the resolver had it before it comes here. */
+    @FunctionalInterface
     public interface Addresses {
-        /** The address to connect to. */
+        /** The address to connect to; an unresolved one where the name has none at the moment. */
         InetSocketAddress of(HostPort hostPort);
+
+        /** Why a server cannot be used, where a name that it needs has no address. */
+        default Optional<String> trouble(ServerSpec server) {
+            return Optional.empty();
+        }
     }
 
     /** What a service offers to its clients. */
@@ -109,6 +115,9 @@ public final class VirtualService {
         Health told;
 
         String reason = "";
+        /** Why nobody can connect to it, whatever its checks said; empty as a rule. */
+        String trouble = "";
+
         ServerState state = ServerState.DOWN;
         Instant since;
 
@@ -128,7 +137,7 @@ public final class VirtualService {
             if (spec.state() == AdminState.DISABLED) {
                 return ServerState.DISABLED;
             }
-            if (health != Health.UP) {
+            if (health != Health.UP || !trouble.isEmpty()) {
                 return ServerState.DOWN;
             }
             return mightTakeConnections() ? ServerState.UP : ServerState.DRAINING;
@@ -193,12 +202,28 @@ public final class VirtualService {
                 .toList();
     }
 
+    /** The described servers that the operator removed; to enable one brings it back. */
+    public List<ServerSpec> removed() {
+        return overrides.isEmpty()
+                ? List.of()
+                : spec.servers().stream().filter(s -> isRemoved(s.name())).toList();
+    }
+
+    private boolean isRemoved(String server) {
+        ServerOverride override = overrides.get(server);
+        return override != null && override.wanted().isEmpty();
+    }
+
     /** What the service offers now. */
     public State state() {
         if (servers.values().stream().anyMatch(s -> s.state == ServerState.UP)) {
             return State.UP;
         }
-        return spec.sorry().isPresent() ? State.SORRY : State.DOWN;
+        return sorry().isPresent() ? State.SORRY : State.DOWN;
+    }
+
+    private Optional<InetSocketAddress> sorry() {
+        return spec.sorry().map(addresses::of).filter(a -> !a.isUnresolved());
     }
 
     /** Whether it has begun: a server was found up, or all have been looked at. */
@@ -232,7 +257,7 @@ public final class VirtualService {
      */
     public void onHealth(Instant now, String server, boolean up, String reason) {
         Server s = servers.get(server);
-        if (s == null || s.spec.checks().isEmpty()) {
+        if (s == null || s.spec.checks().isEmpty() || !s.trouble.isEmpty()) {
             return;
         }
         s.reason = reason;
@@ -243,17 +268,18 @@ public final class VirtualService {
         }
     }
 
-    /** The operator changes a server's weight or state, or both. */
+    /** The operator changes a server's weight or state, or both; one that was removed can only be enabled. */
     public void change(Instant now, String server, Optional<Integer> weight, Optional<AdminState> state)
             throws RefusedException {
-        Server s = find(server);
+        boolean back = isRemoved(server) && state.equals(Optional.of(AdminState.ENABLED));
+        ServerOverride.Facts wanted =
+                back ? described(server).orElseThrow() : ServerOverride.Facts.of(find(server).spec);
         if (weight.isEmpty() && state.isEmpty()) {
             throw new RefusedException(Kind.INVALID, "nothing to change: give a weight, a state, or both");
         }
         if (weight.isPresent()) {
             checkWeight(weight.get());
         }
-        ServerOverride.Facts wanted = ServerOverride.Facts.of(s.spec);
         if (weight.isPresent()) {
             wanted = wanted.withWeight(weight.get());
         }
@@ -296,13 +322,31 @@ public final class VirtualService {
                         Kind.CONFLICT, hostPort + " is already server " + other.spec.name() + " of service " + name());
             }
         }
+        for (ServerSpec removed : removed()) {
+            if (removed.address().equals(hostPort) && !removed.name().equals(server)) {
+                throw new RefusedException(
+                        Kind.CONFLICT,
+                        hostPort + " is server " + removed.name() + " of the description, which was removed at run"
+                                + " time; " + enable(removed.name()) + " brings it back");
+            }
+        }
         checkWeight(weight);
         if (limit < 0) {
             throw new RefusedException(Kind.INVALID, "limit " + limit + ": expected 0 (none) or more");
         }
         override(server, Optional.of(new ServerOverride.Facts(hostPort, weight, limit, AdminState.ENABLED)));
         Addresses before = addresses;
-        addresses = wanted -> wanted.equals(hostPort) ? address : before.of(wanted);
+        addresses = new Addresses() {
+            @Override
+            public InetSocketAddress of(HostPort wanted) {
+                return wanted.equals(hostPort) ? address : before.of(wanted);
+            }
+
+            @Override
+            public Optional<String> trouble(ServerSpec other) {
+                return other.name().equals(server) ? Optional.empty() : before.trouble(other);
+            }
+        };
         String subject = subject(server);
         output.happened(
                 now,
@@ -337,6 +381,11 @@ public final class VirtualService {
 
     private Server find(String server) throws RefusedException {
         Server s = servers.get(server);
+        if (s == null && isRemoved(server)) {
+            throw new RefusedException(
+                    Kind.NOT_FOUND,
+                    subject(server) + " was removed at run time; " + enable(server) + " brings it back");
+        }
         if (s == null) {
             throw new RefusedException(
                     Kind.NOT_FOUND,
@@ -344,6 +393,10 @@ public final class VirtualService {
                             + (servers.isEmpty() ? "" : "; it has " + String.join(", ", servers.sequencedKeySet())));
         }
         return s;
+    }
+
+    private String enable(String server) {
+        return "`ballast server enable " + name() + " " + server + "`";
     }
 
     private static void checkWeight(int weight) throws RefusedException {
@@ -399,7 +452,20 @@ public final class VirtualService {
     private Server keepOrCreate(Instant now, ServerSpec wanted) {
         InetSocketAddress address = addresses.of(wanted.address());
         Server known = servers.get(wanted.name());
-        if (known == null || !known.address.equals(address)) {
+        if (known != null
+                && address.isUnresolved()
+                && known.spec.address().equals(wanted.address())
+                && known.trouble.isEmpty()) {
+            // It was added at run time, by a name that no description has.
+            address = known.address;
+        }
+        String trouble = addresses.trouble(wanted).orElse("");
+        if (!trouble.isEmpty()) {
+            return known != null && known.trouble.equals(trouble)
+                    ? update(known, wanted)
+                    : unusable(wanted, address, trouble, now);
+        }
+        if (known == null || !known.address.equals(address) || !known.trouble.isEmpty()) {
             return new Server(wanted, address, initialHealth(wanted.checks()), now);
         }
         known.spec = wanted;
@@ -408,6 +474,20 @@ public final class VirtualService {
             known.reason = "";
         }
         return known;
+    }
+
+    private static Server update(Server known, ServerSpec wanted) {
+        known.spec = wanted;
+        return known;
+    }
+
+    /** A server that is down for a reason no check can find. */
+    private static Server unusable(ServerSpec wanted, InetSocketAddress address, String trouble, Instant now) {
+        Server server = new Server(wanted, address, Health.DOWN, now);
+        server.told = Health.UNKNOWN;
+        server.trouble = trouble;
+        server.reason = trouble;
+        return server;
     }
 
     private static Health initialHealth(List<CheckSpec> checks) {
@@ -442,6 +522,7 @@ public final class VirtualService {
         for (Forwarding.Server known : before.servers()) {
             Server s = servers.get(known.name());
             if (s == null
+                    || !s.trouble.isEmpty()
                     || !s.address.equals(known.address())
                     || s.spec.checks().isEmpty()) {
                 continue;
@@ -453,7 +534,7 @@ public final class VirtualService {
                 case DRAINING, DISABLED -> {}
             }
         }
-        servers.values().forEach(s -> s.told = s.health);
+        servers.values().stream().filter(s -> s.trouble.isEmpty()).forEach(s -> s.told = s.health);
         judge(now);
         announced = state();
     }
@@ -499,6 +580,9 @@ public final class VirtualService {
     private Forwarding draw() {
         List<Forwarding.Server> drawn = new ArrayList<>(servers.size());
         for (Server s : servers.values()) {
+            if (s.address.isUnresolved()) {
+                continue;
+            }
             drawn.add(new Forwarding.Server(s.spec.name(), s.address, s.spec.weight(), s.spec.limit(), s.state));
         }
         return new Forwarding(
@@ -513,13 +597,13 @@ public final class VirtualService {
                 spec.onDown(),
                 spec.source(),
                 List.copyOf(drawn),
-                spec.sorry().map(addresses::of));
+                sorry());
     }
 
     private void tell(Instant now, Server s) {
         boolean up = s.health == Health.UP;
         String server = s.spec.name();
-        String reason = s.spec.checks().isEmpty() ? "it has no checks any more" : s.reason;
+        String reason = s.spec.checks().isEmpty() && s.trouble.isEmpty() ? "it has no checks any more" : s.reason;
         output.happened(
                 now,
                 up ? Severity.INFO : Severity.WARNING,

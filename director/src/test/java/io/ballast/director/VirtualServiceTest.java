@@ -15,6 +15,7 @@ import io.ballast.core.event.Event.Severity;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.VirtualService.Health;
 import io.ballast.director.VirtualService.State;
+import java.net.InetSocketAddress;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -229,6 +230,50 @@ class VirtualServiceTest {
                 .hasMessage("service web has no server www9; it has www2");
         web.add(NOW, "www1", new HostPort("10.1.0.1", 80), Services.literal(new HostPort("10.1.0.1", 80)), 1, 0);
         assertThat(web.overrides()).isEmpty();
+    }
+
+    @Test
+    void aRemovedServerIsRememberedUntilItIsEnabled() throws RefusedException {
+        VirtualService web = running(farm());
+        web.remove(NOW, "www1");
+        assertThat(web.removed()).extracting(ServerSpec::name).containsExactly("www1");
+        assertThatThrownBy(() -> web.change(NOW, "www1", Optional.of(3), Optional.empty()))
+                .hasMessage("web/www1 was removed at run time; `ballast server enable web www1` brings it back");
+        HostPort address = new HostPort("10.1.0.1", 80);
+        assertThatThrownBy(() -> web.add(NOW, "10.1.0.1:80", address, Services.literal(address), 1, 0))
+                .hasMessage("10.1.0.1:80 is server www1 of the description, which was removed at run time;"
+                        + " `ballast server enable web www1` brings it back");
+        out.clear();
+        web.change(NOW, "www1", Optional.empty(), Optional.of(AdminState.ENABLED));
+        assertThat(out).containsExactly("admin.state web/www1", "forward www1=DOWN www2=UP");
+        assertThat(web.removed()).isEmpty();
+        assertThat(web.overrides()).isEmpty();
+    }
+
+    @Test
+    void aServerWhoseNameHasNoAddressIsDownUntilItHas() {
+        VirtualService.Addresses addresses = new VirtualService.Addresses() {
+            @Override
+            public InetSocketAddress of(HostPort hostPort) {
+                return hostPort.host().equals("10.1.0.1")
+                        ? InetSocketAddress.createUnresolved("www1.example", 80)
+                        : Services.literal(hostPort);
+            }
+
+            @Override
+            public Optional<String> trouble(ServerSpec server) {
+                return server.name().equals("www1") ? Optional.of("no address") : Optional.empty();
+            }
+        };
+        VirtualService web = new VirtualService(NOW, farm(), addresses, Map.of(), Optional.empty(), output);
+        web.onHealth(NOW, "www2", true, "connected");
+        assertThat(out).contains("forward www2=UP", "server.down web/www1");
+        assertThat(web.servers().getFirst().state()).isEqualTo(ServerState.DOWN);
+        assertThat(web.servers().getFirst().reason()).isEqualTo("no address");
+        out.clear();
+        web.configure(NOW, farm(), Services::literal);
+        web.onHealth(NOW, "www1", true, "connected");
+        assertThat(out).contains("forward www1=UP www2=UP");
     }
 
     @Test

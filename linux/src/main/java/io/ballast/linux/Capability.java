@@ -12,6 +12,8 @@ import java.util.Set;
 public enum Capability {
     /** Change the owner of files. */
     CHOWN(0),
+    /** Pass over the owners and modes of files. */
+    DAC_OVERRIDE(1),
     /** Signal processes of other users. */
     KILL(5),
     /** Bind ports below {@code net.ipv4.ip_unprivileged_port_start}. */

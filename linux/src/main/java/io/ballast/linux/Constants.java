@@ -85,6 +85,11 @@ final class Constants {
     static final long SIOCSIFFLAGS = 0x8914;
     static final int IFF_UP = 1;
 
+    static final int PR_SET_NO_NEW_PRIVS = 38;
+    static final int PR_CAP_AMBIENT = 47;
+    static final int PR_CAP_AMBIENT_CLEAR_ALL = 4;
+    static final int LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
     static final int WNOHANG = 1;
     static final int POLLIN = 1;
 

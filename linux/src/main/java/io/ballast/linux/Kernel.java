@@ -75,6 +75,9 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int MOUNT = number(165, 40);
     private static final int UMOUNT2 = number(166, 39);
     private static final int STATFS = number(137, 43);
+    private static final int SETSID = number(112, 157);
+    private static final int PRCTL = number(157, 167);
+    private static final int CAPSET = number(126, 91);
 
     private static final int AT_FDCWD = -100;
     private static final int SIGSET_SIZE = 8;
@@ -264,6 +267,19 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     /** Either limit may be {@link MemorySegment#NULL}; pid 0 is this process. */
     int prlimit(int pid, int resource, MemorySegment newLimit, MemorySegment oldLimit) {
         return call(PRLIMIT64, pid, resource, newLimit.address(), oldLimit.address(), 0, 0);
+    }
+
+    int setsid() {
+        return call(SETSID, 0, 0, 0, 0, 0, 0);
+    }
+
+    int prctl(int option, long argument) {
+        return call(PRCTL, option, argument, 0, 0, 0, 0);
+    }
+
+    /** The header is a {@code struct __user_cap_header_struct}, the data two {@code __user_cap_data_struct}. */
+    int capset(MemorySegment header, MemorySegment data) {
+        return call(CAPSET, header.address(), data.address(), 0, 0, 0, 0);
     }
 
     int setns(int fd, int type) {

@@ -25,8 +25,9 @@ import java.util.concurrent.TimeUnit;
  * a program could not be run, where the error number tells a missing program from a lack of memory.
  *
  * <p>So the program leads a session of its own, which is killed as a whole; processes that left the session are found by
- * a mark in the environment that they inherited. When the program itself ends in time, what it left behind is not
- * touched: it may have been its purpose to start something.
+ * a mark in the environment that they inherited. When the program itself ends in time, what is left of its session's group
+ * is killed too, and so is what still holds its output; or a program that starts something each time it is run would fill
+ * the machine. Only who moved to a session of its own and let go of the output, as daemons do, is left alone.
  */
 public final class Program {
 
@@ -104,9 +105,16 @@ public final class Program {
             }
             try (Descriptor pidfd = Descriptor.own(LinuxException.check(opened, "pidfd_open", path), path)) {
                 End end = watch(kernel, child, pidfd, output, errors, deadlineNanos);
+                if (end == End.EXITED) {
+                    // Before it is reaped: so long its number cannot become another group's.
+                    child.killGroup(kernel);
+                }
                 int status = end == End.EXITED ? child.status(kernel) : child.reap(kernel, Optional.of(pidfd));
                 output.rest(kernel);
                 errors.rest(kernel);
+                if (end == End.EXITED && !(output.ended && errors.ended)) {
+                    child.killOthers(kernel);
+                }
                 if (end == End.EXITED) {
                     int signal = status & 0x7f;
                     return signal == 0
@@ -185,8 +193,16 @@ public final class Program {
 
         /** Ends the session and everything that left it, and looks again until nothing is found. */
         void kill(Kernel kernel) {
+            killGroup(kernel);
+            killOthers(kernel);
+        }
+
+        void killGroup(Kernel kernel) {
+            int _ = kernel.kill(-pid, Signal.KILL.number()); // ESRCH where all are gone
+        }
+
+        void killOthers(Kernel kernel) {
             for (int round = 0; round < KILL_ROUNDS; round++) {
-                int _ = kernel.kill(-pid, Signal.KILL.number()); // ESRCH where all are gone
                 List<Integer> others = others();
                 if (others.isEmpty()) {
                     return;

@@ -9,6 +9,7 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
 import io.ballast.core.event.Event.Severity;
+import io.ballast.director.ServerOverride;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,10 +20,13 @@ import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -78,11 +82,23 @@ final class Configuration {
         }
     }
 
+    /** What the operator changed at run time, by service and server. */
+    interface Overrides {
+        /** As it is now. */
+        Map<String, Map<String, ServerOverride>> get() throws InterruptedException;
+    }
+
     /** Brings the node to a description. */
     interface Applier {
         /** Returns when it is done, with the endpoints that could not be opened. */
         List<Closed> apply(Active next) throws InterruptedException;
     }
+
+    /** Servers whose run-time state is told with a description. */
+    private static final int MOST_OVERRIDDEN = 20;
+
+    private static final long BASE_HEAP = 16 << 20;
+    private static final long HEAP_OF_AN_ENTRY = 4 << 10;
 
     private final ReentrantLock lock = new ReentrantLock();
 
@@ -93,9 +109,12 @@ final class Configuration {
     private final String node;
     private final Resolution.Resolver resolver;
     private final Applier applier;
+    private final Overrides overrides;
     private final EventLog events;
     private volatile Active active;
     private volatile Seen lastSeen = Seen.NEVER;
+    /** The digest of the daemon's own file when it was last refused; empty where it was not. */
+    private volatile String lastRefused = "";
 
     /** @param reader that read the first description */
     Configuration(
@@ -105,6 +124,7 @@ final class Configuration {
             Active first,
             Resolution.Resolver resolver,
             Applier applier,
+            Overrides overrides,
             EventLog events) {
         this.reader = reader;
         this.ownFile = ownFile;
@@ -112,13 +132,31 @@ final class Configuration {
         this.active = first;
         this.resolver = resolver;
         this.applier = applier;
+        this.overrides = overrides;
         this.events = events;
+    }
+
+    /**
+     * How large a description may be that this process can carry. A service or server at work, with its checks, their
+     * results and its figures, takes up to 4 KiB, measured at 10,000 services of 10 servers; a text is held up to eight
+     * times while it is read.
+     *
+     * @param heap the most that this process may use, in bytes
+     */
+    static DescriptionReader.Limits limits(long heap) {
+        int bytes = (int) Math.min(DescriptionReader.MAX_BYTES, heap / 16);
+        int entries = Math.clamp((heap - BASE_HEAP) / HEAP_OF_AN_ENTRY, 1_000, DescriptionReader.MAX_ENTRIES);
+        return new DescriptionReader.Limits(
+                bytes,
+                entries,
+                "the daemon's memory is too small for it (a heap of " + (heap >> 20)
+                        + " MiB): start it with more, for instance BALLAST_JAVA_OPTS=-Xmx1g, or divide the description");
     }
 
     /**
      * Reads the text of a description and finds out everything that could be wrong with it here.
      *
-     * @param before the description in use
+     * @param before the description in use; nothing at a start, which forgives names without an address
      */
     static Active read(
             DescriptionReader reader,
@@ -138,11 +176,11 @@ final class Configuration {
         List<ServiceSpec> services = NodeRole.services(description, NodeRole.choose(description, node, host));
         try {
             // Where there were no names, only what changed can have any.
-            List<ServiceSpec> mayHaveNames = before.filter(
-                            b -> b.resolution().names().isEmpty())
+            List<ServiceSpec> mayHaveNames = before.filter(b -> b.resolution().equals(Resolution.NONE))
                     .map(b -> Middle.of(b.services(), services).after())
                     .orElse(services);
-            Resolution resolution = Resolution.of(mayHaveNames, file, resolver);
+            Resolution resolution =
+                    Resolution.of(mayHaveNames, file, resolver, before.map(Active::resolution), warnings);
             return new Active(description, file, digest.join(), Instant.now(), services, resolution);
         } catch (Resolution.UnresolvedException e) {
             List<Problem> all = new ArrayList<>(result.problems());
@@ -179,7 +217,7 @@ final class Configuration {
                         now.lastModifiedTime(),
                         now.size(),
                         Optional.ofNullable(now.fileKey()),
-                        sha256(Files.readAllBytes(ownFile)),
+                        sha256(DescriptionReader.bytes(ownFile)),
                         Instant.now());
                 lastSeen = seen;
             }
@@ -216,14 +254,36 @@ final class Configuration {
     Outcome reload() throws InterruptedException {
         byte[] text;
         try {
-            text = Files.readAllBytes(ownFile);
+            text = DescriptionReader.bytes(ownFile);
         } catch (IOException e) {
             Problem problem = new Problem(
-                    Problem.Severity.ERROR, ownFile.toString(), 0, 0, "", "cannot be read: " + e.getMessage(), "");
+                    Problem.Severity.ERROR,
+                    ownFile.toString(),
+                    0,
+                    0,
+                    "",
+                    DescriptionReader.whyUnreadable(ownFile, e),
+                    "");
+            lastRefused = "";
             rejected(ownFile.toString(), List.of(problem));
             return new Outcome(List.of(problem), List.of(), false, Duration.ZERO, List.of());
         }
-        return apply(ownFile.toString(), text);
+        Outcome outcome = apply(ownFile.toString(), text);
+        lastRefused = outcome.accepted() ? "" : sha256(text);
+        return outcome;
+    }
+
+    /** What is wrong with the daemon's own file, as far as it was looked at; empty where nothing is known. */
+    Optional<String> ownFileTrouble() {
+        byte[] text;
+        try {
+            text = DescriptionReader.bytes(ownFile);
+        } catch (IOException e) {
+            return Optional.of(ownFile + ": " + DescriptionReader.whyUnreadable(ownFile, e));
+        }
+        return !lastRefused.isEmpty() && sha256(text).equals(lastRefused)
+                ? Optional.of(ownFile + " is wrong and was refused; `ballast check " + ownFile + "` says why")
+                : Optional.empty();
     }
 
     private Outcome change(String file, byte[] text, boolean really) throws InterruptedException {
@@ -244,6 +304,7 @@ final class Configuration {
                         really,
                         begun);
             }
+            problems.addAll(stillOverridden(file, next));
             List<Change> changes = DescriptionDiff.between(active.description(), next.description());
             List<Closed> closed = List.of();
             if (really) {
@@ -255,6 +316,81 @@ final class Configuration {
                 applied(file, changes, took);
             }
             return new Outcome(problems, changes, true, took, closed);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Where the operator's wish at run time goes on to hold against what the description says. */
+    private List<Problem> stillOverridden(String file, Active next) throws InterruptedException {
+        Map<String, ServiceSpec> services = new HashMap<>();
+        next.services().forEach(s -> services.put(s.name(), s));
+        List<Problem> all = new ArrayList<>();
+        overrides
+                .get()
+                .forEach((service, servers) -> servers.forEach((server, override) -> {
+                    Optional<ServerOverride.Facts> described = Optional.ofNullable(services.get(service))
+                            .flatMap(s -> s.servers().stream()
+                                    .filter(d -> d.name().equals(server))
+                                    .findFirst())
+                            .map(ServerOverride.Facts::of);
+                    if (described.isPresent() && override.holdsFor(described)) {
+                        all.add(new Problem(
+                                Problem.Severity.WARNING,
+                                file,
+                                0,
+                                0,
+                                "services." + service,
+                                override.wanted().isEmpty()
+                                        ? server + " was removed at run time and stays out; `ballast server enable "
+                                                + service + " " + server + "` brings it back"
+                                        : server + " was changed at run time and stays so; `ballast list " + service
+                                                + "` shows how",
+                                ""));
+                    }
+                }));
+        if (all.size() <= MOST_OVERRIDDEN) {
+            return all;
+        }
+        List<Problem> some = new ArrayList<>(all.subList(0, MOST_OVERRIDDEN));
+        some.add(new Problem(
+                Problem.Severity.WARNING,
+                file,
+                0,
+                0,
+                "",
+                "and " + (all.size() - MOST_OVERRIDDEN) + " more servers were changed at run time and stay so",
+                ""));
+        return some;
+    }
+
+    /** Asks again for the names that have no address, and brings the node to those that have one now. */
+    void askForMissingNames() throws InterruptedException {
+        Active seen = active;
+        if (seen.resolution().missing().isEmpty()) {
+            return;
+        }
+        Resolution next = seen.resolution().again(resolver);
+        Set<String> found = new TreeSet<>(seen.resolution().missing().keySet());
+        found.removeAll(next.missing().keySet());
+        if (found.isEmpty()) {
+            return;
+        }
+        lock.lockInterruptibly();
+        try {
+            if (!active.equals(seen)) {
+                return;
+            }
+            var _ = events.happened(
+                    Severity.INFO,
+                    "config.resolved",
+                    node,
+                    "names that had no address have one now: " + String.join(", ", found),
+                    Map.of("names", String.join(" ", found)));
+            Active now =
+                    new Active(seen.description(), seen.file(), seen.sha256(), seen.since(), seen.services(), next);
+            var _ = applier.apply(now);
+            active = now;
         } finally {
             lock.unlock();
         }
@@ -278,7 +414,9 @@ final class Configuration {
                 file,
                 "the description in " + file + " is wrong and changed nothing: "
                         + errors.getFirst().lines().findFirst().orElse("")
-                        + (errors.size() > 1 ? " (and " + (errors.size() - 1) + " more)" : ""),
+                        + (errors.size() > 1
+                                ? " (and " + (errors.size() - 1) + " more; ballast check shows them)"
+                                : ""),
                 Map.of("file", file, "errors", Integer.toString(errors.size())));
     }
 
@@ -286,7 +424,7 @@ final class Configuration {
         var _ = events.happened(
                 Severity.INFO,
                 "config.applied",
-                file,
+                node,
                 "applied " + file + ": " + (changes.size() == 1 ? "1 change" : changes.size() + " changes") + " in "
                         + took.toMillis() + " ms",
                 Map.of(

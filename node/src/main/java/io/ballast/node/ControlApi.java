@@ -65,8 +65,8 @@ final class ControlApi {
         /** Ends the daemon; returns at once. */
         void stop(boolean drain, boolean keepWorker);
 
-        /** Keeps what the operator changed; blocks. */
-        void keep(Map<String, Map<String, ServerOverride>> overrides);
+        /** Keeps what the operator changed; blocks. Says why that failed; nothing where it did not. */
+        Optional<String> keep(Map<String, Map<String, ServerOverride>> overrides);
     }
 
     private final Node node;
@@ -309,8 +309,7 @@ final class ControlApi {
             node.services().add(node.now(), service, server, hostPort, address, weight, limit);
             return true;
         });
-        keep();
-        return server(201, service, server);
+        return server(201, service, server, keep());
     }
 
     /** The address; where the host is the name of a node, the one that the name stands for in the description. */
@@ -350,8 +349,7 @@ final class ControlApi {
             node.services().change(node.now(), service, server, weight, wanted);
             return true;
         });
-        keep();
-        return server(200, service, server);
+        return server(200, service, server, keep());
     }
 
     private Response removeServer(String service, String server)
@@ -360,21 +358,22 @@ final class ControlApi {
             node.services().remove(node.now(), service, server);
             return true;
         });
-        keep();
-        return json(200, new JsonObject());
+        JsonObject answer = new JsonObject();
+        keep().ifPresent(trouble -> answer.addProperty("warning", trouble));
+        return json(200, answer);
     }
 
-    private void keep() throws Node.BusyException, ExecutionException, InterruptedException {
-        actions.keep(node.ask(() -> node.services().overrides()));
+    private Optional<String> keep() throws Node.BusyException, ExecutionException, InterruptedException {
+        return actions.keep(node.ask(() -> node.services().overrides()));
     }
 
-    /** The server as it is now. */
-    private Response server(int status, String service, String server)
+    /** The server as it is now, and what went wrong beside. */
+    private Response server(int status, String service, String server, Optional<String> warning)
             throws RefusedException, Node.BusyException, ExecutionException, InterruptedException {
         StringWriter text = new StringWriter();
         ServiceView view = view(service);
         try (JsonWriter json = new JsonWriter(text)) {
-            view.writeServer(json, server);
+            view.writeServer(json, server, warning);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

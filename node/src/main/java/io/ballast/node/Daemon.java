@@ -92,12 +92,18 @@ public final class Daemon {
     private static final Duration STALL = Duration.ofSeconds(2);
     private static final Duration REPLACE_PATIENCE = Duration.ofSeconds(20);
     private static final Duration STOP_PATIENCE = Duration.ofSeconds(10);
+    private static final Duration LEAVING_PATIENCE = Duration.ofMillis(500);
+    private static final Duration ASK_FOR_NAMES = Duration.ofSeconds(2);
     private static final Duration READY_PATIENCE = Duration.ofSeconds(10);
     private static final Duration READY_LOOK = Duration.ofMillis(10);
     private static final Duration OPENING_PATIENCE = Duration.ofSeconds(2);
     private static final Duration OPENING_LOOK = Duration.ofMillis(5);
     private static final Duration HEAP_LOOK = Duration.ofSeconds(30);
     private static final int SPARE_DESCRIPTORS = 300;
+
+    /** With fewer, node process and worker cannot even do nothing. */
+    private static final int FEWEST_DESCRIPTORS = 128;
+
     private static final int MOST_PROBES = 4_000;
 
     private final Options options;
@@ -140,9 +146,10 @@ public final class Daemon {
         Security.setProperty("networkaddress.cache.ttl", "0");
         Security.setProperty("networkaddress.cache.negative.ttl", "0");
         try {
-            byte[] text = Files.readAllBytes(options.file());
+            byte[] text = DescriptionReader.bytes(options.file());
             List<Problem> problems = new ArrayList<>();
-            DescriptionReader reader = new DescriptionReader();
+            DescriptionReader reader = new DescriptionReader(
+                    Configuration.limits(Runtime.getRuntime().maxMemory()));
             Configuration.Active first = Configuration.read(
                     reader,
                     options.file().toString(),
@@ -154,6 +161,11 @@ public final class Daemon {
                     Optional.empty());
             problems.forEach(p -> log.say(Severity.WARNING, p.toString()));
             String name = NodeRole.choose(first.description(), options.node(), hostName());
+            Optional<String> tooFew = tooFewDescriptors();
+            if (tooFew.isPresent()) {
+                log.error(tooFew.get());
+                return FAILED;
+            }
             options.directories().create();
             InstanceLock lock = lock(options, log);
             if (lock == null) {
@@ -187,6 +199,14 @@ public final class Daemon {
         }
     }
 
+    private static Optional<String> tooFewDescriptors() throws IOException {
+        long limit = Processes.fileLimit().hard();
+        return limit >= FEWEST_DESCRIPTORS
+                ? Optional.empty()
+                : Optional.of("the limit on open files is " + limit + ", and ballast cannot run with fewer than "
+                        + FEWEST_DESCRIPTORS + ": raise it (LimitNOFILE= in the unit, ulimit -Hn in a shell)");
+    }
+
     private static String hostName() {
         try {
             return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
@@ -213,8 +233,14 @@ public final class Daemon {
         try {
             StopRequest.keepWorker(options.directories().controlSocket());
         } catch (IOException e) {
-            log.error("the daemon that runs (" + holder + ") cannot be asked to leave: " + e.getMessage()
-                    + "\nEnd it with kill -9; its traffic worker goes on and is adopted");
+            // It may have left by itself just now.
+            lock = InstanceLock.take(file, LEAVING_PATIENCE);
+            if (lock == null) {
+                log.error("the daemon that runs (" + holder + ") cannot be asked to leave at "
+                        + options.directories().controlSocket() + ": " + e.getMessage()
+                        + "\nEnd it with kill -9 and start this again: its traffic worker goes on and is adopted");
+            }
+            return lock;
         }
         lock = InstanceLock.take(file, REPLACE_PATIENCE);
         if (lock == null) {
@@ -255,8 +281,8 @@ public final class Daemon {
                 options.directories().run(),
                 build,
                 new FromWorkers());
-        this.configuration =
-                new Configuration(reader, options.file(), name, first, Resolution.Resolver.SYSTEM, this::apply, events);
+        this.configuration = new Configuration(
+                reader, options.file(), name, first, Resolution.Resolver.SYSTEM, this::apply, this::overrides, events);
     }
 
     private Journal openJournal() throws IOException {
@@ -408,7 +434,12 @@ public final class Daemon {
             ControlApi api = new ControlApi(
                     node, configuration, events.journal(), metrics, Resolution.Resolver.SYSTEM, new FromApi());
             server = UnixHttpServer.open(
-                    options.directories().controlSocket(), UnixHttpServer.Limits.DEFAULT, api::answer, trouble -> {
+                    options.directories().controlSocket(),
+                    UnixHttpServer.Limits.standard(
+                            Configuration.limits(Runtime.getRuntime().maxMemory())
+                                    .bytes()),
+                    api::answer,
+                    trouble -> {
                         var _ = events.happened(Severity.WARNING, "api.trouble", "control", trouble, Map.of());
                     });
         } catch (IOException e) {
@@ -422,6 +453,7 @@ public final class Daemon {
         loop.schedule(HEAP_LOOK, this::lookAtHeap);
         watchSignals();
         startWatchdog();
+        var _ = Thread.ofVirtual().name("names").start(this::askForMissingNames);
         return finish();
     }
 
@@ -455,7 +487,12 @@ public final class Daemon {
         try {
             return store.load();
         } catch (IOException e) {
-            storeTrouble(e);
+            var _ = events.happened(
+                    Severity.ERROR,
+                    "admin.lost",
+                    name,
+                    "what the operator changed at run time before this start is lost: " + e.getMessage(),
+                    Map.of());
             return Map.of();
         }
     }
@@ -484,7 +521,7 @@ public final class Daemon {
                             }
                         })
                         .orElse(false)));
-        return new Resolution(Map.copyOf(names));
+        return new Resolution(Map.copyOf(names), first.resolution().missing());
     }
 
     /** On the control loop: the services begin. */
@@ -546,6 +583,20 @@ public final class Daemon {
         });
     }
 
+    private void askForMissingNames() {
+        try {
+            while (!exit.isDone()) {
+                Thread.sleep(ASK_FOR_NAMES);
+                configuration.askForMissingNames();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (IllegalStateException e) {
+            // The control loop did not take it, or is closed.
+            var _ = events.happened(Severity.ERROR, "internal.error", name, String.valueOf(e.getMessage()), Map.of());
+        }
+    }
+
     /** Pings come from the control loop, so that a loop which hangs is noticed. */
     private void startWatchdog() {
         try {
@@ -571,12 +622,8 @@ public final class Daemon {
     private void reload() {
         tellManager(notify::reloading);
         try {
-            Configuration.Outcome outcome = configuration.reload();
-            if (!outcome.accepted()) {
-                outcome.problems().forEach(p -> {
-                    var _ = events.happened(Severity.WARNING, "config.rejected", p.file(), p.toString(), Map.of());
-                });
-            }
+            // What is wrong with it has been said where it was found.
+            var _ = configuration.reload();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } finally {
@@ -598,7 +645,7 @@ public final class Daemon {
                         return true;
                     },
                     Duration.ofSeconds(60));
-            keep(node.ask(() -> node.services().overrides()));
+            var _ = keep(node.ask(() -> node.services().overrides()));
             return awaitSockets(Middle.of(before, next.services()).after());
         } catch (ExecutionException e) {
             throw new IllegalStateException("applying " + next.file() + " failed", e.getCause());
@@ -617,6 +664,14 @@ public final class Daemon {
         return node.ask(node::closed);
     }
 
+    private Map<String, Map<String, ServerOverride>> overrides() throws InterruptedException {
+        try {
+            return node.ask(() -> node.services().overrides());
+        } catch (ExecutionException | Node.BusyException e) {
+            throw new IllegalStateException("asking for what the operator changed: " + e.getMessage(), e);
+        }
+    }
+
     private void warnAboutDescriptors(List<ServiceSpec> services) {
         descriptorTrouble(services).ifPresent(trouble -> {
             var _ = events.happened(Severity.WARNING, "pressure.on", name, trouble, Map.of());
@@ -631,26 +686,29 @@ public final class Daemon {
                         + ": raise it (LimitNOFILE= in the unit, ulimit -Hn in a shell), or some sockets stay closed");
     }
 
-    private void keep(Map<String, Map<String, ServerOverride>> overrides) {
+    /** Keeps what the operator changed; why that failed, where it did. */
+    private Optional<String> keep(Map<String, Map<String, ServerOverride>> overrides) {
         synchronized (keeping) {
             if (overrides.equals(kept)) {
-                return;
+                return Optional.empty();
             }
             try {
                 store.save(overrides);
                 kept = overrides;
                 loop.execute(() -> storeTrouble = "");
+                return Optional.empty();
             } catch (IOException e) {
                 kept = null;
-                storeTrouble(e);
+                return Optional.of(storeTrouble(e));
             }
         }
     }
 
-    private void storeTrouble(IOException e) {
+    private String storeTrouble(IOException e) {
         String trouble = "what the operator changed at run time does not survive a restart: " + e.getMessage();
         loop.execute(() -> storeTrouble = trouble);
         var _ = events.happened(Severity.ERROR, "admin.unsaved", name, trouble, Map.of());
+        return trouble;
     }
 
     /** On the control loop: ends the daemon. The second time it does not wait for anything. */
@@ -718,8 +776,8 @@ public final class Daemon {
         }
 
         @Override
-        public void keep(Map<String, Map<String, ServerOverride>> overrides) {
-            Daemon.this.keep(overrides);
+        public Optional<String> keep(Map<String, Map<String, ServerOverride>> overrides) {
+            return Daemon.this.keep(overrides);
         }
     }
 
@@ -829,6 +887,10 @@ public final class Daemon {
         if (!moment.pressure().isEmpty()) {
             warnings.add(moment.pressure());
         }
+        active.resolution().missing().entrySet().stream()
+                .limit(20)
+                .forEach(m -> warnings.add("the name " + m.getKey() + " has no address (" + m.getValue()
+                        + "): servers that need it are down; it is asked for again"));
         descriptorTrouble(active.services()).ifPresent(warnings::add);
         if (events.journal().failing()) {
             warnings.add("events cannot be written to " + options.directories().journal()
@@ -837,7 +899,10 @@ public final class Daemon {
         if (!moment.storeTrouble().isEmpty()) {
             warnings.add(moment.storeTrouble());
         }
-        if (configuration.differsFromOwnFile()) {
+        Optional<String> wrong = configuration.differsFromOwnFile() ? configuration.ownFileTrouble() : Optional.empty();
+        if (wrong.isPresent()) {
+            warnings.add(wrong.get() + "; what runs came from " + active.file() + ", and a restart would fail");
+        } else if (configuration.differsFromOwnFile()) {
             warnings.add("what runs came from " + active.file() + " and differs from " + configuration.ownFile()
                     + ", which a restart or reload would use");
         }

@@ -14,6 +14,7 @@ import java.util.Optional;
  * @param state what lasts longer: the journal, what the operator changed
  */
 public record Directories(Path run, Path state) {
+    private static final String LOCK = "daemon.lock";
 
     /**
      * Chosen by the command line, else by {@code BALLAST_RUN_DIR} and {@code BALLAST_STATE_DIR}, else the usual places
@@ -70,7 +71,12 @@ public record Directories(Path run, Path state) {
 
     /** Held by the running node process, with its process id inside. */
     public Path lock() {
-        return run.resolve("daemon.lock");
+        return run.resolve(LOCK);
+    }
+
+    /** The same, of the daemon that listens at this control socket. */
+    public static Path lockBeside(Path controlSocket) {
+        return controlSocket.resolveSibling(LOCK);
     }
 
     /** What the operator changed at run time. */

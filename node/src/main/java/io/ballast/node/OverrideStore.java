@@ -24,12 +24,16 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * What the operator changed at run time, kept in a file over restarts. The file is replaced in one step, and only after
  * the new one is on the disk, so whatever happens there is a whole one.
  */
 final class OverrideStore {
+    private static final Pattern PLACE = Pattern.compile("line \\d+ column \\d+");
+
     private final Path file;
 
     OverrideStore(Path file) {
@@ -65,7 +69,24 @@ final class OverrideStore {
                 | NullPointerException
                 | ClassCastException
                 | UnsupportedOperationException e) {
-            throw new IOException(file + " is damaged: " + e.getMessage(), e);
+            throw new IOException(file + " is damaged" + place(e) + setAside(), e);
+        }
+    }
+
+    /** Where it is damaged, as far as the reader of JSON can tell. */
+    private static String place(RuntimeException e) {
+        Matcher place = PLACE.matcher(String.valueOf(e.getMessage()));
+        return place.find() ? " (" + place.group() + ")" : "";
+    }
+
+    /** Keeps a copy, since the next change at run time writes the file anew. */
+    private String setAside() {
+        Path copy = file.resolveSibling(file.getFileName() + ".damaged");
+        try {
+            Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.COPY_ATTRIBUTES);
+            return "; a copy is kept as " + copy;
+        } catch (IOException e) {
+            return "; no copy can be kept as " + copy + ": " + e.getMessage();
         }
     }
 

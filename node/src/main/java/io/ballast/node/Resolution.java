@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
@@ -28,8 +29,9 @@ import java.util.function.Supplier;
  * no resolver and are not kept.
  *
  * @param names the address of every host that is no literal address
+ * @param missing why those that have none at the moment have none
  */
-record Resolution(Map<String, InetAddress> names) implements VirtualService.Addresses {
+record Resolution(Map<String, InetAddress> names, Map<String, String> missing) implements VirtualService.Addresses {
 
     /** Asks for the address of a name; blocks. */
     @FunctionalInterface
@@ -63,7 +65,7 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
     static final Duration PATIENCE = Duration.ofSeconds(10);
 
     /** Where no name is. */
-    static final Resolution NONE = new Resolution(Map.of());
+    static final Resolution NONE = new Resolution(Map.of(), Map.of());
 
     /**
      * Resolves what the services of this node need, all names at a time.
@@ -71,6 +73,25 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
      * @param file the description's file, for problems
      */
     static Resolution of(List<ServiceSpec> services, String file, Resolver resolver)
+            throws UnresolvedException, InterruptedException {
+        return of(services, file, resolver, Optional.of(NONE), new ArrayList<>());
+    }
+
+    /**
+     * Resolves what the services of this node need, all names at a time. That a resolver fails for a while must not take
+     * down what runs, nor keep a machine from starting: a name that had an address keeps it, and one that had none, or any
+     * at a start, is missing until it has.
+     *
+     * @param before what is in use; nothing at a start
+     * @param warnings is told what is missing or kept
+     * @throws UnresolvedException when a name that is new has no address
+     */
+    static Resolution of(
+            List<ServiceSpec> services,
+            String file,
+            Resolver resolver,
+            Optional<Resolution> before,
+            List<Problem> warnings)
             throws UnresolvedException, InterruptedException {
         Map<String, String> wanted = new LinkedHashMap<>();
         for (ServiceSpec service : services) {
@@ -87,26 +108,60 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
             return NONE;
         }
         Map<String, InetAddress> names = new HashMap<>();
+        Map<String, String> missing = new HashMap<>();
         List<Problem> problems = new ArrayList<>();
         resolve(wanted.keySet(), resolver).forEach((name, answer) -> {
-            switch (answer) {
-                case InetAddress address -> names.put(name, address);
-                default ->
-                    problems.add(new Problem(
-                            Problem.Severity.ERROR,
-                            file,
-                            0,
-                            0,
-                            wanted.getOrDefault(name, ""),
-                            "the name " + name + " has no address (" + answer
-                                    + "): correct it, add it to /etc/hosts or DNS, or write the address",
-                            ""));
+            if (answer instanceof InetAddress address) {
+                names.put(name, address);
+                return;
+            }
+            String trouble = "the name " + name + " has no address (" + answer + ")";
+            String path = wanted.getOrDefault(name, "");
+            InetAddress known = before.map(b -> b.names().get(name)).orElse(null);
+            if (known != null) {
+                names.put(name, known);
+                warnings.add(problem(
+                        Problem.Severity.WARNING,
+                        file,
+                        path,
+                        trouble + " at the moment: it keeps " + known.getHostAddress()));
+            } else if (before.isEmpty() || before.get().missing().containsKey(name)) {
+                missing.put(name, answer.toString());
+                warnings.add(problem(
+                        Problem.Severity.WARNING,
+                        file,
+                        path,
+                        trouble + " at the moment: what needs it is down until it has one"));
+            } else {
+                problems.add(problem(
+                        Problem.Severity.ERROR,
+                        file,
+                        path,
+                        trouble + ": correct it, add it to /etc/hosts or DNS, or write the address"));
             }
         });
         if (!problems.isEmpty()) {
             throw new UnresolvedException(problems);
         }
-        return new Resolution(Map.copyOf(names));
+        return new Resolution(Map.copyOf(names), Map.copyOf(missing));
+    }
+
+    private static Problem problem(Problem.Severity severity, String file, String path, String message) {
+        return new Problem(severity, file, 0, 0, path, message, "");
+    }
+
+    /** Asks again for what is missing. */
+    Resolution again(Resolver resolver) throws InterruptedException {
+        Map<String, InetAddress> found = new HashMap<>(names);
+        Map<String, String> still = new HashMap<>();
+        resolve(missing.keySet(), resolver).forEach((name, answer) -> {
+            if (answer instanceof InetAddress address) {
+                found.put(name, address);
+            } else {
+                still.put(name, answer.toString());
+            }
+        });
+        return new Resolution(Map.copyOf(found), Map.copyOf(still));
     }
 
     private static String path(ServiceSpec service, int server) {
@@ -168,10 +223,26 @@ record Resolution(Map<String, InetAddress> names) implements VirtualService.Addr
 
     @Override
     public InetSocketAddress of(HostPort hostPort) {
-        return new InetSocketAddress(address(hostPort.host()), hostPort.port());
+        return names.containsKey(hostPort.host()) || isLiteral(hostPort.host())
+                ? new InetSocketAddress(address(hostPort.host()), hostPort.port())
+                : InetSocketAddress.createUnresolved(hostPort.host(), hostPort.port());
     }
 
-    /** The address of a host. */
+    @Override
+    public Optional<String> trouble(ServerSpec server) {
+        if (missing.isEmpty()) {
+            return Optional.empty();
+        }
+        List<String> hosts = new ArrayList<>();
+        hosts.add(server.address().host());
+        server.checks().forEach(check -> check.host().ifPresent(h -> hosts.add(h.host())));
+        return hosts.stream()
+                .filter(missing::containsKey)
+                .findFirst()
+                .map(host -> "the name " + host + " has no address (" + missing.get(host) + "); it is asked for again");
+    }
+
+    /** The address of a host that has one. */
     InetAddress address(String host) {
         InetAddress named = names.get(host);
         return named != null ? named : literal(host);

@@ -257,6 +257,13 @@ final class ServiceTable {
                 endChecks(service, name, known.specs);
                 known = null;
             }
+            if (entry.resolution.trouble(server.spec()).isPresent()) {
+                if (known != null) {
+                    endChecks(service, name, known.specs);
+                }
+                entry.servers.remove(name);
+                continue;
+            }
             if (known == null && server.spec().checks().isEmpty()) {
                 entry.servers.remove(name);
                 continue;
@@ -386,7 +393,12 @@ final class ServiceTable {
     /** The operator changes a server. */
     void change(Now now, String service, String server, Optional<Integer> weight, Optional<AdminState> state)
             throws RefusedException {
-        find(service).service.change(now.wall(), server, weight, state);
+        Entry entry = find(service);
+        entry.service.change(now.wall(), server, weight, state);
+        if (!entry.servers.containsKey(server)) {
+            // One that had been removed is back.
+            sync(now, entry);
+        }
     }
 
     /** The operator adds a server. */

@@ -3,6 +3,7 @@ package io.ballast.node;
 import com.google.gson.stream.JsonWriter;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.HostPort;
+import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.Forwarding;
 import io.ballast.director.RefusedException;
@@ -24,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * A service as the control API shows it: a moment's picture, taken on the control loop and written elsewhere.
  *
  * @param now when it was taken
+ * @param removed servers of the description that the operator removed at run time
  */
 record ServiceView(
         ServiceTable.Now now,
@@ -33,7 +35,8 @@ record ServiceView(
         List<Listening> listen,
         @Nullable ServiceStatistics counted,
         Rates.PerSecond rates,
-        List<Server> servers) {
+        List<Server> servers,
+        List<ServerSpec> removed) {
 
     /** An endpoint; {@code reason} says why it is not open. */
     record Listening(Endpoint endpoint, String state, String reason) {}
@@ -72,7 +75,8 @@ record ServiceView(
                 listen,
                 traffic == null ? null : traffic.counted(),
                 rates(traffic == null ? Optional.empty() : Optional.of(traffic.rates())),
-                servers);
+                servers,
+                service.removed());
     }
 
     private static Rates.PerSecond rates(Optional<Rates> rates) {
@@ -115,7 +119,15 @@ record ServiceView(
         writeFigures(json);
         json.name("servers").beginArray();
         for (Server server : servers) {
-            write(json, server);
+            write(json, server, Optional.empty());
+        }
+        json.endArray();
+        json.name("removed").beginArray();
+        for (ServerSpec server : removed) {
+            json.beginObject();
+            json.name("name").value(server.name());
+            json.name("address").value(server.address().toString());
+            json.endObject();
         }
         json.endArray();
         json.endObject();
@@ -164,18 +176,18 @@ record ServiceView(
         return Math.round(value * 10) / 10.0;
     }
 
-    /** Writes one server; {@code null} where there is none of the name. */
-    void writeServer(JsonWriter json, String name) throws IOException {
+    /** Writes one server, with a warning where there is one; {@code null} where there is no server of the name. */
+    void writeServer(JsonWriter json, String name, Optional<String> warning) throws IOException {
         for (Server server : servers) {
             if (server.server().spec().name().equals(name)) {
-                write(json, server);
+                write(json, server, warning);
                 return;
             }
         }
         json.nullValue();
     }
 
-    private void write(JsonWriter json, Server view) throws IOException {
+    private void write(JsonWriter json, Server view, Optional<String> warning) throws IOException {
         RealServer server = view.server();
         json.beginObject();
         json.name("name").value(server.spec().name());
@@ -200,6 +212,9 @@ record ServiceView(
         json.name("bytesIn").value(figures == null ? 0 : figures.bytesIn());
         json.name("bytesOut").value(figures == null ? 0 : figures.bytesOut());
         writeRates(json, view.rates());
+        if (warning.isPresent()) {
+            json.name("warning").value(warning.get());
+        }
         json.endObject();
     }
 

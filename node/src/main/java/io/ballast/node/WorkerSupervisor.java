@@ -8,6 +8,8 @@ import io.ballast.director.userspace.UserspaceEngine;
 import io.ballast.director.userspace.WorkerEvents;
 import io.ballast.director.userspace.WorkerInfo;
 import io.ballast.director.worker.TrafficWorker;
+import io.ballast.linux.Errno;
+import io.ballast.linux.LinuxException;
 import io.ballast.linux.MessageChannel;
 import io.ballast.linux.Processes;
 import io.ballast.linux.Signal;
@@ -212,11 +214,26 @@ final class WorkerSupervisor {
                     });
                 }
             } catch (IOException e) {
-                loop.execute(() -> failed(worker, e.getMessage() == null ? e.toString() : e.getMessage()));
+                loop.execute(() -> failed(worker, reason(e)));
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
         });
+    }
+
+    private static String reason(IOException e) {
+        String reason = e.getMessage() == null ? e.toString() : e.getMessage();
+        boolean descriptors = reason.contains("Too many open files") || reason.contains("EMFILE");
+        return descriptors ? reason + fileLimit() : reason;
+    }
+
+    private static String fileLimit() {
+        try {
+            return "; the limit is " + Processes.fileLimit().soft()
+                    + ": raise it (LimitNOFILE= in the unit, ulimit -Hn in a shell) and start the daemon again";
+        } catch (IOException e) {
+            return "";
+        }
     }
 
     private static MessageChannel connectWhenReady(Path socket, Process process)
@@ -438,6 +455,10 @@ final class WorkerSupervisor {
         try {
             Processes.kill(worker.pid, Signal.KILL);
         } catch (IOException e) {
+            if (e instanceof LinuxException failed && failed.errno() == Errno.ESRCH) {
+                // It has died meanwhile, which is all that is wanted.
+                return;
+            }
             output.happened(
                     Severity.WARNING,
                     "worker.exit",

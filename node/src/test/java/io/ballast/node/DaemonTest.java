@@ -18,6 +18,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -224,13 +225,30 @@ class DaemonTest {
             assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
             assertThat(daemon.log()).contains("ballast.yaml:4:").contains("nothing was started");
         }
-        String unresolvable = yaml.replace("\"127.0.0.1:" + www1.port() + "\"", "\"no-such-host.invalid:80\"");
-        try (DaemonProcess daemon = DaemonProcess.start(directory, unresolvable)) {
-            assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
-            assertThat(daemon.log())
-                    .contains("services.web.servers[0].address: the name no-such-host.invalid has no address");
-        }
         assertThat(directory.resolve("run")).doesNotExist();
+    }
+
+    @Test
+    void aNameWithoutAnAddressTakesDownItsServerOnly() throws Exception {
+        String unresolvable = yaml.replace("\"127.0.0.1:" + www1.port() + "\"", "\"no-such-host.invalid:80\"");
+        try (DaemonProcess daemon = DaemonProcess.start(directory, unresolvable).awaitRunning()) {
+            assertThat(daemon.log())
+                    .contains("services.web.servers[0].address: the name no-such-host.invalid has no address")
+                    .contains("web/www1 is down: the name no-such-host.invalid has no address");
+            assertThat(daemon.server("web", "www1")).isEqualTo("down");
+            assertThat(daemon.status().getAsJsonArray("warnings").toString()).contains("no-such-host.invalid");
+            assertThat(whoAnswers(4)).containsExactly("www2");
+            // What is missing already hinders no other change; a new name is a mistake.
+            assertThat(daemon.request(
+                                    "POST", "/v1/apply", unresolvable.replace("name: www2,", "name: www2, weight: 2,"))
+                            .status())
+                    .isEqualTo(200);
+            assertThat(daemon.request("POST", "/v1/apply", unresolvable.replace("no-such-host", "no-such-other"))
+                            .status())
+                    .isEqualTo(422);
+            assertThat(daemon.request("POST", "/v1/apply", yaml).status()).isEqualTo(200);
+            daemon.await("www1 is used", () -> whoAnswers(4).size() == 2);
+        }
     }
 
     @Test
@@ -239,6 +257,46 @@ class DaemonTest {
         try (DaemonProcess daemon = DaemonProcess.start(directory, file, Map.of("JOURNAL_STREAM", "8:1"), List.of())) {
             assertThat(daemon.awaitExit()).isEqualTo(Daemon.WRONG);
             assertThat(daemon.log().lines()).hasSizeGreaterThan(3).allMatch(line -> line.startsWith("<3>"));
+        }
+    }
+
+    @Test
+    void whatItsMemoryCannotHoldIsRefusedAndTrafficGoesOn() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            var services = new StringBuilder("services:\n");
+            for (int i = 0; i < 200; i++) {
+                services.append("  s%d: { listen: \"127.0.0.1:%d\", servers: [".formatted(i, 20_000 + i));
+                for (int j = 1; j <= 100; j++) {
+                    services.append("127.1.%d.%d:80,".formatted(i, j));
+                }
+                services.append("] }\n");
+            }
+            DaemonProcess.Answer many = daemon.request("POST", "/v1/apply", services.toString());
+            assertThat(many.status()).as(many.body()).isEqualTo(422);
+            assertThat(many.body())
+                    .contains("services and servers in one description: the daemon's memory is too small for it");
+            var servers = new StringBuilder(yaml.replaceFirst("(?s) *servers:.*", "") + "    servers:\n");
+            for (int i = 0; i < 150_000; i++) {
+                servers.append("    - 127.%d.%d.%d:80\n".formatted(1 + i / 62_500, i / 250 % 250, 1 + i % 250));
+            }
+            DaemonProcess.Answer answer = daemon.request("POST", "/v1/apply", servers.toString());
+            assertThat(answer.status()).as(answer.body()).isEqualTo(422);
+            assertThat(answer.body()).contains("values in one entry; divide it into several");
+            answer = daemon.request("POST", "/v1/apply", "# " + "x".repeat(5 << 20));
+            assertThat(answer.status()).isEqualTo(413);
+            var keys = new StringBuilder(yaml);
+            for (int i = 0; keys.length() < 3 << 20; i++) {
+                keys.append("key").append(i).append(": 1\n");
+            }
+            answer = daemon.request("POST", "/v1/apply", keys.toString());
+            assertThat(answer.status()).isEqualTo(422);
+            assertThat(answer.body()).contains("and 900 more problems like these; the rest was not read");
+            Files.writeString(daemon.file, "# " + "x".repeat(20 << 20));
+            answer = daemon.request("POST", "/v1/reload", "");
+            assertThat(answer.status()).isEqualTo(422);
+            assertThat(answer.body()).contains("is larger than 3 MiB: the daemon's memory is too small");
+            assertThat(daemon.status().get("state").getAsString()).isEqualTo("running");
+            assertThat(whoAnswers(4)).hasSize(2);
         }
     }
 
@@ -282,6 +340,13 @@ class DaemonTest {
                                     .filter(e -> e.startsWith("config.rejected"))
                                     .count()
                             >= 2);
+            daemon.await(
+                    "the status says so",
+                    () -> daemon.status().getAsJsonArray("warnings").toString().contains("is wrong and was refused"));
+            Files.delete(daemon.file);
+            assertThat(daemon.request("POST", "/v1/reload", "").body())
+                    .contains("ballast.yaml")
+                    .contains("no such file");
             Files.writeString(daemon.file, yaml);
             Processes.kill(daemon.process().pid(), Signal.HUP);
             daemon.await(
@@ -370,6 +435,27 @@ class DaemonTest {
             assertThat(daemon.request("POST", "/v1/services/web/servers", "{\"address\":\"bare:81\"}")
                             .body())
                     .contains("the node bare has no address in the description");
+        }
+    }
+
+    @Test
+    void aRemovedServerIsToldUntilItIsEnabled() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            assertThat(daemon.request("DELETE", "/v1/services/web/servers/www1", "")
+                            .status())
+                    .isEqualTo(200);
+            assertThat(daemon.service("web").getAsJsonArray("removed").toString())
+                    .isEqualTo("[{\"name\":\"www1\",\"address\":\"127.0.0.1:" + www1.port() + "\"}]");
+            for (String what : List.of("/v1/plan", "/v1/apply")) {
+                assertThat(daemon.request("POST", what, yaml).body())
+                        .contains("www1 was removed at run time and stays out");
+            }
+            DaemonProcess.Answer back =
+                    daemon.request("PATCH", "/v1/services/web/servers/www1", "{\"state\":\"enabled\"}");
+            assertThat(back.status()).as(back.body()).isEqualTo(200);
+            daemon.await("www1 is back", () -> whoAnswers(4).size() == 2);
+            assertThat(daemon.request("POST", "/v1/plan", yaml).json().getAsJsonArray("problems"))
+                    .isEmpty();
         }
     }
 
@@ -589,6 +675,73 @@ class DaemonTest {
             assertThat(idle.isConnected()).isTrue();
             Processes.kill(daemon.process().pid(), Signal.TERM);
             assertThat(daemon.awaitExit()).isZero();
+        }
+    }
+
+    @Test
+    void aDaemonWithoutDescriptorsDoesNotStart() throws Exception {
+        List<String> few = List.of("sh", "-c", "ulimit -n 40; exec \"$@\"", "sh");
+        try (DaemonProcess daemon =
+                DaemonProcess.start(directory, DaemonProcess.write(directory, yaml), Map.of(), few)) {
+            assertThat(daemon.awaitExit()).isEqualTo(Daemon.FAILED);
+            assertThat(daemon.log()).contains("the limit on open files is 40").contains("LimitNOFILE=");
+        }
+    }
+
+    @Test
+    void aDaemonThatCannotBeAskedToLeaveIsNotWaitedFor() throws Exception {
+        try (DaemonProcess _ = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            Files.delete(directory.resolve("run").resolve("control.sock"));
+            try (DaemonProcess next = DaemonProcess.start(directory, yaml, "--replace")) {
+                assertThat(next.awaitExit()).isEqualTo(Daemon.FAILED);
+                assertThat(next.log())
+                        .contains("cannot be asked to leave")
+                        .contains("kill -9")
+                        .doesNotContain("did not leave in");
+            }
+            assertThat(whoAnswers(2)).hasSize(2);
+        }
+    }
+
+    @Test
+    void aSignalToTheGroupCutsNoConnection() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(
+                                directory,
+                                DaemonProcess.write(directory, yaml.replace("drain: 5s", "drain: 1h")),
+                                Map.of(),
+                                List.of("setsid"))
+                        .awaitRunning();
+                Socket idle = new Socket(InetAddress.getLoopbackAddress(), port)) {
+            daemon.await(
+                    "the connection is there",
+                    () -> daemon.get("/v1/connections")
+                                    .getAsJsonArray("connections")
+                                    .size()
+                            == 1);
+            Process kill = new ProcessBuilder(
+                            "kill", "-TERM", "--", "-" + daemon.process().pid())
+                    .start();
+            assertThat(kill.waitFor()).isZero();
+            daemon.await(
+                    "it stops", () -> daemon.status().get("state").getAsString().equals("stopping"));
+            assertThat(daemon.get("/v1/connections").getAsJsonArray("connections"))
+                    .hasSize(1);
+            assertThat(idle.isConnected()).isTrue();
+            Processes.kill(daemon.process().pid(), Signal.TERM);
+            assertThat(daemon.awaitExit()).isZero();
+        }
+    }
+
+    @Test
+    void noThreadOfAWorkerHasACapability() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning();
+                DirectoryStream<Path> threads =
+                        Files.newDirectoryStream(Path.of("/proc/" + daemon.workerPid() + "/task"))) {
+            for (Path thread : threads) {
+                assertThat(Files.readAllLines(thread.resolve("status")))
+                        .contains("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1");
+            }
+            assertThat(whoAnswers(2)).hasSize(2);
         }
     }
 

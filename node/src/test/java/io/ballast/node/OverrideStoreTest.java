@@ -45,7 +45,10 @@ class OverrideStoreTest {
             Files.writeString(file, damaged);
             assertThatThrownBy(() -> new OverrideStore(file).load())
                     .isInstanceOf(IOException.class)
-                    .hasMessageStartingWith(file + " is damaged");
+                    .hasMessageStartingWith(file + " is damaged")
+                    .hasMessageEndingWith("a copy is kept as " + file + ".damaged")
+                    .hasMessageNotContaining("Exception");
+            assertThat(dir.resolve("o.json.damaged")).hasContent(damaged);
         }
     }
 

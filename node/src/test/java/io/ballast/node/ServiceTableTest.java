@@ -253,10 +253,10 @@ class ServiceTableTest {
     @Test
     void aNameThatMovedIsAChange() {
         ServiceSpec named = service("web", "127.0.0.1", List.of(), server("a", "www1", check()));
-        table.apply(now, List.of(named), new Resolution(Map.of("www1", InetAddress.ofLiteral("10.1.0.1"))));
+        table.apply(now, List.of(named), new Resolution(Map.of("www1", InetAddress.ofLiteral("10.1.0.1")), Map.of()));
         run();
         result("web/a/tcp", GOOD);
-        table.apply(now, List.of(named), new Resolution(Map.of("www1", InetAddress.ofLiteral("10.1.0.5"))));
+        table.apply(now, List.of(named), new Resolution(Map.of("www1", InetAddress.ofLiteral("10.1.0.5")), Map.of()));
         run();
         assertThat(checks.get("web/a/tcp")).hasToString("10.1.0.5:80");
         assertThat(forwarded("web").servers().getFirst().address()).hasToString("/10.1.0.5:80");

@@ -76,7 +76,8 @@ public final class ChangeVerb implements Verb {
             answer = client.describe("/v1/reload", "", new byte[0]);
         } else {
             Path file = DescriptionFile.of(call);
-            answer = client.describe("/v1/" + verb, file.toString(), Files.readAllBytes(file));
+            answer = client.describe(
+                    "/v1/" + verb, file.toAbsolutePath().normalize().toString(), text(file));
         }
         List<JsonObject> problems = Json.objects(answer.json(), "problems");
         if (call.json() && (answer.status() < 300 || !problems.isEmpty())) {
@@ -90,6 +91,15 @@ public final class ChangeVerb implements Verb {
         changes(answer.successful(), call.terminal(), verb);
         closed(Json.objects(answer.json(), "closed"), call.terminal());
         return Exit.DONE;
+    }
+
+    private static byte[] text(Path file) throws Failure, IOException {
+        byte[] text = DescriptionFile.bytes(file);
+        if (text.length > DescriptionReader.MAX_BYTES) {
+            throw Failure.usage(file + ": is larger than " + (DescriptionReader.MAX_BYTES >> 20)
+                    + " MiB and cannot be a description; nothing was changed");
+        }
+        return text;
     }
 
     private static void changes(JsonObject answer, Terminal terminal, String verb) {

@@ -13,13 +13,15 @@ import io.ballast.node.Directories;
 import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
-import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.Channels;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -27,6 +29,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
@@ -45,21 +48,32 @@ public final class ControlClient {
 
     private static final int MAX_HEAD = 64 * 1024;
 
-    /** An answer that takes longer will not come; the longest work behind one call takes seconds. */
-    private static final Duration PATIENCE = Duration.ofSeconds(60);
+    /** A daemon that says nothing for so long hangs: it waits for nobody longer than five seconds to answer a question. */
+    private static final Duration PATIENCE = Duration.ofSeconds(12);
+
+    /** So many times as long after a description was sent, which it reads, resolves and applies first. */
+    private static final int WHILE_APPLYING = 8;
 
     private final Path socket;
     /** Where the system's daemon listens, if that is not the one asked and nobody chose between the two. */
     private final Optional<Path> system;
 
+    private final Duration patience;
+
     /** A client of the daemon that listens at this path. */
     public ControlClient(Path socket) {
-        this(socket, Optional.empty());
+        this(socket, Optional.empty(), PATIENCE);
     }
 
     ControlClient(Path socket, Optional<Path> system) {
+        this(socket, system, PATIENCE);
+    }
+
+    /** One with another patience for questions. */
+    ControlClient(Path socket, Optional<Path> system, Duration patience) {
         this.socket = socket;
         this.system = system;
+        this.patience = patience;
     }
 
     /** A client of the daemon that {@code --socket} or the environment names. */
@@ -82,7 +96,7 @@ public final class ControlClient {
     public JsonObject call(String method, String path, Optional<JsonElement> body) throws Failure {
         byte[] bytes =
                 body.map(b -> b.toString().getBytes(StandardCharsets.UTF_8)).orElse(new byte[0]);
-        Answer answer = exchange(method, path, "Content-Type: application/json\r\n", bytes);
+        Answer answer = exchange(method, path, "Content-Type: application/json\r\n", bytes, patience);
         return answer.successful();
     }
 
@@ -95,17 +109,28 @@ public final class ControlClient {
     public Answer describe(String path, String file, byte[] yaml) throws Failure {
         // A header holds visible ASCII; the name is for messages only.
         String name = file.replaceAll("[^ -~]", "?");
-        return exchange("POST", path, "Content-Type: application/yaml\r\nX-Ballast-File: " + name + "\r\n", yaml);
+        return exchange(
+                "POST",
+                path,
+                "Content-Type: application/yaml\r\nX-Ballast-File: " + name + "\r\n",
+                yaml,
+                patience.multipliedBy(WHILE_APPLYING));
     }
 
     /** {@code GET} of one JSON object a line, each handed over as it comes, until the daemon ends the answer. */
     public void lines(String path, Consumer<JsonObject> each) throws Failure {
-        try (SocketChannel channel = connect()) {
-            InputStream in = send(channel, "GET", path, "", new byte[0]);
-            Head head = Head.read(in);
-            InputStream body = head.body(in);
-            if (head.status >= 300) {
-                new Answer(head.status, json(body.readAllBytes())).successful();
+        try (SocketChannel channel = open()) {
+            Head head;
+            InputStream body;
+            try (Watch watch = new Watch(channel, patience)) {
+                connect(channel);
+                InputStream in = send(channel, "GET", path, "", new byte[0]);
+                head = Head.read(watch.over(in));
+                if (head.status >= 300) {
+                    new Answer(head.status, json(head.body(watch.over(in)).readAllBytes())).successful();
+                }
+                // From here on silence means only that nothing happens.
+                body = head.body(in);
             }
             BufferedReader reader = new BufferedReader(new InputStreamReader(body, StandardCharsets.UTF_8));
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
@@ -113,6 +138,8 @@ public final class ControlClient {
                     each.accept(json(line.getBytes(StandardCharsets.UTF_8)));
                 }
             }
+        } catch (ClosedChannelException e) {
+            throw silent(patience);
         } catch (IOException e) {
             throw broken(e);
         }
@@ -146,42 +173,73 @@ public final class ControlClient {
                 message = error.get("message").getAsString();
             }
             throw switch (status) {
-                case 400, 422 -> Failure.usage(message);
+                case 400, 413, 422 -> Failure.usage(message);
                 case 401, 403 -> Failure.notPermitted(message);
                 default -> Failure.failed(message);
             };
         }
     }
 
-    private Answer exchange(String method, String path, String headers, byte[] body) throws Failure {
-        try (SocketChannel channel = connect()) {
-            Thread watch = closeAfterPatience(channel);
-            try {
-                InputStream in = send(channel, method, path, headers, body);
+    private Answer exchange(String method, String path, String headers, byte[] body, Duration silence) throws Failure {
+        try (SocketChannel channel = open()) {
+            try (Watch watch = new Watch(channel, silence)) {
+                connect(channel);
+                InputStream in = watch.over(send(channel, method, path, headers, body));
                 Head head = Head.read(in);
-                return new Answer(head.status, json(head.body(in).readAllBytes()));
-            } finally {
-                watch.interrupt();
+                byte[] answer = head.body(in).readAllBytes();
+                return new Answer(head.status, head.status == 413 ? tooLarge(answer) : json(answer));
             }
-        } catch (AsynchronousCloseException e) {
-            throw Failure.failed("the daemon at " + socket + " gave no answer in " + PATIENCE.toSeconds()
-                    + " s; it hangs or the machine is overloaded");
+        } catch (ClosedChannelException e) {
+            throw silent(silence);
         } catch (IOException e) {
             throw broken(e);
         }
     }
 
-    /** A blocking channel has no read time-out; closing it from another thread is one. */
-    private static Thread closeAfterPatience(SocketChannel channel) {
-        return Thread.ofPlatform().daemon().name("patience").start(() -> {
-            try {
-                Thread.sleep(PATIENCE);
-                channel.close();
-            } catch (InterruptedException | IOException e) {
-                // The answer came, or the channel is closed already: nothing is left to end.
-                Thread.currentThread().interrupt();
-            }
-        });
+    /** Closes a channel after some silence: a blocking one has no time-out of its own. */
+    private static final class Watch implements AutoCloseable {
+        private final long nanos;
+        private final Thread thread;
+        private volatile long heard = System.nanoTime();
+
+        Watch(SocketChannel channel, Duration silence) {
+            nanos = silence.toNanos();
+            thread = Thread.ofPlatform().daemon().name("patience").start(() -> {
+                try {
+                    for (long left = nanos; left > 0; left = heard + nanos - System.nanoTime()) {
+                        TimeUnit.NANOSECONDS.sleep(left);
+                    }
+                    channel.close();
+                } catch (InterruptedException | IOException e) {
+                    // The answer came, or the channel is closed already: nothing is left to end.
+                    Thread.currentThread().interrupt();
+                }
+            });
+        }
+
+        /** The stream, of which each part counts as a sign of life. */
+        InputStream over(InputStream in) {
+            return new FilterInputStream(in) {
+                @Override
+                public int read() throws IOException {
+                    int b = super.read();
+                    heard = System.nanoTime();
+                    return b;
+                }
+
+                @Override
+                public int read(byte[] buffer, int offset, int length) throws IOException {
+                    int count = super.read(buffer, offset, length);
+                    heard = System.nanoTime();
+                    return count;
+                }
+            };
+        }
+
+        @Override
+        public void close() {
+            thread.interrupt();
+        }
     }
 
     private Failure broken(IOException e) {
@@ -190,9 +248,32 @@ public final class ControlClient {
                 + "\n`ballast status` says whether it runs; its log says why it ended");
     }
 
-    private SocketChannel connect() throws Failure {
+    /** What to do about a daemon that does not answer; the lock beside its socket says which process it is. */
+    private Failure silent(Duration silence) {
+        String pid;
         try {
-            return SocketChannel.open(UnixDomainSocketAddress.of(socket));
+            pid = Files.readString(Directories.lockBeside(socket)).strip();
+        } catch (IOException e) {
+            pid = "";
+        }
+        String who = pid.matches("[0-9]+") ? " (pid " + pid + ")" : "";
+        String number = who.isEmpty() ? "PID" : pid;
+        return Failure.failed("the daemon" + who + " at " + socket + " gave no answer in " + silence.toSeconds()
+                + " s: it hangs, is stopped, or has no open files left; or this machine is overloaded"
+                + "\nIts log says more; `ps -o stat,time,args " + number + "` shows whether it is stopped (T) or busy"
+                + "\nTo replace it: kill -9 " + number + ", and start it again where systemd does not;"
+                + " traffic goes on meanwhile");
+    }
+
+    private static SocketChannel open() throws IOException {
+        return SocketChannel.open(StandardProtocolFamily.UNIX);
+    }
+
+    private void connect(SocketChannel channel) throws Failure, IOException {
+        try {
+            channel.connect(UnixDomainSocketAddress.of(socket));
+        } catch (ClosedChannelException e) {
+            throw e;
         } catch (IOException e) {
             throw noDaemon(e);
         } catch (IllegalArgumentException e) {
@@ -242,10 +323,25 @@ public final class ControlClient {
         byte[] headBytes = head.getBytes(StandardCharsets.ISO_8859_1);
         ByteBuffer request = ByteBuffer.allocate(headBytes.length + body.length);
         request.put(headBytes).put(body).flip();
-        while (request.hasRemaining()) {
-            channel.write(request);
+        try {
+            while (request.hasRemaining()) {
+                channel.write(request);
+            }
+        } catch (ClosedChannelException e) {
+            throw e;
+        } catch (IOException e) {
+            // Whoever refuses a request before its end may have said why before closing.
         }
         return Channels.newInputStream(channel);
+    }
+
+    /** A request that is refused before it is read gets a plain text. */
+    private static JsonObject tooLarge(byte[] text) {
+        JsonObject error = new JsonObject();
+        error.addProperty("message", "the daemon refuses it: " + new String(text, StandardCharsets.UTF_8).strip());
+        JsonObject answer = new JsonObject();
+        answer.add("error", error);
+        return answer;
     }
 
     private static JsonObject json(byte[] bytes) throws IOException {

@@ -201,6 +201,13 @@ public final class ListVerb implements Verb {
                     Json.text(server, "name"),
                     state(terminal, Json.text(server, "state")) + (Json.truth(server, "overridden") ? " *" : "")));
         }
+        for (JsonObject removed : Json.objects(service, "removed")) {
+            lines.add(new Line(
+                    "  -> " + Json.text(removed, "address"),
+                    List.of(),
+                    Json.text(removed, "name"),
+                    state(terminal, "removed") + " *"));
+        }
         JsonObject sorry = Json.object(service, "sorry");
         if (!Json.text(sorry, "address").isEmpty()) {
             lines.add(new Line(
@@ -216,7 +223,7 @@ public final class ListVerb implements Verb {
         return switch (state) {
             case "up" -> terminal.style(Style.GREEN, state);
             case "down" -> terminal.style(Style.RED, state);
-            case "draining", "disabled", "sorry" -> terminal.style(Style.YELLOW, state);
+            case "draining", "disabled", "removed", "sorry" -> terminal.style(Style.YELLOW, state);
             default -> state;
         };
     }

@@ -7,6 +7,7 @@ import io.ballast.cli.Invocation;
 import io.ballast.cli.Json;
 import io.ballast.cli.Option;
 import io.ballast.cli.Parameter;
+import io.ballast.cli.Terminal.Style;
 import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
@@ -61,6 +62,12 @@ public final class ServerVerb implements Verb {
             call.terminal().json(answer);
         } else {
             call.terminal().out().println(sentence);
+            if (answer.has("warning")) {
+                call.terminal()
+                        .err()
+                        .println(call.terminal().errorStyle(Style.YELLOW, "warning:") + " "
+                                + Json.text(answer, "warning"));
+            }
         }
         return Exit.DONE;
     }

@@ -43,6 +43,8 @@ public final class YamlDocument {
     public static final int MAX_SCALAR = 64 * 1024;
     /** Nodes that aliases may add to a document. */
     public static final int MAX_ALIASED = 1_000_000;
+    /** Values that stand in memory at a time: those of one piece, and those of all anchors. */
+    public static final int MAX_NODES = 250_000;
 
     /** What is done with the pieces. */
     public interface Visitor {
@@ -62,6 +64,16 @@ public final class YamlDocument {
 
         /** An entry of the map that began last. */
         void piece(Entry entry);
+
+        /** Values that one piece may have, at most {@link #MAX_NODES}. */
+        default int maxNodes() {
+            return MAX_NODES;
+        }
+
+        /** Whether the rest need not be read; asked before each entry. */
+        default boolean enough() {
+            return false;
+        }
     }
 
     private final ParserImpl parser;
@@ -71,6 +83,12 @@ public final class YamlDocument {
     private final List<CollectionStartEvent> open = new ArrayList<>();
 
     private long aliased;
+    private long anchored;
+    private int maxNodes = MAX_NODES;
+    /** Values of the piece at hand so far. */
+    private int nodes;
+    /** Whether the visitor has enough. */
+    private boolean ended;
 
     private YamlDocument(byte[] utf8, int from) {
         LoadSettings settings = LoadSettings.builder()
@@ -95,6 +113,7 @@ public final class YamlDocument {
         boolean mark = utf8.length >= 3 && utf8[0] == (byte) 0xEF && utf8[1] == (byte) 0xBB && utf8[2] == (byte) 0xBF;
         var document = new YamlDocument(utf8, mark ? 3 : 0);
         try {
+            document.maxNodes = visitor.maxNodes();
             document.document(visitor);
         } catch (MarkedYamlEngineException e) {
             throw document.syntaxError(e);
@@ -189,6 +208,9 @@ public final class YamlDocument {
             default ->
                 throw new YamlException(line(root), column(root), "expected keys such as 'services:', found a list");
         }
+        if (ended) {
+            return;
+        }
         next();
         Event end = next();
         if (end instanceof DocumentStartEvent) {
@@ -201,8 +223,13 @@ public final class YamlDocument {
         refuseTag(start, start.getTag());
         open.add(start);
         for (Event event = next(); event.getEventId() != Event.ID.MappingEnd; event = next()) {
+            if (ended || visitor.enough()) {
+                ended = true;
+                return;
+            }
             Scalar key = key(event);
             Event value = next();
+            nodes = 0;
             if (value.getEventId() == Event.ID.MappingStart && visitor.inPieces(key)) {
                 var map = (CollectionStartEvent) value;
                 anchor(map).ifPresent(name -> anchors.put(name, Optional.empty()));
@@ -210,7 +237,12 @@ public final class YamlDocument {
                 visitor.begin(key, map.isFlow());
                 open.add(map);
                 for (Event e = next(); e.getEventId() != Event.ID.MappingEnd; e = next()) {
+                    if (visitor.enough()) {
+                        ended = true;
+                        return;
+                    }
                     Scalar name = key(e);
+                    nodes = 0;
                     visitor.piece(new Entry(name, node(next(), 2)));
                 }
                 open.removeLast();
@@ -228,11 +260,18 @@ public final class YamlDocument {
         if (event instanceof AliasEvent alias) {
             return aliased(alias);
         }
+        int before = nodes;
+        if (++nodes > maxNodes) {
+            throw new YamlException(
+                    line(event),
+                    column(event),
+                    "more than " + maxNodes + " values in one entry; divide it into several");
+        }
         @Nullable String anchor = anchor((NodeEvent) event).orElse(null);
         if (event instanceof ScalarEvent scalar) {
             Scalar node = scalar(scalar);
             if (anchor != null) {
-                anchors.put(anchor, Optional.of(node));
+                remember(event, anchor, node, before);
             }
             return node;
         }
@@ -248,9 +287,18 @@ public final class YamlDocument {
         Node node = start.getEventId() == Event.ID.MappingStart ? mapping(start, depth) : sequence(start, depth);
         open.removeLast();
         if (anchor != null) {
-            anchors.put(anchor, Optional.of(node));
+            remember(event, anchor, node, before);
         }
         return node;
+    }
+
+    private void remember(Event event, String anchor, Node node, int before) throws YamlException {
+        // Not the node's size: what an alias stands for is there once.
+        anchored += nodes - before;
+        if (anchored > MAX_NODES) {
+            throw new YamlException(line(event), column(event), "anchors (&) name more than " + MAX_NODES + " values");
+        }
+        anchors.put(anchor, Optional.of(node));
     }
 
     private Node mapping(CollectionStartEvent start, int depth) throws YamlException {

@@ -232,7 +232,8 @@ final class Balancer {
     private void retire(RealServer server, Forwarding next) {
         scheduler.remove(server.member);
         server.retired = true;
-        server.drainPending = true;
+        // Of one that had no connection there is nothing to tell.
+        server.drainPending |= !server.idle();
         leaving.add(server);
         if (server.drainTimer == null) {
             startDrainTimer(server, next);

@@ -8,6 +8,7 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.worker.Wire.ListenerKey;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.Message;
+import io.ballast.linux.Processes;
 import io.ballast.linux.Signal;
 import io.ballast.linux.UnixListener;
 import io.netty.buffer.PoolArenaMetric;
@@ -148,7 +149,13 @@ public final class TrafficWorker implements AutoCloseable {
             System.exit(2);
             return;
         }
-        // At a terminal these go to all processes of the job; the node process decides what becomes of its workers.
+        // What is meant for the job at a terminal, or for the node's process group (timeout(1), a shell that ends), is
+        // the node process's: it decides what becomes of its workers.
+        try {
+            Processes.leaveSession();
+        } catch (IOException e) {
+            System.err.println("traffic worker: " + e.getMessage());
+        }
         Signal.INT.watch(signal -> {});
         Signal.HUP.watch(signal -> {});
         try (TrafficWorker worker = start(new Options(socket, threads, build))) {
@@ -556,6 +563,10 @@ public final class TrafficWorker implements AutoCloseable {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+        int cut = descriptors.open();
+        if (cut > 0) {
+            note(true, "worker", "the drain time-out cuts what is left: " + cut + " sockets of clients and servers");
         }
         control.lock();
         try {

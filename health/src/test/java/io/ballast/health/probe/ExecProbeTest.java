@@ -144,17 +144,35 @@ class ExecProbeTest {
     }
 
     @Test
-    void aChildThatKeepsTheOutputOpenDoesNotHoldUpTheResult() throws Exception {
-        Path program = script("sleep 1000 & echo $! > " + folder + "/left", "echo done");
+    void whatAProgramLeavesBehindIsEndedAndDoesNotHoldUpTheResult() throws Exception {
+        Path program = script(
+                "cd " + folder,
+                "sleep 1000 & echo $! > child",
+                "sleep 1000 > /dev/null 2>&1 & echo $! > quiet",
+                "setsid sh -c 'echo $$ > session; exec sleep 1000' &",
+                "while [ ! -s session ]; do sleep 0.01; done",
+                "echo done");
+        ProbeResult result = ask(exec(program), target(80), Duration.ofSeconds(60));
+        assertThat(result.reason()).isEqualTo("done");
+        assertThat(result.rttMicros()).isLessThan(50_000_000);
+        for (String file : List.of("child", "quiet", "session")) {
+            awaitGone(pidIn(file));
+        }
+    }
+
+    @Test
+    void aDaemonThatAProgramStartedLives() throws Exception {
+        Path program = script(
+                "cd " + folder,
+                "setsid sh -c 'echo $$ > daemon; exec sleep 1000' < /dev/null > /dev/null 2>&1 &",
+                "while [ ! -s daemon ]; do sleep 0.01; done");
         try {
-            ProbeResult result = ask(exec(program), target(80), Duration.ofSeconds(60));
-            assertThat(result.reason()).isEqualTo("done");
-            assertThat(result.rttMicros()).isLessThan(50_000_000);
-            assertThat(ProcessHandle.of(pidIn("left")).map(ProcessHandle::isAlive))
-                    .as("what a program leaves behind when it ends in time is its own affair")
+            assertThat(ask(exec(program), target(80), Duration.ofSeconds(60)).ok())
+                    .isTrue();
+            assertThat(ProcessHandle.of(pidIn("daemon")).map(ProcessHandle::isAlive))
                     .hasValue(true);
         } finally {
-            ProcessHandle.of(pidIn("left")).ifPresent(ProcessHandle::destroyForcibly);
+            ProcessHandle.of(pidIn("daemon")).ifPresent(ProcessHandle::destroyForcibly);
         }
     }
 

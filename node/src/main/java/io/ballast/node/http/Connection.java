@@ -9,16 +9,22 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
 
 /** One client: requests in, answers out, one after the other, until either side has had enough. */
 final class Connection implements Runnable {
     private static final int BUFFER = 16 * 1024;
     private static final long NEVER = Long.MAX_VALUE;
+    /** A length that is not announced; it counts as a large one. */
+    private static final long CHUNKED = Long.MAX_VALUE;
+    /** Bytes that a client which was refused may still send before the connection is cut. */
+    private static final int MAX_LINGER = 64 * 1024 * 1024;
 
     private final SocketChannel channel;
     private final UnixHttpServer.Handler handler;
     private final UnixHttpServer.Limits limits;
+    private final Semaphore large;
     private final Consumer<String> trouble;
     private final Consumer<Connection> gone;
     private final ByteBuffer in = ByteBuffer.allocate(BUFFER).limit(0);
@@ -29,11 +35,13 @@ final class Connection implements Runnable {
             SocketChannel channel,
             UnixHttpServer.Handler handler,
             UnixHttpServer.Limits limits,
+            Semaphore large,
             Consumer<String> trouble,
             Consumer<Connection> gone) {
         this.channel = channel;
         this.handler = handler;
         this.limits = limits;
+        this.large = large;
         this.trouble = trouble;
         this.gone = gone;
         allow(limits.idle().toNanos());
@@ -123,11 +131,7 @@ final class Connection implements Runnable {
             Map<String, String> headers = headers(lines);
             String connection = headers.getOrDefault("connection", "").toLowerCase(Locale.ROOT);
             keep = http10 ? connection.contains("keep-alive") : !connection.contains("close");
-            byte[] body = readBody(headers);
-            Request request = Request.of(start[0], start[1], headers, body);
-            allow(NEVER);
-            answering = true;
-            response = handler.answer(request);
+            response = answer(start, headers);
             answering = !response.endless();
         } catch (HttpException e) {
             // The rest of a request that was not understood cannot be told from the next one.
@@ -141,6 +145,29 @@ final class Connection implements Runnable {
             linger();
         }
         return keep;
+    }
+
+    /** Reads the body and has the request answered; of large bodies only one is held at a time. */
+    private Response answer(String[] start, Map<String, String> headers)
+            throws IOException, HttpException, InterruptedException {
+        long announced = bodyLength(headers);
+        boolean alone = announced > UnixHttpServer.LARGE_BODY;
+        if (alone) {
+            allow(NEVER);
+            large.acquire();
+        }
+        try {
+            allow(limits.request().toNanos());
+            byte[] body = announced == CHUNKED ? readChunks(headers) : readBody(headers, (int) announced);
+            Request request = Request.of(start[0], start[1], headers, body);
+            allow(NEVER);
+            answering = true;
+            return handler.answer(request);
+        } finally {
+            if (alone) {
+                large.release();
+            }
+        }
     }
 
     private static Map<String, String> headers(String[] lines) throws HttpException {
@@ -193,11 +220,12 @@ final class Connection implements Runnable {
         }
     }
 
-    private byte[] readBody(Map<String, String> headers) throws IOException, HttpException {
+    /** Bytes of the body that follows; {@link #CHUNKED} where the chunks will tell. */
+    private long bodyLength(Map<String, String> headers) throws HttpException {
         String coding = headers.get("transfer-encoding");
         String length = headers.get("content-length");
         if (coding == null && length == null) {
-            return new byte[0];
+            return 0;
         }
         if (coding != null && length != null) {
             throw new HttpException(400, "both Transfer-Encoding and Content-Length");
@@ -205,18 +233,39 @@ final class Connection implements Runnable {
         if (coding != null && !coding.equalsIgnoreCase("chunked")) {
             throw new HttpException(501, "transfer coding " + coding + " is not supported, only chunked");
         }
-        long announced = length == null ? 0 : number(length, 10, "Content-Length");
-        if (announced > UnixHttpServer.MAX_BODY) {
+        long announced = length == null ? CHUNKED : number(length, 10, "Content-Length");
+        if (announced > limits.body() && announced != CHUNKED) {
             throw tooLarge();
         }
+        return announced;
+    }
+
+    private void invite(Map<String, String> headers) throws IOException {
         if (headers.getOrDefault("expect", "").equalsIgnoreCase("100-continue") && !in.hasRemaining()) {
             write(ascii("HTTP/1.1 100 Continue\r\n\r\n"));
         }
-        ByteArrayOutputStream body = new ByteArrayOutputStream();
-        if (coding == null) {
-            take(body, announced);
-            return body.toByteArray();
+    }
+
+    private byte[] readBody(Map<String, String> headers, int length) throws IOException, HttpException {
+        if (length > 0) {
+            invite(headers);
         }
+        byte[] body = new byte[length];
+        int filled = 0;
+        while (filled < length) {
+            if (!in.hasRemaining() && !fill()) {
+                throw new HttpException(400, "the request ends in its body");
+            }
+            int now = Math.min(length - filled, in.remaining());
+            in.get(body, filled, now);
+            filled += now;
+        }
+        return body;
+    }
+
+    private byte[] readChunks(Map<String, String> headers) throws IOException, HttpException {
+        invite(headers);
+        ByteArrayOutputStream body = new ByteArrayOutputStream();
         while (true) {
             String size = readLine();
             int semicolon = size.indexOf(';');
@@ -224,7 +273,7 @@ final class Connection implements Runnable {
             if (chunk == 0) {
                 break;
             }
-            if (body.size() + chunk > UnixHttpServer.MAX_BODY) {
+            if (body.size() + chunk > limits.body()) {
                 throw tooLarge();
             }
             take(body, chunk);
@@ -243,8 +292,9 @@ final class Connection implements Runnable {
         return body.toByteArray();
     }
 
-    private static HttpException tooLarge() {
-        return new HttpException(413, "the body exceeds " + UnixHttpServer.MAX_BODY + " bytes");
+    private HttpException tooLarge() {
+        return new HttpException(
+                413, "the body exceeds " + limits.body() + " bytes, the most that this daemon's memory allows");
     }
 
     private static long number(String text, int radix, String what) throws HttpException {
@@ -368,7 +418,7 @@ final class Connection implements Runnable {
         channel.shutdownOutput();
         allow(Math.min(limits.request().toNanos(), 1_000_000_000L));
         long taken = 0;
-        while (taken < UnixHttpServer.MAX_BODY && fill()) {
+        while (taken < MAX_LINGER && fill()) {
             taken += in.remaining();
         }
     }

@@ -15,6 +15,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
 
 /**
@@ -22,15 +23,15 @@ import java.util.function.Consumer;
  *
  * <p>Who may ask is decided by the socket's file: it has mode 0600, and it has it before it gets its name, so there is
  * no moment in which somebody else could connect. What may be asked is bounded before it is read: a request's head
- * to {@value #MAX_HEAD} bytes, its body to {@value #MAX_BODY}, a connection's silence to {@link Limits}, and the number
+ * to {@value #MAX_HEAD} bytes, its body and a connection's silence to {@link Limits}, and the number
  * of connections. An idle or slow client costs a parked virtual thread, and that only for so long.
  */
 public final class UnixHttpServer implements AutoCloseable {
     /** Bytes of request line and headers. */
     public static final int MAX_HEAD = 16 * 1024;
 
-    /** Bytes of a request's body. */
-    public static final int MAX_BODY = 64 * 1024 * 1024;
+    /** Bytes of a body that is taken at any time; of larger ones there is one at a time. */
+    static final int LARGE_BODY = 256 * 1024;
 
     /**
      * How patient the server is.
@@ -39,11 +40,13 @@ public final class UnixHttpServer implements AutoCloseable {
      * @param request for the rest of it
      * @param write for a client to take the next part of an answer
      * @param connections at a time; one more is told so and closed
+     * @param body bytes of a request's body
      */
-    public record Limits(Duration idle, Duration request, Duration write, int connections) {
+    public record Limits(Duration idle, Duration request, Duration write, int connections, int body) {
         /** What a control socket needs. */
-        public static final Limits DEFAULT =
-                new Limits(Duration.ofSeconds(60), Duration.ofSeconds(30), Duration.ofSeconds(30), 100);
+        public static Limits standard(int body) {
+            return new Limits(Duration.ofSeconds(60), Duration.ofSeconds(30), Duration.ofSeconds(30), 100, body);
+        }
     }
 
     /** Answers requests; called on a virtual thread, several at a time. */
@@ -64,6 +67,7 @@ public final class UnixHttpServer implements AutoCloseable {
     private final Limits limits;
     private final Consumer<String> trouble;
     private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
+    private final Semaphore large = new Semaphore(1);
     private final Thread accepting;
     private final Thread sweeping;
 
@@ -139,7 +143,7 @@ public final class UnixHttpServer implements AutoCloseable {
                 }
                 continue;
             }
-            Connection connection = new Connection(channel, handler, limits, trouble, connections::remove);
+            Connection connection = new Connection(channel, handler, limits, large, trouble, connections::remove);
             connections.add(connection);
             if (connections.size() > limits.connections()) {
                 connection.refuse();

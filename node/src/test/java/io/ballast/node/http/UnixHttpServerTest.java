@@ -23,8 +23,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class UnixHttpServerTest {
-    private static final UnixHttpServer.Limits IMPATIENT =
-            new UnixHttpServer.Limits(Duration.ofMillis(300), Duration.ofMillis(300), Duration.ofMillis(300), 5);
+    private static final UnixHttpServer.Limits IMPATIENT = new UnixHttpServer.Limits(
+            Duration.ofMillis(300), Duration.ofMillis(300), Duration.ofMillis(300), 5, 4 << 20);
 
     @TempDir
     Path dir;
@@ -37,7 +37,7 @@ class UnixHttpServerTest {
     @BeforeEach
     void open() throws IOException {
         socket = dir.resolve("s");
-        server = UnixHttpServer.open(socket, UnixHttpServer.Limits.DEFAULT, this::answer, troubles::add);
+        server = UnixHttpServer.open(socket, UnixHttpServer.Limits.standard(4 << 20), this::answer, troubles::add);
     }
 
     @AfterEach
@@ -236,7 +236,8 @@ class UnixHttpServerTest {
 
     @Test
     void oneClientTooManyIsToldSo() throws Exception {
-        reopen(new UnixHttpServer.Limits(Duration.ofSeconds(30), Duration.ofSeconds(30), Duration.ofSeconds(30), 2));
+        reopen(new UnixHttpServer.Limits(
+                Duration.ofSeconds(30), Duration.ofSeconds(30), Duration.ofSeconds(30), 2, 4 << 20));
         try (SocketChannel one = connect();
                 SocketChannel two = connect();
                 SocketChannel three = connect()) {
@@ -266,7 +267,7 @@ class UnixHttpServerTest {
     @Test
     void aNewServerTakesTheNameFromTheOldOne() throws IOException {
         UnixHttpServer old = server;
-        server = UnixHttpServer.open(socket, UnixHttpServer.Limits.DEFAULT, this::answer, troubles::add);
+        server = UnixHttpServer.open(socket, UnixHttpServer.Limits.standard(4 << 20), this::answer, troubles::add);
         old.close();
         assertThat(ask("GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n")).startsWith("HTTP/1.1 200 ");
     }

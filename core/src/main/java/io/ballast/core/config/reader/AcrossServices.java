@@ -45,7 +45,7 @@ final class AcrossServices {
         var check = new AcrossServices(nodes, problems);
         check.endpoints(services);
         check.loops(services);
-        if (!check.owners.isEmpty() && !problems.anyErrorSince(0)) {
+        if (!check.owners.isEmpty() && !problems.anyError()) {
             services.forEach(check::addresses);
         }
     }

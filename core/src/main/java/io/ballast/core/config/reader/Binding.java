@@ -41,6 +41,9 @@ final class Binding implements YamlDocument.Visitor {
         }
     }
 
+    /** About what a service or server is written with. */
+    private static final int NODES_OF_AN_ENTRY = 8;
+
     private final Problems problems;
     private final Scope scope;
     private final Map<String, Scalar> rootKeys = new HashMap<>();
@@ -48,7 +51,11 @@ final class Binding implements YamlDocument.Visitor {
     private final List<Slot> services = new ArrayList<>();
     private @Nullable String name;
     private final Map<String, ServiceSpec> before;
-    private int beforeLast;
+    private Problems.@Nullable Mark beforeLast;
+    private final DescriptionReader.Limits limits;
+    private long entries;
+    private long pendingNodes;
+    private boolean full;
     private boolean anchors;
     private boolean flow;
     private int lineAfterServices;
@@ -57,8 +64,10 @@ final class Binding implements YamlDocument.Visitor {
      * A binding.
      *
      * @param before what the reader read last; what is equal is taken over from it
+     * @param limits beyond which nothing is read
      */
-    Binding(Problems problems, Optional<Description> before) {
+    Binding(Problems problems, Optional<Description> before, DescriptionReader.Limits limits) {
+        this.limits = limits;
         this.problems = problems;
         this.scope = new Scope(problems);
         this.before = before.map(d -> (Map<String, ServiceSpec>) d.services()).orElse(Map.of());
@@ -68,12 +77,13 @@ final class Binding implements YamlDocument.Visitor {
     record Services(List<ServiceSpec> specs, List<Scalar> keys) {}
 
     /** Reads lines that stand under {@code services:} in a text; nothing where anything is wrong with them. */
-    static Optional<Services> services(byte[] lines, Description before, Map<String, CheckSpec> checks) {
+    static Optional<Services> services(
+            byte[] lines, Description before, Map<String, CheckSpec> checks, DescriptionReader.Limits limits) {
         byte[] head = "services:\n".getBytes(StandardCharsets.UTF_8);
         byte[] text = Arrays.copyOf(head, head.length + lines.length);
         System.arraycopy(lines, 0, text, head.length, lines.length);
         var problems = new Problems("", text);
-        var binding = new Binding(problems, Optional.of(before));
+        var binding = new Binding(problems, Optional.of(before), limits);
         binding.scope.nodes.putAll(before.nodes());
         binding.scope.nodesKnown = true;
         binding.scope.checks.putAll(checks);
@@ -112,8 +122,13 @@ final class Binding implements YamlDocument.Visitor {
             anchors = YamlDocument.read(text, this);
         } catch (YamlException e) {
             // What came last ends where it should not, and is hardly what was meant.
-            problems.forget(beforeLast);
+            if (beforeLast != null) {
+                problems.forget(beforeLast);
+            }
             problems.add(Severity.ERROR, e.line(), e.column(), "", e.text());
+            return Optional.empty();
+        }
+        if (full || problems.stopped()) {
             return Optional.empty();
         }
         scope.nodesKnown = true;
@@ -121,6 +136,9 @@ final class Binding implements YamlDocument.Visitor {
         scope.enter("services");
         for (Slot slot : services) {
             if (slot.pending != null) {
+                if (enough()) {
+                    return Optional.empty();
+                }
                 bind(slot, slot.pending);
             }
         }
@@ -129,7 +147,7 @@ final class Binding implements YamlDocument.Visitor {
                 .anyMatch(key -> Suggestions.nearest(key, List.of("services")).isPresent());
         if (!misspelt) {
             problems.add(Severity.ERROR, 1, 1, "", "\"services\" is missing; without a service there is nothing to do");
-        } else if (services.isEmpty() && !problems.anyErrorSince(0)) {
+        } else if (services.isEmpty() && !problems.anyError()) {
             Scalar key = rootKeys.get("services");
             problems.add(
                     Severity.ERROR,
@@ -142,7 +160,7 @@ final class Binding implements YamlDocument.Visitor {
                 .flatMap(slot -> Optional.ofNullable(slot.read).stream())
                 .toList();
         AcrossServices.check(read, scope.nodes.values(), problems);
-        return problems.anyErrorSince(0) ? Optional.empty() : Optional.of(description());
+        return problems.anyError() ? Optional.empty() : Optional.of(description());
     }
 
     private Description description() {
@@ -161,6 +179,16 @@ final class Binding implements YamlDocument.Visitor {
     @Override
     public boolean inPieces(Scalar rootKey) {
         return rootKey.text().equals("services") && !rootKeys.containsKey("services");
+    }
+
+    @Override
+    public int maxNodes() {
+        return Math.min(YamlDocument.MAX_NODES, limits.entries() * NODES_OF_AN_ENTRY / 2);
+    }
+
+    @Override
+    public boolean enough() {
+        return full || problems.stop();
     }
 
     @Override
@@ -185,8 +213,9 @@ final class Binding implements YamlDocument.Visitor {
     }
 
     private void bind(Slot slot, Node value) {
+        long mostNodes = (long) NODES_OF_AN_ENTRY * limits.entries();
         scope.enter(slot.key.text());
-        int mark = problems.mark();
+        Problems.Mark mark = problems.mark();
         scope.namesMissing = false;
         ReadService read = ServiceSchema.SERVICE.read(value, scope);
         slot.read = read == null ? null : read.as(before.get(slot.key.text()));
@@ -195,6 +224,13 @@ final class Binding implements YamlDocument.Visitor {
             problems.forget(mark);
             slot.pending = value;
             slot.read = null;
+            pendingNodes += value.size();
+        } else {
+            entries += 1 + (slot.read == null ? 0 : slot.read.spec().servers().size());
+        }
+        if (entries > limits.entries() || pendingNodes > mostNodes) {
+            full = true;
+            scope.error(slot.key, limits.tooManyEntries());
         }
         scope.leave();
     }

@@ -31,26 +31,74 @@ public final class DescriptionReader {
     /** Longer texts are refused; so much describes about 200,000 servers. */
     public static final int MAX_BYTES = 16 << 20;
 
+    /** Services and servers together; more are refused. */
+    public static final int MAX_ENTRIES = 250_000;
+
+    /**
+     * What a reader refuses because of its size alone.
+     *
+     * @param bytes of a text, at most {@link #MAX_BYTES}
+     * @param entries services and servers together
+     * @param why what sets these limits, and how to raise them; empty for those that hold everywhere
+     */
+    public record Limits(int bytes, int entries, String why) {
+        /** What every description has to keep to. */
+        public static final Limits STANDARD = new Limits(MAX_BYTES, MAX_ENTRIES, "");
+
+        String tooLarge() {
+            String size = bytes >= 1 << 20 ? (bytes >> 20) + " MiB" : (bytes >> 10) + " KiB";
+            return "is larger than " + size + because();
+        }
+
+        String tooManyEntries() {
+            return "more than " + entries + " services and servers in one description" + because();
+        }
+
+        private String because() {
+            return why.isEmpty() ? "" : ": " + why;
+        }
+    }
+
+    private final Limits limits;
     private Optional<Description> description = Optional.empty();
     private Optional<LastReading> last = Optional.empty();
     private int wholeReadings;
 
+    /** A reader with the limits that every description has. */
+    public DescriptionReader() {
+        this(Limits.STANDARD);
+    }
+
+    /** A reader with narrower limits. */
+    public DescriptionReader(Limits limits) {
+        this.limits = limits;
+    }
+
+    /** The bytes of a file, for {@link #read(String, byte[])}: all of them, or more than will be read. */
+    public static byte[] bytes(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            return in.readNBytes(MAX_BYTES + 1);
+        }
+    }
+
     /** Reads a file. */
     public ReadResult read(Path file) {
         String name = file.toString();
-        try (InputStream in = Files.newInputStream(file)) {
-            return read(name, in.readNBytes(MAX_BYTES + 1));
-        } catch (NoSuchFileException e) {
-            return unreadable(name, "no such file");
-        } catch (AccessDeniedException e) {
-            return unreadable(name, "not allowed to read the file; check its owner and mode");
+        try {
+            return read(name, bytes(file));
         } catch (IOException e) {
-            return unreadable(
-                    name,
-                    Files.isDirectory(file)
-                            ? "is a directory; name the file in it"
-                            : "cannot be read: " + e.getMessage());
+            return unreadable(name, whyUnreadable(file, e));
         }
+    }
+
+    /** Why a file could not be read, in words. */
+    public static String whyUnreadable(Path file, IOException e) {
+        return switch (e) {
+            case NoSuchFileException _ -> "no such file";
+            case AccessDeniedException _ -> "not allowed to read the file; check its owner and mode";
+            default ->
+                Files.isDirectory(file) ? "is a directory; name the file in it" : "cannot be read: " + e.getMessage();
+        };
     }
 
     /** Reads a text. */
@@ -64,10 +112,11 @@ public final class DescriptionReader {
      * @param fileName for messages
      */
     public synchronized ReadResult read(String fileName, byte[] text) {
-        if (text.length > MAX_BYTES) {
-            return unreadable(fileName, "is larger than " + (MAX_BYTES >> 20) + " MiB");
+        if (text.length > limits.bytes()) {
+            return unreadable(fileName, limits.tooLarge());
         }
-        Optional<LastReading> next = last.flatMap(reading -> reading.read(text));
+        Optional<LastReading> next = last.flatMap(reading -> reading.read(text, limits))
+                .filter(reading -> entries(reading.description()) <= limits.entries());
         if (next.isEmpty()) {
             return readWhole(fileName, text);
         }
@@ -81,13 +130,19 @@ public final class DescriptionReader {
         return wholeReadings;
     }
 
+    private static long entries(Description description) {
+        return description.services().values().stream()
+                .mapToLong(service -> 1 + service.servers().size())
+                .sum();
+    }
+
     private ReadResult readWhole(String fileName, byte[] text) {
         wholeReadings++;
         var problems = new Problems(fileName, text);
         if (TextCheck.check(text, problems)) {
             return new ReadResult(Optional.empty(), problems.list());
         }
-        var binding = new Binding(problems, description);
+        var binding = new Binding(problems, description, limits);
         Optional<Description> read = binding.read(text);
         if (read.isPresent()) {
             description = read;

@@ -131,7 +131,7 @@ final class LastReading {
     }
 
     /** The reading of a new text, where only services changed and nothing is wrong; else nothing. */
-    Optional<LastReading> read(byte[] now) {
+    Optional<LastReading> read(byte[] now, DescriptionReader.Limits limits) {
         int same = Arrays.mismatch(text, now);
         if (same < 0) {
             return Optional.of(this);
@@ -158,7 +158,7 @@ final class LastReading {
         if (keyLines.isEmpty()) {
             return Optional.empty();
         }
-        var between = Binding.services(Arrays.copyOfRange(now, from, to), description, checks);
+        var between = Binding.services(Arrays.copyOfRange(now, from, to), description, checks, limits);
         if (between.isEmpty() || !places(between.get()).equals(keyLines.get())) {
             return Optional.empty();
         }

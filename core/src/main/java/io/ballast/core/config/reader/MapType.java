@@ -111,7 +111,7 @@ final class MapType<T> extends Type<T> {
                 Node first = values.node(i);
                 scope.error(entry.key(), "the key is here a second time" + (first == null ? "" : seen(first)));
             } else {
-                int mark = scope.problems().mark();
+                Problems.Mark mark = scope.problems().mark();
                 Object value = keys[i].type().read(entry.value(), scope);
                 values.put(i, entry.value(), value, scope.problems().anyErrorSince(mark));
             }

@@ -7,10 +7,19 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 
-/** Collects what is wrong with one text, and adds the excerpts at the end. */
+/**
+ * Collects what is wrong with one text, and adds the excerpts at the end. Whatever the text, it keeps only so many as are
+ * shown, and counts the rest.
+ */
 final class Problems {
     /** More than these are counted, but not shown. */
     static final int MAX_SHOWN = 100;
+
+    /** After so many errors the text is hardly a description, and the rest of it is not read. */
+    static final int MAX_ERRORS = 1000;
+
+    /** Excerpts of what stands farther right would cost more than they tell. */
+    private static final int MAX_EXCERPT_COLUMN = 10_000;
 
     private static final int EXCERPT_WIDTH = 110;
 
@@ -18,7 +27,15 @@ final class Problems {
 
     private final String file;
     private final byte[] text;
+    /** The first {@link #MAX_SHOWN} errors and as many warnings, in the order they were found. */
     private final List<Found> found = new ArrayList<>();
+
+    private int errors;
+    private int warnings;
+    private boolean stopped;
+
+    /** How much was found at some moment. */
+    record Mark(int kept, int errors, int warnings) {}
 
     Problems(String file, byte[] text) {
         this.file = file;
@@ -26,21 +43,41 @@ final class Problems {
     }
 
     void add(Severity severity, int line, int column, String path, String message) {
-        found.add(new Found(severity, line, column, path, message));
+        int before = severity == Severity.ERROR ? errors++ : warnings++;
+        if (before < MAX_SHOWN) {
+            found.add(new Found(severity, line, column, path, message));
+        }
     }
 
     /** A mark to return to with {@link #forget}. */
-    int mark() {
-        return found.size();
+    Mark mark() {
+        return new Mark(found.size(), errors, warnings);
     }
 
     /** Takes back what was added since the mark. */
-    void forget(int mark) {
-        found.subList(mark, found.size()).clear();
+    void forget(Mark mark) {
+        found.subList(mark.kept(), found.size()).clear();
+        errors = mark.errors();
+        warnings = mark.warnings();
     }
 
-    boolean anyErrorSince(int mark) {
-        return found.subList(mark, found.size()).stream().anyMatch(f -> f.severity() == Severity.ERROR);
+    boolean anyErrorSince(Mark mark) {
+        return errors > mark.errors();
+    }
+
+    boolean anyError() {
+        return errors > 0;
+    }
+
+    /** Whether reading on is of no use, in which case it is to end here. */
+    boolean stop() {
+        stopped |= errors >= MAX_ERRORS;
+        return stopped;
+    }
+
+    /** Whether the reading ended before the text did. */
+    boolean stopped() {
+        return stopped;
     }
 
     boolean isEmpty() {
@@ -53,9 +90,7 @@ final class Problems {
         List<Problem> shown = new ArrayList<>();
         int at = 0;
         int line = 1;
-        int errors =
-                (int) found.stream().filter(f -> f.severity() == Severity.ERROR).count();
-        boolean warningsToo = found.size() <= MAX_SHOWN;
+        boolean warningsToo = errors + warnings <= MAX_SHOWN;
         for (Found f : found) {
             if (shown.size() == MAX_SHOWN) {
                 break;
@@ -68,13 +103,20 @@ final class Problems {
                     line++;
                 }
             }
-            String excerpt = f.line() > 0 ? excerpt(at, f.line(), f.column()) : "";
+            String excerpt = f.line() > 0 && f.column() <= MAX_EXCERPT_COLUMN ? excerpt(at, f.line(), f.column()) : "";
             shown.add(new Problem(f.severity(), file, f.line(), f.column(), f.path(), f.message(), excerpt));
         }
-        int left = found.size() - shown.size();
+        int left = errors + warnings - shown.size();
         if (left > 0) {
             Severity severity = errors > 0 ? Severity.ERROR : Severity.WARNING;
-            shown.add(new Problem(severity, file, 0, 0, "", "and " + left + " more problems like these", ""));
+            shown.add(new Problem(
+                    severity,
+                    file,
+                    0,
+                    0,
+                    "",
+                    "and " + left + " more problems like these" + (stopped ? "; the rest was not read" : ""),
+                    ""));
         }
         return List.copyOf(shown);
     }

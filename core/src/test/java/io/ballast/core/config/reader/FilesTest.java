@@ -3,11 +3,13 @@ package io.ballast.core.config.reader;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import io.ballast.core.config.Problem;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -78,6 +80,74 @@ class FilesTest {
         assertThat(new DescriptionReader().read("t", text.toString()).problems())
                 .last()
                 .satisfies(p -> assertThat(p.message()).isEqualTo("aliases multiply to more than 1000000 values"));
+    }
+
+    @Test
+    void aTextFullOfUnknownKeysIsNotReadToItsEnd() {
+        var text = new StringBuilder("services:\n  a: { listen: \"127.0.0.1:1\", servers: [10.0.0.1:80] }\n");
+        for (int i = 0; i < 100_000; i++) {
+            text.append("k").append(i).append(": 1\n");
+        }
+        List<Problem> problems =
+                new DescriptionReader().read("t", text.toString()).problems();
+        assertThat(problems).hasSize(Problems.MAX_SHOWN + 1);
+        assertThat(problems.getLast().message()).isEqualTo("and 900 more problems like these; the rest was not read");
+    }
+
+    @Test
+    void aServiceOfTooManyValuesIsRefused() {
+        String text = "services:\n  a:\n    listen: 127.0.0.1:1\n    servers:\n" + "    - [a,a,a,a]\n".repeat(60_000);
+        assertThat(new DescriptionReader().read("t", text).problems())
+                .last()
+                .satisfies(p -> assertThat(p.message())
+                        .isEqualTo("more than 250000 values in one entry; divide it into several"));
+    }
+
+    @Test
+    void anchorsAreNotKeptWithoutEnd() {
+        var text = new StringBuilder();
+        for (int i = 0; i < 4; i++) {
+            text.append("checks")
+                    .append(i)
+                    .append(": &a")
+                    .append(i)
+                    .append(" [")
+                    .append("1,".repeat(100_000))
+                    .append("]\n");
+        }
+        assertThat(new DescriptionReader().read("t", text.toString()).problems())
+                .last()
+                .satisfies(p -> assertThat(p.message()).isEqualTo("anchors (&) name more than 250000 values"));
+    }
+
+    @Test
+    void narrowerLimitsAreToldWithTheirReason() {
+        var limits = new DescriptionReader.Limits(1024, 3, "the heap is 1 MiB; give it more");
+        String text = "services:\n  a: { listen: \"127.0.0.1:1\", servers: [10.0.0.1:80, 10.0.0.2:80] }\n";
+        assertThat(new DescriptionReader(limits).read("t", text).problems()).isEmpty();
+        assertThat(new DescriptionReader(limits)
+                        .read("t", text.replace("]", ", 10.0.0.3:80]"))
+                        .problems())
+                .singleElement()
+                .satisfies(p -> assertThat(p.message())
+                        .isEqualTo("more than 3 services and servers in one description:"
+                                + " the heap is 1 MiB; give it more"));
+        assertThat(new DescriptionReader(limits)
+                        .read("t", text + "#".repeat(1024))
+                        .problems())
+                .singleElement()
+                .satisfies(p ->
+                        assertThat(p.message()).isEqualTo("is larger than 1 KiB: the heap is 1 MiB; give it more"));
+    }
+
+    @Test
+    void aChangeDoesNotGetAroundTheLimits() {
+        var reader = new DescriptionReader(new DescriptionReader.Limits(4096, 4, ""));
+        String text = "services:\n  a:\n    listen: 127.0.0.1:1\n    servers: [10.0.0.1:80]\n";
+        assertThat(reader.read("t", text).problems()).isEmpty();
+        assertThat(reader.read("t", text.replace("]", ", 10.0.0.2:80, 10.0.0.3:80, 10.0.0.4:80]"))
+                        .problems())
+                .hasSize(1);
     }
 
     @Test
