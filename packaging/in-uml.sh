@@ -9,10 +9,14 @@
 set -euo pipefail
 
 if [ $$ = 1 ]; then # the first process inside
+  project=$(cd -- "${BASH_SOURCE[0]%/*}/.." && pwd -P)
   mount -t proc proc /proc
   mount -t sysfs sysfs /sys
   mount -t tmpfs tmpfs /tmp
   mount -t tmpfs tmpfs /run
+  case $project in # a checkout there would be hidden
+    /tmp/* | /run/*) mkdir -p "$project" && mount -t hostfs -o "$project" none "$project" ;;
+  esac
   mkdir /run/share
   mount -t hostfs -o "$UML_SHARE" none /run/share
   # There need be no modprobe, but perl is on every Debian: finit_module(2).
