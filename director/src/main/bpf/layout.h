@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * What the data plane and the daemon both read and write. Everything here is laid out by hand, without holes, in the
- * machine's byte order but where a name ends in _be, and mirrored by io.ballast.director.xdp.Layout: a change here that
- * is not made there is found by a test, and LAYOUT must be raised so that a daemon never adopts maps of another shape.
+ * machine's byte order but where a name ends in _be, and mirrored by io.ballast.director.xdp.Layout: a change here must
+ * be made there as well. The packet and schedule tests write tables by the one and read them by the other.
  */
 #pragma once
 
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#define LAYOUT 1
 
 /* An address as two numbers, the way FlowKey has it: the 128 bits of the IPv6 form, IPv4 as ::ffff:a.b.c.d. */
 struct address {
@@ -49,13 +47,6 @@ enum scheduler {
 #define VIP_HASH_PORT	0x0001	/* the client's port counts in the hash */
 #define VIP_LOOKUP	0x0002	/* connections may be remembered: look before deciding */
 #define VIP_REMEMBER	0x0004	/* every connection is remembered, not only those in moved slots */
-#define VIP_NAT		0x0008	/* addresses are translated, so replies come back through here */
-#define VIP_FULL_NAT	0x0010	/* the client's address as well */
-#define VIP_PERSISTENT	0x0020	/* a client's connections go to one server */
-#define VIP_TRACE	0x0040	/* decisions are sampled into the trace */
-#define VIP_QUIC	0x0080	/* connection IDs lead to servers */
-#define VIP_CLAMP	0x0100	/* the MSS of a SYN is lowered to what fits */
-#define VIP_LIMITED	0x0200	/* new connections of a source are limited */
 
 #define NO_SERVER	0xffff		/* in a slot */
 #define NOBODY		0xffffffff	/* in a tree */
@@ -63,7 +54,7 @@ enum scheduler {
 
 /* One address, protocol and port of a service. Replaced as a whole, so that a packet sees the old or the new one. */
 struct vip {
-	__u32 id;		/* of this endpoint, never 0; index of endpoints */
+	__u32 id;		/* of this endpoint, never 0 */
 	__u32 service;		/* index of services */
 	__u32 servers;		/* the service's first server: its members are numbered from here */
 	__u32 slots;		/* first line of the table */
@@ -74,9 +65,7 @@ struct vip {
 	__u32 open_ticks;	/* how long a connection without a packet is remembered: being opened */
 	__u32 idle_ticks;	/* established, or a UDP flow */
 	__u32 closing_ticks;	/* one side has closed */
-	__u32 persist_ticks;	/* persistence, after the last connection */
-	__u64 persist_high;	/* mask of the client's address for persistence */
-	__u64 persist_low;
+	__u32 zero;
 };
 
 /*
@@ -105,8 +94,7 @@ struct node_line {
 #define SERVER_TUNNEL4	0x0004	/* inside IPv4 */
 #define SERVER_TUNNEL6	0x0008	/* inside IPv6 */
 #define SERVER_GUE	0x0010	/* the tunnel is GUE rather than plain IP in IP */
-#define SERVER_NAT	0x0020	/* addressed directly */
-#define SERVER_DOWN	0x0040	/* its checks fail: flows without a connection move */
+#define SERVER_DOWN	0x0020	/* its checks fail: flows without a connection move */
 
 /* The fragments of one datagram. */
 struct fragment_key {
@@ -121,7 +109,7 @@ struct server {
 	__u8 to[6];		/* next hop */
 	__u8 from[6];		/* the interface it leaves by */
 	__u16 flags;
-	__be16 port_be;		/* 0 keeps the client's choice */
+	__u16 nothing;
 	__u32 interface;
 	__u32 mtu;		/* of that interface */
 	__be32 addr_be;		/* IPv4: of the server, or the tunnel's end */
@@ -130,8 +118,7 @@ struct server {
 	__u32 service;
 	__be16 gue_port_be;
 	__u16 member;		/* its number in the service */
-	__u32 endpoint;		/* NAT: the id of address, port and protocol, by which replies are known */
-	__u32 zero[4];
+	__u32 zero[5];
 	__be32 addr6_be[4];
 	__be32 source6_be[4];
 	__u32 more[8];
@@ -156,14 +143,6 @@ struct service {
 	__u32 scheduler;
 };
 
-/* Where a NAT reply came from. */
-struct endpoint {
-	struct address address;
-	__be16 port_be;
-	__u16 zero;
-	__u32 service;
-};
-
 /* Traffic of one server; per CPU. */
 struct traffic {
 	__u64 packets;
@@ -173,18 +152,13 @@ struct traffic {
 
 /* Why a packet did not go the usual way; index of reasons, per CPU, counted for the whole director. */
 enum reason {
-	PASS_NOT_OURS = 0,	/* not counted */
 	PASS_NO_SERVER,		/* no server can take it; the kernel answers */
 	PASS_NO_NEXT_HOP,	/* the server's next hop is not known yet */
 	PASS_FRAGMENT,		/* a fragment whose beginning was not seen */
-	PASS_TOO_BIG,		/* larger than the way to the server, and may be fragmented: the kernel does that */
 	DROP_TOO_BIG,		/* the same, and may not: answered by packet-too-big or fragmentation-needed */
-	DROP_MALFORMED,		/* a service's packet that ends before its header does */
-	DROP_RATE,		/* the source opens too many connections */
 	DROP_HEADROOM,		/* no room for a tunnel's header */
 	FLOW_TABLE_FULL,	/* a connection that could not be remembered; it was forwarded all the same */
 	FLOW_EVICTED,		/* one that was forgotten for another */
-	DROP_NO_PORT,		/* full NAT: every port of the source address is in use */
 	REASONS
 };
 
@@ -193,8 +167,6 @@ enum flow_state {
 	FLOW_OPENING = 1,	/* counts as inactive */
 	FLOW_ESTABLISHED = 2,	/* counts as active */
 	FLOW_CLOSING = 3,	/* counts as inactive */
-	FLOW_REPLY = 4,		/* NAT: the way back; counts nothing */
-	FLOW_PERSIST = 5,	/* where a client's next connection goes; counts nothing */
 };
 
 /*
@@ -206,15 +178,15 @@ enum flow_state {
 
 struct flow {
 	struct address client;
-	__u32 vip;		/* id of the endpoint; for FLOW_REPLY the server's endpoint */
+	__u32 vip;		/* id of the endpoint */
 	__u16 client_port;
-	__u16 port;		/* of the vip, or of full NAT's source */
-	__u32 server;		/* index of servers; for FLOW_REPLY the vip's id */
+	__u16 port;		/* that the client asked for */
+	__u32 server;		/* index of servers */
 	__u32 expires;		/* in ticks */
 	__u8 state;
 	__u8 proto;
-	__u16 nat_port;		/* full NAT: the source port chosen; for FLOW_REPLY the client's */
-	__u32 nat_peer;		/* FLOW_REPLY with full NAT: index of clients */
+	__u16 nothing;
+	__u32 zero;
 };
 
 struct bucket {
@@ -226,7 +198,7 @@ struct bucket {
 #define TICK_SHIFT 27
 
 /* An array's values lie a multiple of 8 bytes apart, which a reader by mmap relies on. */
-_Static_assert(sizeof(struct vip) == 56, "vip");
+_Static_assert(sizeof(struct vip) == 40, "vip");
 _Static_assert(sizeof(struct server) == 128, "server");
 _Static_assert(sizeof(struct load) == 24, "load");
 _Static_assert(sizeof(struct service) == 32, "service");

@@ -9,17 +9,14 @@
 /* Constants, set before loading: what is off is not even in the program. */
 const volatile __u32 bucket_mask = 0;	/* number of buckets - 1 */
 const volatile __u64 flow_seed = 0;	/* makes the flow table's hash unpredictable from outside */
-const volatile __u32 vip_mtu = 1500;	/* of the way from clients to here */
 const volatile __u8 has_ipv6 = 1;
 const volatile __u8 has_flows = 1;	/* some service remembers connections, or may come to */
-const volatile __u8 has_nat = 1;
 const volatile __u8 has_tunnel = 1;
 const volatile __u8 has_gue = 1;
 const volatile __u8 has_any_port = 1;	/* some service takes every port of an address */
 const volatile __u8 has_fragments = 1;
 const volatile __u8 has_icmp = 1;
 const volatile __u8 has_vlan = 1;
-
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -46,18 +46,13 @@ final class DataPlane implements AutoCloseable {
 
     /** Why packets went another way than to a server, or a connection was not remembered: layout.h's reasons, in order. */
     enum Reason {
-        PASS_NOT_OURS,
         PASS_NO_SERVER,
         PASS_NO_NEXT_HOP,
         PASS_FRAGMENT,
-        PASS_TOO_BIG,
         DROP_TOO_BIG,
-        DROP_MALFORMED,
-        DROP_RATE,
         DROP_HEADROOM,
         FLOW_TABLE_FULL,
-        FLOW_EVICTED,
-        DROP_NO_PORT
+        FLOW_EVICTED
     }
 
     /** The tag of a place that is being filled. */

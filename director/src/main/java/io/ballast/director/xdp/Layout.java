@@ -1,21 +1,15 @@
 package io.ballast.director.xdp;
 
 /**
- * Sizes and offsets of {@code src/main/bpf/layout.h}, in bytes. The two are compared by a test, and their versions when a
- * daemon adopts what an earlier one has pinned.
+ * Sizes and offsets of {@code src/main/bpf/layout.h}, in bytes: a change here must be made there as well.
  */
 final class Layout {
-    static final int VERSION = 1;
-
     static final int LINE = 16;
     static final int LINE_BYTES = LINE * 4;
     static final int NO_SERVER = 0xffff;
     static final int NOBODY = 0xffff_ffff;
 
-    static final int VIP4_KEY = 8;
-    static final int VIP6_KEY = 20;
-
-    static final int VIP = 56;
+    static final int VIP = 40;
     static final int VIP_ID = 0;
     static final int VIP_SERVICE = 4;
     static final int VIP_SERVERS = 8;
@@ -27,7 +21,6 @@ final class Layout {
     static final int VIP_OPEN_TICKS = 24;
     static final int VIP_IDLE_TICKS = 28;
     static final int VIP_CLOSING_TICKS = 32;
-    static final int VIP_PERSIST_TICKS = 36;
 
     static final int FLAG_HASH_PORT = 1;
     static final int FLAG_LOOKUP = 2;
@@ -37,7 +30,6 @@ final class Layout {
     static final int SERVER_TO = 0;
     static final int SERVER_FROM = 6;
     static final int SERVER_FLAGS = 12;
-    static final int SERVER_PORT = 14;
     static final int SERVER_INTERFACE = 16;
     static final int SERVER_MTU = 20;
     static final int SERVER_ADDRESS = 24;
@@ -46,7 +38,6 @@ final class Layout {
     static final int SERVER_SERVICE = 36;
     static final int SERVER_GUE_PORT = 40;
     static final int SERVER_MEMBER = 42;
-    static final int SERVER_ENDPOINT = 44;
     static final int SERVER_ADDRESS6 = 64;
     static final int SERVER_SOURCE6 = 80;
 
@@ -55,7 +46,7 @@ final class Layout {
     static final int TUNNEL4 = 0x04;
     static final int TUNNEL6 = 0x08;
     static final int GUE = 0x10;
-    static final int DOWN = 0x40;
+    static final int DOWN = 0x20;
 
     static final int LOAD = 24;
     static final int LOAD_ACTIVE = 0;

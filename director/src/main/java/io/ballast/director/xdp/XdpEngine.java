@@ -92,7 +92,8 @@ final class XdpEngine implements ForwardingEngine {
     private final Extents slotLines;
     private final Extents nodeLines;
     private final BitSet serviceNumbers = new BitSet();
-    private final BitSet endpointIds = new BitSet();
+    /** The last id given. None is given twice: a remembered connection names its endpoint's. */
+    private int lastEndpoint;
 
     /**
      * @param clock nanoseconds of a monotonic clock
@@ -107,7 +108,6 @@ final class XdpEngine implements ForwardingEngine {
         serverNumbers = new Extents(0, plane.sizes().servers());
         slotLines = new Extents(0, plane.sizes().slotLines());
         nodeLines = new Extents(0, plane.sizes().nodeLines());
-        endpointIds.set(0);
     }
 
     @Override
@@ -189,7 +189,8 @@ final class XdpEngine implements ForwardingEngine {
     private @Nullable Installed replace(Installed old, Forwarding next, Vip.Kind kind) throws IOException {
         Installed installed = install(next, kind);
         if (installed != null) {
-            installed.endpoints.putAll(old.endpoints);
+            // With other ids: what is remembered names servers by numbers that are given back here.
+            old.endpoints.keySet().forEach(endpoint -> installed.endpoints.put(endpoint, ++lastEndpoint));
             old.endpoints.clear();
             uninstall(old);
         }
@@ -348,14 +349,13 @@ final class XdpEngine implements ForwardingEngine {
         Forwarding forwarding = installed.service.forwarding();
         for (Endpoint endpoint : InstalledService.gone(Set.copyOf(installed.endpoints.keySet()), forwarding)) {
             plane.removeEndpoint(endpoint.address(), endpoint.port(), endpoint.protocol());
-            endpointIds.clear(Objects.requireNonNull(installed.endpoints.remove(endpoint)));
+            installed.endpoints.remove(endpoint);
         }
         for (Endpoint endpoint : forwarding.listen()) {
             Integer id = installed.endpoints.get(endpoint);
             boolean fresh = id == null;
             if (id == null) {
-                id = endpointIds.nextClearBit(0);
-                endpointIds.set(id);
+                id = ++lastEndpoint;
                 installed.endpoints.put(endpoint, id);
             }
             plane.endpoint(endpoint.address(), endpoint.port(), endpoint.protocol(), vip(installed, endpoint, id));
@@ -478,10 +478,8 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     private void uninstall(Installed installed) throws IOException {
-        for (Map.Entry<Endpoint, Integer> endpoint : installed.endpoints.entrySet()) {
-            Endpoint where = endpoint.getKey();
+        for (Endpoint where : installed.endpoints.keySet()) {
             plane.removeEndpoint(where.address(), where.port(), where.protocol());
-            endpointIds.clear(endpoint.getValue());
         }
         installed.watched.forEach(hops::forget);
         serverNumbers.give(installed.firstServer, installed.service.capacity());
