@@ -27,6 +27,7 @@ final class Constants {
     static final int SO_LINGER = 13;
     static final int SO_PEERCRED = 17;
     static final int SO_BINDTODEVICE = 25;
+    static final int SO_ATTACH_FILTER = 26;
     static final int SO_ACCEPTCONN = 30;
     static final int SO_RCVBUFFORCE = 33;
     static final int SO_PROTOCOL = 38;
@@ -39,10 +40,6 @@ final class Constants {
     static final int IPV6_V6ONLY = 26;
     static final int IPV6_FREEBIND = 78;
     static final int TCP_NODELAY = 1;
-
-    static final int SOL_RAW = 255;
-    static final int ICMP_FILTER = 1;
-    static final int ICMP6_FILTER = 1;
 
     static final int MSG_CTRUNC = 0x8;
     static final int MSG_TRUNC = 0x20;

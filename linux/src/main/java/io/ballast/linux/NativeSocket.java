@@ -183,13 +183,22 @@ public final class NativeSocket implements AutoCloseable {
         }
     }
 
-    /** As above for a value that is more than an integer. */
-    void setOption(int level, int option, byte[] value, String name) throws IOException {
+    /** Queues only what this classic BPF program lets pass (SO_ATTACH_FILTER): one {@code struct sock_filter} a number. */
+    void attachFilter(long[] program) throws IOException {
         try (Kernel kernel = Kernel.open()) {
-            MemorySegment bytes = kernel.allocateFrom(ValueLayout.JAVA_BYTE, value);
+            // struct sock_fprog: the number of instructions, and where they are.
+            MemorySegment pointer = kernel.allocate(16, 8);
+            pointer.set(ValueLayout.JAVA_SHORT, 0, (short) program.length);
+            pointer.set(
+                    ValueLayout.JAVA_LONG,
+                    8,
+                    kernel.allocateFrom(ValueLayout.JAVA_LONG, program).address());
             int fd = pollable.enter();
             try {
-                LinuxException.check(kernel.setsockopt(fd, level, option, bytes), "setsockopt " + name, label());
+                LinuxException.check(
+                        kernel.setsockopt(fd, Constants.SOL_SOCKET, Constants.SO_ATTACH_FILTER, pointer),
+                        "setsockopt SO_ATTACH_FILTER",
+                        label());
             } finally {
                 pollable.leave();
             }

@@ -7,7 +7,6 @@ import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +25,14 @@ public final class Ping {
     private static final int DATA_SIZE = 56;
 
     private static final int HEADER_SIZE = 8;
+
+    // linux/bpf_common.h; the loads are relative to X.
+    private static final int BPF_LDX_IMM = 0x01;
+    private static final int BPF_LDX_IP_HEADER = 0xb1;
+    private static final int BPF_LD_BYTE = 0x50;
+    private static final int BPF_LD_WORD = 0x40;
+    private static final int BPF_JEQ = 0x15;
+    private static final int BPF_RETURN = 0x06;
 
     /** What an IPv4 packet has room for behind its own header and ICMP's. */
     public static final int MAX_DATA_SIZE = 65_507;
@@ -58,25 +65,9 @@ public final class Ping {
             InetAddress target, @Nullable InetAddress source, @Nullable String device, int dataSize, long deadlineNanos)
             throws IOException {
         boolean v6 = target instanceof Inet6Address;
-        try (NativeSocket socket = NativeSocket.icmp(target)) {
-            if (device != null) {
-                socket.bindToDevice(device);
-            }
-            if (source != null) {
-                socket.bind(new InetSocketAddress(source, 0));
-            }
-            // Unreachable answers become errors of the socket instead of silence.
-            if (v6) {
-                socket.setOption(Constants.IPPROTO_IPV6, Constants.IPV6_RECVERR, 1, "IPV6_RECVERR");
-            } else {
-                socket.setOption(Constants.IPPROTO_IP, Constants.IP_RECVERR, 1, "IP_RECVERR");
-            }
-            if (socket.isRaw()) {
-                admitOnlyReplies(socket, v6);
-            }
+        long token = ThreadLocalRandom.current().nextLong();
+        try (NativeSocket socket = socket(target, source, device, token)) {
             socket.connect(new InetSocketAddress(target, 0), deadlineNanos);
-
-            long token = ThreadLocalRandom.current().nextLong();
             ByteBuffer request = request(v6, token, dataSize);
             long sent = System.nanoTime();
             socket.write(request, deadlineNanos);
@@ -98,20 +89,63 @@ public final class Ping {
         }
     }
 
-    /** Raw sockets see every ICMP message of the host; without this filter also the requests that it answers. */
-    private static void admitOnlyReplies(NativeSocket socket, boolean v6) throws IOException {
-        if (v6) {
-            // struct icmp6_filter: 256 bits in host words, a set bit blocks.
-            int[] words = new int[8];
-            Arrays.fill(words, -1);
-            words[ECHO_REPLY_V6 >> 5] &= ~(1 << (ECHO_REPLY_V6 & 31));
-            ByteBuffer filter = ByteBuffer.allocate(32).order(ByteOrder.nativeOrder());
-            filter.asIntBuffer().put(words);
-            socket.setOption(Constants.IPPROTO_ICMPV6, Constants.ICMP6_FILTER, filter.array(), "ICMPV6_FILTER");
-        } else {
-            // struct icmp_filter: one word for types 0 to 31, a set bit blocks.
-            socket.setOption(Constants.SOL_RAW, Constants.ICMP_FILTER, ~(1 << ECHO_REPLY), "ICMP_FILTER");
+    /** A socket that gets, as far as its kind allows, only the reply with this token. */
+    static NativeSocket socket(InetAddress target, @Nullable InetAddress source, @Nullable String device, long token)
+            throws IOException {
+        boolean v6 = target instanceof Inet6Address;
+        NativeSocket socket = NativeSocket.icmp(target);
+        try {
+            if (socket.isRaw()) {
+                socket.attachFilter(replyFilter(v6, token));
+            }
+            if (device != null) {
+                socket.bindToDevice(device);
+            }
+            if (source != null) {
+                socket.bind(new InetSocketAddress(source, 0));
+            }
+            // Unreachable answers become errors of the socket instead of silence.
+            if (v6) {
+                socket.setOption(Constants.IPPROTO_IPV6, Constants.IPV6_RECVERR, 1, "IPV6_RECVERR");
+            } else {
+                socket.setOption(Constants.IPPROTO_IP, Constants.IP_RECVERR, 1, "IP_RECVERR");
+            }
+            return socket;
+        } catch (IOException e) {
+            socket.close();
+            throw e;
         }
+    }
+
+    /**
+     * Raw sockets see every ICMP message of the host, so a thousand pings at once would fill each other's receive buffers
+     * and lose their replies. This classic BPF program (filter.txt of the kernel's documentation) drops all but the reply
+     * with the token before it is queued.
+     */
+    private static long[] replyFilter(boolean v6, long token) {
+        return new long[] {
+            // X = where ICMP begins: behind the IP header, which only IPv4 shows.
+            v6 ? filter(BPF_LDX_IMM, 0, 0, 0) : filter(BPF_LDX_IP_HEADER, 0, 0, 0),
+            filter(BPF_LD_BYTE, 0, 0, 0),
+            filter(BPF_JEQ, 0, 5, v6 ? ECHO_REPLY_V6 : ECHO_REPLY),
+            filter(BPF_LD_WORD, 0, 0, HEADER_SIZE),
+            filter(BPF_JEQ, 0, 3, (int) (token >>> 32)),
+            filter(BPF_LD_WORD, 0, 0, HEADER_SIZE + Integer.BYTES),
+            filter(BPF_JEQ, 0, 1, (int) token),
+            filter(BPF_RETURN, 0, 0, -1), // the whole packet
+            filter(BPF_RETURN, 0, 0, 0),
+        };
+    }
+
+    /** A {@code struct sock_filter} (linux/filter.h): 16 bits of operation, 8 and 8 of jumps, 32 of operand. */
+    private static long filter(int operation, int ifTrue, int ifFalse, int operand) {
+        ByteBuffer instruction = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.nativeOrder());
+        instruction
+                .putShort((short) operation)
+                .put((byte) ifTrue)
+                .put((byte) ifFalse)
+                .putInt(operand);
+        return instruction.getLong(0);
     }
 
     static ByteBuffer request(boolean v6, long token, int dataSize) {

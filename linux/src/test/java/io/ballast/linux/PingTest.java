@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -128,6 +129,24 @@ class PingTest {
         }
         for (FutureTask<Long> ping : pings) {
             assertThat(ping.get(30, TimeUnit.SECONDS)).isPositive();
+        }
+    }
+
+    /** On a busy machine others' replies filled the receive buffer of a ping that had not yet sent its own. */
+    @Test
+    void othersRepliesTakeNoRoom() throws Exception {
+        assumeIcmp();
+        for (InetAddress target : List.of(LOOPBACK, LOOPBACK6)) {
+            try (NativeSocket waiting = Ping.socket(target, null, null, 42)) {
+                waiting.connect(new InetSocketAddress(target, 0), soon());
+                for (int i = 0; i < 3; i++) {
+                    assertThat(Ping.echo(target, null, null, soon())).isPositive();
+                }
+                assertThatThrownBy(() -> waiting.read(ByteBuffer.allocate(200), NativeSocket.deadlineIn(0)))
+                        .isInstanceOf(SocketTimeoutException.class);
+                waiting.write(Ping.request(target.equals(LOOPBACK6), 42, 56), soon());
+                assertThat(waiting.read(ByteBuffer.allocate(200), soon())).isPositive();
+            }
         }
     }
 
