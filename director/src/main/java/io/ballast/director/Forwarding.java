@@ -1,6 +1,7 @@
 package io.ballast.director;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import java.net.InetAddress;
@@ -20,6 +21,7 @@ public record Forwarding(
         String service,
         List<Endpoint> listen,
         SchedulerKind scheduler,
+        ForwardingMethod method,
         Optional<ServiceSpec.Persistence> persistence,
         ServiceSpec.Timeouts timeouts,
         ServiceSpec.Limits limits,

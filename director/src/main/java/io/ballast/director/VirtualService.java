@@ -589,6 +589,7 @@ public final class VirtualService {
                 spec.name(),
                 spec.listen(),
                 spec.scheduler(),
+                spec.forwarding(),
                 spec.persistence(),
                 spec.timeouts(),
                 spec.limits(),

@@ -4,6 +4,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.CheckSpec.InitialState;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.SchedulerKind;
@@ -54,6 +55,7 @@ final class Services {
                 List.of(),
                 SchedulerKind.WLC,
                 EngineKind.USERSPACE,
+                ForwardingMethod.PROXY,
                 Optional.empty(),
                 new ServiceSpec.Timeouts(second, second, second, second, second, second),
                 new ServiceSpec.Limits(0, 0, 0),

@@ -103,7 +103,7 @@ record ServiceView(
         json.endArray();
         json.name("scheduler").value(spec.scheduler().yamlName());
         json.name("engine").value(spec.engine().yamlName());
-        json.name("forward").value("proxy");
+        json.name("forward").value(spec.forwarding().yamlName());
         json.name("flags").beginArray();
         for (String flag : flags()) {
             json.value(flag);

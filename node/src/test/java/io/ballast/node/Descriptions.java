@@ -5,6 +5,7 @@ import io.ballast.core.config.CheckSpec.InitialState;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.ProbeSpec;
@@ -67,6 +68,7 @@ final class Descriptions {
                 directors,
                 SchedulerKind.WLC,
                 EngineKind.USERSPACE,
+                ForwardingMethod.PROXY,
                 Optional.empty(),
                 new ServiceSpec.Timeouts(second, second, second, second, second, second),
                 new ServiceSpec.Limits(0, 0, 0),

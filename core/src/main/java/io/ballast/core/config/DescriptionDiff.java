@@ -90,6 +90,7 @@ public final class DescriptionDiff {
         field(name, "directors", from.directors(), to.directors(), DescriptionDiff::list);
         field(name, "scheduler", from.scheduler(), to.scheduler(), SchedulerKind::yamlName);
         field(name, "engine", from.engine(), to.engine(), EngineKind::yamlName);
+        field(name, "forwarding", from.forwarding(), to.forwarding(), ForwardingMethod::yamlName);
         field(
                 name,
                 "persistence",

@@ -31,6 +31,11 @@ public enum SchedulerKind {
     /** Locality-based least connection with replication: one destination has a set of servers. */
     LBLCR;
 
+    /** Whether it picks by the servers' connections, and can so keep a limit without a queue. */
+    public boolean comparesLoads() {
+        return this == LC || this == WLC || this == SED || this == NQ;
+    }
+
     /** The name in {@code ballast.yaml} and in listings, for instance {@code wlc}. */
     public String yamlName() {
         return name().toLowerCase(Locale.ROOT);

@@ -12,6 +12,7 @@ import java.util.Optional;
  * @param listen where it answers; at least one
  * @param directors the nodes that balance it; empty means every node that has one of the listen addresses, and where
  *     no node has one, every node that runs the daemon
+ * @param forwarding one that the engine has
  * @param persistence a client's connections lead to one server for a time; empty means they need not
  * @param source the address from which a director connects to the servers; empty lets the kernel choose
  * @param servers the real servers; may be empty where a sorry server is given
@@ -24,6 +25,7 @@ public record ServiceSpec(
         List<String> directors,
         SchedulerKind scheduler,
         EngineKind engine,
+        ForwardingMethod forwarding,
         Optional<Persistence> persistence,
         Timeouts timeouts,
         Limits limits,

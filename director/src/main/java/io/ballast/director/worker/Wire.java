@@ -7,6 +7,7 @@ import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import com.google.gson.stream.JsonWriter;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionInfo;
@@ -223,6 +224,7 @@ public final class Wire {
                 json.get("service").getAsString(),
                 List.copyOf(listen),
                 SchedulerKind.valueOf(json.get("scheduler").getAsString()),
+                ForwardingMethod.PROXY,
                 Optional.ofNullable(json.getAsJsonArray("persistence"))
                         .map(p -> new ServiceSpec.Persistence(
                                 nanos(p.get(0)), p.get(1).getAsInt(), p.get(2).getAsInt())),

@@ -1,6 +1,8 @@
 package io.ballast.director.xdp;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionInfo;
@@ -50,13 +52,6 @@ final class XdpEngine implements ForwardingEngine {
 
     private static final int GUE_PORT = 6080;
 
-    /** How packets get to real servers. */
-    enum Way {
-        DIRECT,
-        TUNNEL,
-        GUE
-    }
-
     /** What a service has taken of the data plane. */
     private static final class Installed {
         final InstalledService service;
@@ -85,7 +80,6 @@ final class XdpEngine implements ForwardingEngine {
     private final Hops hops;
     private final EngineEvents events;
     private final LongSupplier clock;
-    private final Way way;
     private final Map<String, Installed> services = new LinkedHashMap<>();
     private final Map<InetAddress, Hop> known = new HashMap<>();
     private final Extents serverNumbers;
@@ -97,14 +91,12 @@ final class XdpEngine implements ForwardingEngine {
 
     /**
      * @param clock nanoseconds of a monotonic clock
-     * @param way for all services; in a service's description later
      */
-    XdpEngine(DataPlane plane, Hops hops, EngineEvents events, LongSupplier clock, Way way) {
+    XdpEngine(DataPlane plane, Hops hops, EngineEvents events, LongSupplier clock) {
         this.plane = plane;
         this.hops = hops;
         this.events = events;
         this.clock = clock;
-        this.way = way;
         serverNumbers = new Extents(0, plane.sizes().servers());
         slotLines = new Extents(0, plane.sizes().slotLines());
         nodeLines = new Extents(0, plane.sizes().nodeLines());
@@ -119,6 +111,10 @@ final class XdpEngine implements ForwardingEngine {
     public void put(Forwarding next) {
         Installed installed = services.get(next.service());
         if (installed != null && installed.service.forwarding().equals(next)) {
+            return;
+        }
+        if (!EngineKind.XDP.has(next.method())) {
+            refuse(next, "the engine xdp has no forwarding " + next.method().yamlName());
             return;
         }
         Vip.Kind kind = InstalledService.kind(next.scheduler());
@@ -262,10 +258,11 @@ final class XdpEngine implements ForwardingEngine {
         if (placed.described.state() == ServerState.DOWN) {
             flags |= Layout.DOWN;
         }
-        if (way != Way.DIRECT) {
+        ForwardingMethod method = installed.service.forwarding().method();
+        if (method != ForwardingMethod.DR) {
             flags |= address instanceof Inet4Address ? Layout.TUNNEL4 : Layout.TUNNEL6;
         }
-        if (way == Way.GUE) {
+        if (method == ForwardingMethod.GUE) {
             flags |= Layout.GUE;
         }
         InetAddress source = installed
@@ -275,7 +272,13 @@ final class XdpEngine implements ForwardingEngine {
                 .or(() -> hops.sourceFor(address))
                 .orElse(address);
         return new Target(
-                installed.service.number, placed.member, flags, address, source, way == Way.GUE ? GUE_PORT : 0, hop);
+                installed.service.number,
+                placed.member,
+                flags,
+                address,
+                source,
+                method == ForwardingMethod.GUE ? GUE_PORT : 0,
+                hop);
     }
 
     private void writeOrder(Installed installed) {

@@ -3,6 +3,7 @@ package io.ballast.director.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionInfo;
@@ -319,6 +320,7 @@ final class Farm implements Closeable {
                     "web",
                     List.of(endpoint),
                     SchedulerKind.RR,
+                    ForwardingMethod.PROXY,
                     Optional.empty(),
                     new ServiceSpec.Timeouts(
                             Duration.ofSeconds(5), minute, minute, minute, Duration.ofSeconds(10), minute),
@@ -366,6 +368,7 @@ final class Farm implements Closeable {
                     forwarding.service(),
                     forwarding.listen(),
                     forwarding.scheduler(),
+                    forwarding.method(),
                     forwarding.persistence(),
                     forwarding.timeouts(),
                     forwarding.limits(),
@@ -448,6 +451,7 @@ final class Farm implements Closeable {
                     name,
                     forwarding.listen(),
                     forwarding.scheduler(),
+                    forwarding.method(),
                     forwarding.persistence(),
                     timeouts,
                     limits,
@@ -464,6 +468,7 @@ final class Farm implements Closeable {
                     forwarding.service(),
                     forwarding.listen(),
                     forwarding.scheduler(),
+                    forwarding.method(),
                     forwarding.persistence(),
                     forwarding.timeouts(),
                     forwarding.limits(),
@@ -480,6 +485,7 @@ final class Farm implements Closeable {
                     forwarding.service(),
                     forwarding.listen(),
                     forwarding.scheduler(),
+                    forwarding.method(),
                     Optional.of(new ServiceSpec.Persistence(timeout, 32, 128)),
                     forwarding.timeouts(),
                     forwarding.limits(),
@@ -496,6 +502,7 @@ final class Farm implements Closeable {
                     forwarding.service(),
                     endpoints,
                     forwarding.scheduler(),
+                    forwarding.method(),
                     forwarding.persistence(),
                     forwarding.timeouts(),
                     forwarding.limits(),

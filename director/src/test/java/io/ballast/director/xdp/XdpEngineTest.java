@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
@@ -54,7 +55,7 @@ final class XdpEngineTest {
     @BeforeEach
     void open() throws Exception {
         bench = Bench.open();
-        engine = new XdpEngine(bench.plane(), new KnownHops(), new Recorder(), () -> now, XdpEngine.Way.DIRECT);
+        engine = new XdpEngine(bench.plane(), new KnownHops(), new Recorder(), () -> now);
     }
 
     @AfterEach
@@ -125,6 +126,7 @@ final class XdpEngineTest {
                 "web",
                 List.of(WEB),
                 scheduler,
+                ForwardingMethod.DR,
                 Optional.empty(),
                 TIMEOUTS,
                 new ServiceSpec.Limits(0, 0, 0),

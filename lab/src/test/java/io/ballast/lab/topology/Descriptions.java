@@ -4,6 +4,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -92,6 +93,7 @@ final class Descriptions {
                 directors,
                 SchedulerKind.WLC,
                 EngineKind.USERSPACE,
+                ForwardingMethod.PROXY,
                 Optional.empty(),
                 new ServiceSpec.Timeouts(second, second, second, second, second, second),
                 new ServiceSpec.Limits(0, 0, 0),
@@ -112,6 +114,7 @@ final class Descriptions {
                 s.directors(),
                 s.scheduler(),
                 s.engine(),
+                s.forwarding(),
                 s.persistence(),
                 s.timeouts(),
                 s.limits(),

@@ -6,6 +6,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.ProbeSpec;
@@ -22,6 +23,7 @@ import io.ballast.core.config.ServiceSpec.ProxyProtocol;
 import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
+import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -30,6 +32,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The keys of a virtual service, and what must hold among them. */
@@ -253,8 +259,16 @@ final class ServiceSchema {
             "engine",
             Types.choice(Types.words(EngineKind.values(), EngineKind::yamlName)),
             "userspace",
-            "What forwards the packets.",
-            "userspace");
+            "What forwards the packets: `userspace` ends connections in a worker process and opens others to the servers,"
+                    + " `xdp` sends each packet on in the kernel, before its network stack (needs root).",
+            "xdp");
+    private static final Key<ForwardingMethod> FORWARDING = Key.optional(
+            "forwarding",
+            Types.choice(Types.words(ForwardingMethod.values(), ForwardingMethod::yamlName)),
+            "How packets get to the servers; `proxy` is what the engine userspace does, and the engine xdp has `dr`"
+                    + " (direct routing, its default), `tunnel` (IP in IP) and `gue` (the same inside UDP). With all"
+                    + " three, servers have the service's address themselves and answer the client directly.",
+            "tunnel");
     private static final Key<Persistence> PERSISTENCE = Key.optional(
             "persistence",
             Types.shortOr(
@@ -319,6 +333,7 @@ final class ServiceSchema {
                     SOURCE,
                     DIRECTORS,
                     ENGINE,
+                    FORWARDING,
                     HOOKS),
             ServiceSchema::service);
 
@@ -373,6 +388,7 @@ final class ServiceSchema {
                 directors,
                 v.get(SCHEDULER),
                 v.get(ENGINE),
+                v.find(FORWARDING).orElse(v.get(ENGINE).defaultMethod()),
                 v.find(PERSISTENCE),
                 v.find(TIMEOUTS).orElse(TIMEOUTS_DEFAULT),
                 v.find(LIMITS).orElse(LIMITS_DEFAULT),
@@ -385,6 +401,7 @@ final class ServiceSchema {
                 sorry,
                 v.find(HOOKS).orElse(HOOKS_DEFAULT));
         plausible(v, spec);
+        possible(v, spec);
         List<Place> places = v.get(LISTEN).stream().map(l -> Place.of(l.at())).toList();
         return new ReadService(spec, places, Place.of(v.at(SOURCE)));
     }
@@ -584,6 +601,85 @@ final class ServiceSchema {
                 && spec.timeouts().halfClosed().compareTo(spec.timeouts().idle()) > 0) {
             v.warning(TIMEOUTS, "half-closed is longer than idle, which ends the connection before");
         }
+    }
+
+    /** What the engine cannot do. */
+    private static void possible(Values v, ServiceSpec spec) {
+        EngineKind engine = spec.engine();
+        String name = "the engine " + engine.yamlName();
+        if (!engine.has(spec.forwarding())) {
+            String has = words(ForwardingMethod.values(), engine::has, ForwardingMethod::yamlName);
+            String who = words(EngineKind.values(), e -> e.has(spec.forwarding()), EngineKind::yamlName);
+            v.error(
+                    FORWARDING,
+                    name + " has only " + has
+                            + (who.isEmpty()
+                                    ? ""
+                                    : "; the engine " + who + " has "
+                                            + spec.forwarding().yamlName()));
+            return;
+        }
+        if (!engine.has(spec.scheduler())) {
+            String has = words(SchedulerKind.values(), engine::has, SchedulerKind::yamlName);
+            v.error(v.given(SCHEDULER) ? SCHEDULER : ENGINE, name + " has only the schedulers " + has);
+        }
+        if (engine == EngineKind.USERSPACE) {
+            return;
+        }
+        String userspace = name + " forwards packets and takes no part in connections, so it cannot do this; leave it"
+                + " out, or use the engine userspace";
+        if (spec.proxyProtocol() != ProxyProtocol.OFF) {
+            v.error(PROXY_PROTOCOL, userspace);
+        }
+        for (Key<?> key : List.of(CONNECT_RETRY, LIMITS)) {
+            if (v.given(key) && !v.broken(key)) {
+                v.error(key, userspace);
+            }
+        }
+        if (spec.persistence().isPresent()) {
+            v.error(PERSISTENCE, name + " has no persistence yet; `scheduler: sh` keeps a client at its server");
+        }
+        if (!v.broken(SERVERS) && !v.broken(LISTEN)) {
+            packets(v, spec);
+        }
+    }
+
+    /** What servers must be like for packets that are not translated. */
+    private static void packets(Values v, ServiceSpec spec) {
+        String method = "forwarding " + spec.forwarding().yamlName();
+        for (ServerSpec server : spec.servers()) {
+            Optional<InetAddress> address = Addresses.parse(server.address().host());
+            for (Endpoint endpoint : spec.listen()) {
+                if (spec.forwarding().keepsPort() && server.address().port() != endpoint.port()) {
+                    v.error(
+                            SERVERS,
+                            method + " does not change ports, so the server " + server.name() + " must take port "
+                                    + endpoint.port() + " of " + endpoint + ", not "
+                                    + server.address().port());
+                    return;
+                }
+                boolean otherFamily = address.isPresent() && (address.get() instanceof Inet6Address) != endpoint.ipv6();
+                if (spec.forwarding() == ForwardingMethod.DR && otherFamily) {
+                    v.error(
+                            SERVERS,
+                            method + " needs servers with an address of the same family as " + endpoint + "; "
+                                    + server.name() + " has " + server.address().host() + " (a tunnel may mix them)");
+                    return;
+                }
+            }
+            if (server.limit() > 0 && !spec.scheduler().comparesLoads()) {
+                v.error(
+                        SERVERS,
+                        "with the engine xdp, the scheduler " + spec.scheduler().yamlName()
+                                + " counts no connections, so the limit of " + server.name()
+                                + " would have no effect; use wlc, lc, sed or nq");
+                return;
+            }
+        }
+    }
+
+    private static <T> String words(T[] all, Predicate<T> which, Function<T, String> name) {
+        return Stream.of(all).filter(which).map(name).collect(Collectors.joining(", "));
     }
 
     /** Checks with the names of repeated types numbered: {@code http}, {@code http-2}. */
