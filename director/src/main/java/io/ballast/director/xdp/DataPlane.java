@@ -4,6 +4,7 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
 import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.netlink.MacAddress;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -211,10 +212,8 @@ final class DataPlane implements AutoCloseable {
         record.set(SHORT, Layout.SERVER_FLAGS, (short) target.flags());
     }
 
-    private static void mac(MemorySegment record, int at, long address) {
-        for (int i = 0; i < 6; i++) {
-            record.set(ValueLayout.JAVA_BYTE, at + i, (byte) (address >> (8 * (5 - i))));
-        }
+    private static void mac(MemorySegment record, int at, MacAddress address) {
+        MemorySegment.copy(address.bytes(), 0, record, ValueLayout.JAVA_BYTE, at, MacAddress.LENGTH);
     }
 
     /** What a scheduler by load may give the server. */

@@ -1,11 +1,13 @@
 package io.ballast.director.xdp;
 
+import io.ballast.linux.netlink.MacAddress;
+
 /**
  * The first step of the way to a real server.
  *
- * @param to the MAC address of the server or of the router on the way, in the lower 48 bits
- * @param from the MAC address of the interface that it leaves by, likewise
+ * @param to the server's MAC address, or that of the router on the way
+ * @param from the MAC address of the interface that it leaves by
  * @param interfaceIndex of that interface
  * @param mtu of that interface, in bytes
  */
-record Hop(long to, long from, int interfaceIndex, int mtu) {}
+record Hop(MacAddress to, MacAddress from, int interfaceIndex, int mtu) {}

@@ -8,11 +8,11 @@ interface Hops {
 
     /** Is told of changes on the control loop's thread. */
     interface Listener {
-        /** The way is this now; empty while it is not known. */
+        /** The way is this now; empty while there is none. */
         void hop(InetAddress server, Optional<Hop> hop);
     }
 
-    /** Tells the listener now or soon, and at every change until {@link #forget}. */
+    /** Tells the listener now or as soon as something is known, and at every change until {@link #forget}. */
     void watch(InetAddress server, Listener listener);
 
     /** Ends one {@link #watch} of the server. */

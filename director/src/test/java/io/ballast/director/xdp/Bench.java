@@ -6,6 +6,7 @@ import io.ballast.linux.Capability;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.TestRun;
 import io.ballast.linux.bpf.XdpAction;
+import io.ballast.linux.netlink.MacAddress;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -105,7 +106,8 @@ final class Bench implements AutoCloseable {
                 address,
                 source,
                 guePort,
-                Optional.of(new Hop(0x0200_0001_0000L + number, 0x0200_0000_00aaL, LOOPBACK, mtu)));
+                Optional.of(new Hop(
+                        new MacAddress(0x0200_0001_0000L + number), new MacAddress(0x0200_0000_00aaL), LOOPBACK, mtu)));
         targets.put(number, target);
         plane.server(number, target);
         plane.allow(number, 1, 0);

@@ -19,6 +19,7 @@ import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.XdpAction;
+import io.ballast.linux.netlink.MacAddress;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
@@ -87,7 +88,7 @@ final class XdpEngineTest {
     private static Hop hopTo(InetAddress server) {
         byte[] bytes = server.getAddress();
         int last = ((bytes[2] & 0xff) << 8) | (bytes[3] & 0xff);
-        return new Hop(0x0200_0001_0000L + last, 0x0200_0000_00aaL, 1, 1500);
+        return new Hop(new MacAddress(0x0200_0001_0000L + last), new MacAddress(0x0200_0000_00aaL), 1, 1500);
     }
 
     private final class Recorder implements EngineEvents {
