@@ -83,7 +83,7 @@ final class HealthArea implements Area {
         sheet.note(
                 "Each check runs once a second, with a time-out of one; the server is nginx on the second processor, "
                         + "which it shares with the checks. Start delay: from when a probe was due until it ran. CPU is that of "
-                        + "the checking process; its floor: connect, send, read, reset, one after the other on one thread with "
+                        + "the checking process, compiled as the node process is where this area runs alone; its floor: connect, send, read, reset, one after the other on one thread with "
                         + "blocking sockets. A check that hangs gets no answer to its SYN until its time-out.");
     }
 

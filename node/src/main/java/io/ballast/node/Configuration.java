@@ -323,32 +323,33 @@ final class Configuration {
 
     /** Where the operator's wish at run time goes on to hold against what the description says. */
     private List<Problem> stillOverridden(String file, Active next) throws InterruptedException {
+        Map<String, Map<String, ServerOverride>> overridden = overrides.get();
         Map<String, ServiceSpec> services = new HashMap<>();
-        next.services().forEach(s -> services.put(s.name(), s));
+        for (ServiceSpec service : overridden.isEmpty() ? List.<ServiceSpec>of() : next.services()) {
+            services.put(service.name(), service);
+        }
         List<Problem> all = new ArrayList<>();
-        overrides
-                .get()
-                .forEach((service, servers) -> servers.forEach((server, override) -> {
-                    Optional<ServerOverride.Facts> described = Optional.ofNullable(services.get(service))
-                            .flatMap(s -> s.servers().stream()
-                                    .filter(d -> d.name().equals(server))
-                                    .findFirst())
-                            .map(ServerOverride.Facts::of);
-                    if (described.isPresent() && override.holdsFor(described)) {
-                        all.add(new Problem(
-                                Problem.Severity.WARNING,
-                                file,
-                                0,
-                                0,
-                                "services." + service,
-                                override.wanted().isEmpty()
-                                        ? server + " was removed at run time and stays out; `ballast server enable "
-                                                + service + " " + server + "` brings it back"
-                                        : server + " was changed at run time and stays so; `ballast list " + service
-                                                + "` shows how",
-                                ""));
-                    }
-                }));
+        overridden.forEach((service, servers) -> servers.forEach((server, override) -> {
+            Optional<ServerOverride.Facts> described = Optional.ofNullable(services.get(service))
+                    .flatMap(s -> s.servers().stream()
+                            .filter(d -> d.name().equals(server))
+                            .findFirst())
+                    .map(ServerOverride.Facts::of);
+            if (described.isPresent() && override.holdsFor(described)) {
+                all.add(new Problem(
+                        Problem.Severity.WARNING,
+                        file,
+                        0,
+                        0,
+                        "services." + service,
+                        override.wanted().isEmpty()
+                                ? server + " was removed at run time and stays out; `ballast server enable " + service
+                                        + " " + server + "` brings it back"
+                                : server + " was changed at run time and stays so; `ballast list " + service
+                                        + "` shows how",
+                        ""));
+            }
+        }));
         if (all.size() <= MOST_OVERRIDDEN) {
             return all;
         }
