@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The director's program and a floor under it, for timing by the kernel's test run. That one hands the same buffer to
- * every repetition without restoring it, so each program here does that itself: head, frame addresses and the client's
- * port, which walks through so many flows as were asked for. The floor does the least that a tunnel needs: a header.
+ * The director's program and a floor under it, for timing by the kernel's test run (io.ballast.director.xdp.XdpBenchmark).
+ * That one hands the same buffer to every repetition without restoring it, so each program here does that itself: head,
+ * frame addresses and the client, who is the next of so many as take turns. The floor does the least that a tunnel
+ * needs: a header.
  */
 #include "balance.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-__u32 bench_flows = 1;	/* power of two */
-__u32 bench_next = 0;
-__u32 bench_syn = 0;
-__u64 bench_verdicts[8];
+/* The only variable that begins as zero, so that it lies at the beginning of .bss. */
+struct {
+	__u32 mask;	/* clients that take turns - 1, a power of two - 1 */
+	__u32 last;
+	__u64 verdicts[8];
+} bench;
 
-static __always_inline int restore(struct xdp_md *ctx, int grown, bool v6)
+/* A client by its number: 2^24 addresses, and then the next port. */
+static __always_inline int restore(struct xdp_md *ctx, __u64 grown, bool v6)
 {
+	__u32 client = ++bench.last & bench.mask;
 	struct ethhdr *eth;
 	struct tcphdr *tcp;
 	void *end;
@@ -29,7 +34,11 @@ static __always_inline int restore(struct xdp_md *ctx, int grown, bool v6)
 	__builtin_memset(eth->h_dest, 2, 6);
 	__builtin_memset(eth->h_source, 4, 6);
 	eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	tcp->source = bpf_htons(1024 + (bench_next++ & (bench_flows - 1)));
+	if (v6)
+		((struct ipv6hdr *)(eth + 1))->saddr.in6_u.u6_addr32[3] = bpf_htonl(client & 0xffffff);
+	else
+		((struct iphdr *)(eth + 1))->saddr = bpf_htonl(0x0a000000 | (client & 0xffffff));
+	tcp->source = bpf_htons(1024 + (client >> 24));
 	return 0;
 }
 
@@ -48,8 +57,8 @@ static __always_inline int timed(struct xdp_md *ctx, bool v6)
 	int verdict = balance(ctx);
 
 	after = length_of(ctx);
-	bench_verdicts[verdict & 7]++;
-	restore(ctx, after == before + 20 ? 20 : after == before + 40 ? 40 : 0, v6);
+	bench.verdicts[verdict & 7]++;
+	restore(ctx, after - before, v6);
 	return verdict;
 }
 
@@ -68,7 +77,7 @@ int bench6(struct xdp_md *ctx)
 SEC("xdp")
 int floor_tx(struct xdp_md *ctx)
 {
-	bench_verdicts[XDP_TX]++;
+	bench.verdicts[XDP_TX]++;
 	restore(ctx, 0, false);
 	return XDP_TX;
 }
@@ -97,7 +106,19 @@ int floor_ipip(struct xdp_md *ctx)
 	ip->saddr = bpf_htonl(0x0a000001);
 	ip->daddr = bpf_htonl(0x0a000002);
 	ip->check = 0x1234;
-	bench_verdicts[XDP_TX]++;
+	bench.verdicts[XDP_TX]++;
 	restore(ctx, 20, false);
 	return XDP_TX;
+}
+
+/* Empties the flow table, a bucket each time. */
+SEC("xdp")
+int forget(struct xdp_md *ctx __attribute__((unused)))
+{
+	__u32 index = bench.last++ & bucket_mask;
+	struct bucket *bucket = bpf_map_lookup_elem(&flows, &index);
+
+	if (bucket)
+		__builtin_memset(bucket, 0, sizeof(*bucket));
+	return XDP_PASS;
 }

@@ -9,6 +9,11 @@ interface Area {
     /** The word after {@code ballast bench}. */
     String name();
 
+    /** Which of the engines that {@code --engine} names it measures; empty where it is not about one. */
+    default String engine() {
+        return "";
+    }
+
     /** What is measured, in one line. */
     String summary();
 

@@ -17,26 +17,38 @@ import java.util.stream.Collectors;
 
 /** {@code ballast bench}: measures Ballast beside its peers, on this machine, in one run. */
 public final class BenchVerb implements Verb {
-    private static final List<Area> AREAS =
-            List.of(new SchedulerArea(), new DirectorArea(), new HealthArea(), new DescriptionArea(), new DaemonArea());
+    private static final List<Area> AREAS = List.of(
+            new SchedulerArea(),
+            new DirectorArea(),
+            new XdpArea(),
+            new HealthArea(),
+            new DescriptionArea(),
+            new DaemonArea());
+    private static final String DEFAULT_ENGINE = "userspace";
 
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("bench", "Measure Ballast beside its peers on this machine")
                 .describe("Areas: "
                         + AREAS.stream()
-                                .map(a -> a.name() + " (" + a.summary() + ")")
+                                .map(a -> title(a) + " (" + a.summary() + ")")
                                 .collect(Collectors.joining("; "))
                         + ". Without an area, all of them. Figures are medians of several readings with the least and the "
                         + "greatest, ours, the peer's and the floor's taken in turn; a ratio is taken round by round. Machines "
                         + "drift, so compare ratios rather than single numbers. Exit code 1 when something could not be "
                         + "measured; the rest is printed all the same.")
                 .parameter(Parameter.optional("area", ValueKind.TEXT, "what to measure"))
-                .option(Option.choice("--engine", "ENGINE", "the engine that area director measures", "userspace"))
+                .option(Option.choice(
+                        "--engine",
+                        "ENGINE",
+                        "the engine that area director measures (default userspace; both where no area is named)",
+                        "userspace",
+                        "xdp"))
                 .option(Option.value("--rounds", ValueKind.NUMBER, "N", "readings of each figure (default 5)"))
                 .option(Option.value("--seconds", ValueKind.NUMBER, "S", "length of one reading (default 5)"))
                 .option(Option.flag("--assert", "exit with 1 also when a target is missed, naming it"))
                 .example("ballast bench director --engine userspace", "the userspace director against HAProxy")
+                .example("ballast bench director --engine xdp", "the fast path, packet by packet in the kernel")
                 .example("ballast bench schedulers --rounds 3 --seconds 1", "a quick look at the schedulers");
     }
 
@@ -49,10 +61,10 @@ public final class BenchVerb implements Verb {
         Consumer<String> progress = line -> err.println("  " + line);
         List<Results> all = new ArrayList<>();
         for (Area area : chosen) {
-            err.println("bench " + area.name() + ": " + area.summary());
+            err.println("bench " + title(area) + ": " + area.summary());
             Sheet sheet = new Sheet(progress);
-            sheet.measure(area.name(), "", () -> area.run(new Area.Effort(rounds, seconds), sheet));
-            Results results = sheet.results(area.name());
+            sheet.measure(title(area), "", () -> area.run(new Area.Effort(rounds, seconds), sheet));
+            Results results = sheet.results(title(area));
             all.add(results);
             if (!call.json()) {
                 call.terminal().out().println(results.table());
@@ -86,12 +98,22 @@ public final class BenchVerb implements Verb {
             return AREAS;
         }
         String name = call.optionalParameter("area").get();
-        for (Area area : AREAS) {
-            if (area.name().equals(name)) {
-                return List.of(area);
-            }
+        String engine = call.value("--engine").orElse(DEFAULT_ENGINE);
+        List<Area> chosen = AREAS.stream()
+                .filter(area -> area.name().equals(name))
+                .filter(area -> area.engine().isEmpty() || area.engine().equals(engine))
+                .toList();
+        if (!chosen.isEmpty()) {
+            return chosen;
         }
         throw Failure.usage("no area \"" + name + "\"; there are "
-                + AREAS.stream().map(Area::name).collect(Collectors.joining(", ")));
+                + AREAS.stream().map(Area::name).distinct().collect(Collectors.joining(", ")));
+    }
+
+    /** The area's name, and the engine's where it is not the default. */
+    private static String title(Area area) {
+        return area.engine().isEmpty() || area.engine().equals(DEFAULT_ENGINE)
+                ? area.name()
+                : area.name() + " --engine " + area.engine();
     }
 }

@@ -45,6 +45,11 @@ final class DirectorArea implements Area {
     }
 
     @Override
+    public String engine() {
+        return "userspace";
+    }
+
+    @Override
     public String summary() {
         return "CPU time for each request through the userspace engine, against HAProxy in TCP mode";
     }

@@ -31,29 +31,55 @@ public record Row(
     /**
      * What a row must reach.
      *
-     * @param ofRatio whether the bound is on the ratio to the peer, or on our own figure
+     * @param of what the bound is on
      * @param atMost whether the bound is an upper one
      * @param source where the target comes from
      */
-    public record Target(boolean ofRatio, boolean atMost, double bound, String source) {
+    public record Target(Of of, boolean atMost, double bound, String source) {
+
+        /** What a bound is on, and the word before it. */
+        public enum Of {
+            /** Our own figure. */
+            OURS(""),
+            /** Our figure divided by the peer's. */
+            RATIO("ratio "),
+            /** Our figure divided by the floor's, for a bound that was named beside a floor. */
+            TO_FLOOR("to floor ");
+
+            private final String word;
+
+            Of(String word) {
+                this.word = word;
+            }
+        }
 
         /** Our figure must not be more than this. */
         public static Target atMost(double bound, String source) {
-            return new Target(false, true, bound, source);
+            return new Target(Of.OURS, true, bound, source);
         }
 
         /** Our figure must be this or more. */
         public static Target atLeast(double bound, String source) {
-            return new Target(false, false, bound, source);
+            return new Target(Of.OURS, false, bound, source);
         }
 
         /** Our figure divided by the peer's must not be more than this. */
         public static Target ratioAtMost(double bound, String source) {
-            return new Target(true, true, bound, source);
+            return new Target(Of.RATIO, true, bound, source);
+        }
+
+        /** Our figure divided by the peer's must be this or more. */
+        public static Target ratioAtLeast(double bound, String source) {
+            return new Target(Of.RATIO, false, bound, source);
+        }
+
+        /** Our figure divided by the floor's must not be more than this. */
+        public static Target toFloorAtMost(double bound, String source) {
+            return new Target(Of.TO_FLOOR, true, bound, source);
         }
 
         String text() {
-            return (ofRatio ? "ratio " : "") + (atMost ? "<= " : ">= ") + Sample.number(bound);
+            return of.word + (atMost ? "<= " : ">= ") + Sample.number(bound);
         }
     }
 
@@ -108,20 +134,29 @@ public record Row(
         if (target == null) {
             return true;
         }
-        Sample judged = target.ofRatio() ? ratio : ours;
+        Sample judged = judged(target);
         if (judged == null) {
             return false;
         }
         return target.atMost() ? judged.median() <= target.bound() : judged.median() >= target.bound();
     }
 
+    private @Nullable Sample judged(Target target) {
+        return switch (target.of()) {
+            case OURS -> ours;
+            case RATIO -> ratio;
+            case TO_FLOOR -> toFloor;
+        };
+    }
+
     /** What is wrong with it, in a line. */
     String complaint() {
-        if (failure != null || ours == null) {
+        if (failure != null || target == null) {
             return name + ": " + failure;
         }
-        String figure = ratio == null ? ours.text() + " " + unit : "ratio " + ratio.text();
-        return name + ": " + figure + (target == null ? "" : ", target " + target.text());
+        Sample figure = judged(target);
+        return name + ": " + target.of().word + (figure == null ? "unknown" : figure.text())
+                + (target.of() == Target.Of.OURS ? " " + unit : "") + ", target " + target.text();
     }
 
     JsonObject json() {

@@ -51,6 +51,13 @@ class ReportTest {
         assertThat(Row.paired("x", "us", once, twice, null, Target.ratioAtMost(1, "s"))
                         .met())
                 .isTrue();
+        Target beside = Target.toFloorAtMost(3, "s");
+        assertThat(Row.paired("x", "ns", new double[] {80}, null, new double[] {27}, beside)
+                        .met())
+                .isTrue();
+        Row slow = Row.paired("x", "ns", new double[] {80}, null, new double[] {20}, beside);
+        assertThat(slow.met()).isFalse();
+        assertThat(slow.complaint()).isEqualTo("x: to floor 4, target to floor <= 3");
         assertThat(Row.info("x", "us", Sample.of(1)).met()).isTrue();
     }
 

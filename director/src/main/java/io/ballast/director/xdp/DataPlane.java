@@ -14,6 +14,8 @@ import java.lang.foreign.ValueLayout;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -105,15 +107,7 @@ final class DataPlane implements AutoCloseable {
      * @throws IOException the kernel refuses it; the message says why
      */
     static DataPlane load(String name, Sizes sizes, long flowSeed) throws IOException {
-        byte[] elf;
-        try (InputStream in = DataPlane.class.getResourceAsStream(name + ".bpf.o")) {
-            if (in == null) {
-                throw new FileNotFoundException(
-                        "this build has no engine xdp, because clang or the headers of libbpf were"
-                                + " absent when it was made: install the packages clang and libbpf-dev and build again");
-            }
-            elf = in.readAllBytes();
-        }
+        byte[] elf = object(name);
         if (Integer.bitCount(sizes.buckets()) != 1) {
             throw new IllegalArgumentException(sizes.buckets() + " buckets: the number must be a power of two");
         }
@@ -138,6 +132,18 @@ final class DataPlane implements AutoCloseable {
         }
     }
 
+    /** An object of {@code src/main/bpf} as it was compiled. */
+    static byte[] object(String name) throws IOException {
+        try (InputStream in = DataPlane.class.getResourceAsStream(name + ".bpf.o")) {
+            if (in == null) {
+                throw new FileNotFoundException(
+                        "this build has no engine xdp, because clang or the headers of libbpf were"
+                                + " absent when it was made: install the packages clang and libbpf-dev and build again");
+            }
+            return in.readAllBytes();
+        }
+    }
+
     Sizes sizes() {
         return sizes;
     }
@@ -145,6 +151,27 @@ final class DataPlane implements AutoCloseable {
     /** A program of the object, for the caller to close. */
     BpfProgram program(String name) throws IOException {
         return object.program(name);
+    }
+
+    /** The program's own variables, in the order of their declaration, where they began as zero. */
+    MemorySegment variables() throws IOException {
+        return memory(".bss");
+    }
+
+    /** Bytes of kernel memory that the tables take. */
+    long memory() throws IOException {
+        long sum = 0;
+        for (String name : object.maps()) {
+            try (BpfMap map = object.map(name)) {
+                // The only place where the kernel says it: bpf_map_show_fdinfo.
+                sum += Files.readAllLines(Path.of("/proc/self/fdinfo/" + map.fd())).stream()
+                        .filter(line -> line.startsWith("memlock:"))
+                        .mapToLong(line -> Long.parseLong(
+                                line.substring("memlock:".length()).strip()))
+                        .sum();
+            }
+        }
+        return sum;
     }
 
     // ---- Writing

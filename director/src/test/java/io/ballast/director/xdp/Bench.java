@@ -58,16 +58,21 @@ final class Bench implements AutoCloseable {
         program = plane.program("director");
     }
 
-    static Bench open() throws IOException {
+    /** Skips the test, with the reason, where programs cannot be loaded. */
+    static void assumeLoading() throws IOException {
         for (Capability capability : List.of(Capability.BPF, Capability.NET_ADMIN)) {
             Assumptions.assumeTrue(capability.isEffective(), "needs " + capability);
         }
         try {
-            return new Bench(DataPlane.load("director", new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 4096), 1));
+            DataPlane.object("director");
         } catch (FileNotFoundException e) {
             Assumptions.abort(String.valueOf(e.getMessage()));
-            throw e;
         }
+    }
+
+    static Bench open() throws IOException {
+        assumeLoading();
+        return new Bench(DataPlane.load("director", new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 4096), 1));
     }
 
     DataPlane plane() {

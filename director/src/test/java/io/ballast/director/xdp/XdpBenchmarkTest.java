@@ -1,0 +1,96 @@
+package io.ballast.director.xdp;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ForwardingMethod;
+import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.Forwarding;
+import io.ballast.director.Forwarding.ServerState;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** That what is measured is what is meant. */
+final class XdpBenchmarkTest {
+    private XdpBenchmark benchmark;
+
+    @BeforeEach
+    void open() throws Exception {
+        Bench.assumeLoading();
+        benchmark = XdpBenchmark.open(new XdpBenchmark.Room(2, 64, 1, 4096));
+    }
+
+    @AfterEach
+    void close() {
+        if (benchmark != null) {
+            benchmark.close();
+        }
+    }
+
+    private static Forwarding web(SchedulerKind scheduler, InetAddress vip) {
+        List<Forwarding.Server> servers = IntStream.rangeClosed(1, 4)
+                .mapToObj(i -> new Forwarding.Server(
+                        "s" + i, new InetSocketAddress(Frames.address("10.9.0." + i), 80), 1, 0, ServerState.UP))
+                .toList();
+        return new Forwarding(
+                "web",
+                List.of(new Endpoint(vip, XdpBenchmark.PORT, Endpoint.Protocol.TCP)),
+                scheduler,
+                ForwardingMethod.TUNNEL,
+                Optional.empty(),
+                new ServiceSpec.Timeouts(
+                        Duration.ofSeconds(1),
+                        Duration.ofMinutes(10),
+                        Duration.ofMinutes(1),
+                        Duration.ofMinutes(1),
+                        Duration.ofSeconds(1),
+                        Duration.ofMinutes(5)),
+                new ServiceSpec.Limits(0, 0, 0),
+                new ServiceSpec.ConnectRetry(0, 0),
+                ServiceSpec.ProxyProtocol.OFF,
+                ServiceSpec.OnDown.KEEP,
+                Optional.empty(),
+                servers,
+                Optional.empty());
+    }
+
+    @Test
+    void everyPacketOfEveryFamilyIsSentAndItsConnectionRemembered() throws Exception {
+        for (InetAddress vip : new InetAddress[] {XdpBenchmark.VIP4, XdpBenchmark.VIP6}) {
+            boolean ipv6 = vip.equals(XdpBenchmark.VIP6);
+            benchmark.engine().put(web(SchedulerKind.WLC, vip));
+            assertThat(benchmark.packets(ipv6, true, 64, 64)).isPositive();
+            assertThat(benchmark.remembered()).isEqualTo(64);
+            assertThat(benchmark.packets(ipv6, false, 64, 1000)).isPositive();
+            assertThat(benchmark.remembered()).isEqualTo(64);
+            benchmark.packets(ipv6, true, XdpBenchmark.NEW_EACH_TIME, 1000);
+            assertThat(benchmark.remembered()).isBetween(1000, 1064);
+            benchmark.forget();
+            assertThat(benchmark.remembered()).isZero();
+        }
+        for (XdpBenchmark.Floor floor : XdpBenchmark.Floor.values()) {
+            assertThat(benchmark.floor(floor, 1000)).isPositive();
+        }
+        assertThat(benchmark.memory()).isBetween(100_000L, 10_000_000L);
+        assertThat(benchmark.complaints()).isEmpty();
+    }
+
+    @Test
+    void aPacketThatIsNotSentIsNoMeasurement() {
+        benchmark.engine().put(web(SchedulerKind.LBLC, XdpBenchmark.VIP4));
+        assertThat(benchmark.complaints()).singleElement().asString().contains("no scheduler lblc");
+        assertThatThrownBy(() -> benchmark.packets(false, false, 1, 10))
+                .isInstanceOf(IOException.class)
+                .hasMessage("bench4: of 10 packets only 0 were sent");
+    }
+}
