@@ -84,23 +84,6 @@ static __always_inline bool before(__u32 scheduler, const struct load *a, const 
 	return earlier;
 }
 
-/*
- * The better of two servers, either of which may be nobody. This and the next are functions of their own, without static,
- * so that the verifier looks at them once and not at every way that leads to them.
- */
-__noinline __u32 better(__u32 scheduler, __u32 a, __u32 b)
-{
-	struct load *left = bpf_map_lookup_elem(&loads, &a), *right = bpf_map_lookup_elem(&loads, &b);
-	bool first;
-
-	if (!left || !available(left))
-		return right && available(right) ? b : NOBODY;
-	if (!right || !available(right))
-		return a;
-	first = before(scheduler, left, right, a < b);
-	return first ? a : b;
-}
-
 static __always_inline __u32 *tree_node(__u32 tree, __u32 number)
 {
 	__u32 index = tree + number / LINE;
@@ -113,33 +96,44 @@ static __always_inline __u32 *tree_node(__u32 tree, __u32 number)
  * The order by load is a tournament: each node of a binary tree names the better of its two children, so the first node
  * names the best of all, and a change of one server is a walk from its leaf to the top. Two CPUs may walk at a time and
  * one of them see what the other is about to change; what is wrong then is one node, until the next walk through it.
+ * That is why a walk does not end early where a node stays as it was: the node above may be wrong.
+ *
+ * A function of its own, without static, so that the verifier looks at it once and not at every way that leads to it.
  */
 __noinline int rank(__u32 service_index, __u32 member)
 {
 	struct service *service = bpf_map_lookup_elem(&services, &service_index);
-	__u32 at, a, b, tree, scheduler;
+	__u32 at, best, other, tree, scheduler;
+	struct load *load;
 
 	if (!service || !service->leaves)
 		return 0;
 	tree = service->tree;
 	scheduler = service->scheduler;
-	a = service->servers + member;
-	b = service->servers + (member ^ 1);
+	best = service->servers + member;
+	other = service->servers + (member ^ 1);
 	at = service->leaves + member;
+	load = bpf_map_lookup_elem(&loads, &best);
+	if (load && !available(load))
+		load = NULL;
 #pragma clang loop unroll(disable)
 	for (int level = 0; level < 16 && at > 1; level++) {
-		__u32 *winner;
+		struct load *rival = bpf_map_lookup_elem(&loads, &other);
+		struct node_line *line;
+		__u32 index;
 
-		a = better(scheduler, a, b);
+		if (rival && available(rival) && !(load && before(scheduler, load, rival, best < other))) {
+			load = rival;
+			best = other;
+		}
 		at >>= 1;
-		winner = tree_node(tree, at);
-		if (!winner)
+		index = tree + at / LINE;
+		line = bpf_map_lookup_elem(&tree_nodes, &index);
+		if (!line)
 			break;
-		*winner = a;
-		winner = tree_node(tree, at ^ 1);
-		if (!winner)
-			break;
-		b = *winner;
+		line->node[at % LINE] = load ? best : NOBODY;
+		/* Two that meet lie side by side. */
+		other = line->node[(at ^ 1) % LINE];
 	}
 	return 0;
 }

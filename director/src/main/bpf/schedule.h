@@ -69,7 +69,8 @@ static __always_inline void given(const struct vip *vip, __u32 server)
 	share = vip->scheduler == LEAST_CONNECTION || !load->weight ? 1 : load->weight;
 	if (service->last < load->turn)
 		service->last = load->turn;
-	load->turn = service->last + STRIDE / share;
+	/* A division takes as long as a level of the tree. */
+	load->turn = service->last + (share == 1 ? STRIDE : STRIDE / share);
 }
 
 static __always_inline struct server *server_at(__u32 index)
