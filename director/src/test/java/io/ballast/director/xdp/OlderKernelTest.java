@@ -1,0 +1,18 @@
+package io.ballast.director.xdp;
+
+import io.ballast.testing.OlderKernel;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The data plane once more on Linux 6.1, whose verifier is another. */
+@Timeout(400)
+final class OlderKernelTest {
+    @Test
+    void theDataPlaneHoldsOnAnOlderKernelToo() throws Exception {
+        Bench.assumeLoading();
+        OlderKernel.run(
+                List.of("-Dballast.noise=2000"),
+                List.of(PacketTest.class, ScheduleTest.class, XdpEngineTest.class, XdpBenchmarkTest.class));
+    }
+}
