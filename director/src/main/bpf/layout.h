@@ -194,6 +194,47 @@ struct bucket {
 	struct flow flow[WAYS];
 };
 
+/*
+ * What a daemon that starts has to know of the tables that it finds, and no packet needs: whose they are, and where the
+ * parts of each service lie. It is written before what it tells of, and erased after. Numbers are those of the arrays.
+ */
+struct origin {
+	__u64 layout;		/* digest of this file; written last, so that 0 is half a beginning */
+	__u64 program;		/* digest of the object */
+	__u64 flow_seed;
+};
+
+#define NAME 64
+
+struct service_note {
+	__u32 used;
+	__u32 scheduler;
+	__u32 servers;		/* the first */
+	__u32 capacity;		/* how many numbers of servers, and leaves of the tree */
+	__u32 slots;		/* first line of a table that is written to its end */
+	__u32 slot_count;	/* 0: none */
+	__u32 tree;
+	__u32 zero;
+	__u64 changed;		/* when the table changed last, in ns */
+	char name[NAME];
+};
+
+/* Flags of a server_note. */
+#define SERVER_GONE	0x0001	/* not in the description any more */
+#define SERVER_CUT	0x0002	/* its time to drain is over */
+#define SERVER_IPV6	0x0004	/* its address is of IPv6, else of IPv4 in the first four bytes */
+
+struct server_note {
+	__u32 service;		/* number of its service + 1; 0: nobody has this number */
+	__u32 last_weight;
+	__u64 cut_at;		/* when its time to drain is over, in ns */
+	__u8 address[16];
+	__u16 port;
+	__u16 flags;
+	__u32 zero;
+	char name[NAME];
+};
+
 /* 2^27 ns, about 134 ms. */
 #define TICK_SHIFT 27
 
@@ -204,3 +245,6 @@ _Static_assert(sizeof(struct load) == 24, "load");
 _Static_assert(sizeof(struct service) == 32, "service");
 _Static_assert(sizeof(struct flow) == 40, "flow");
 _Static_assert(sizeof(struct bucket) == 352, "bucket");
+_Static_assert(sizeof(struct origin) == 24, "origin");
+_Static_assert(sizeof(struct service_note) == 104, "service_note");
+_Static_assert(sizeof(struct server_note) == 104, "server_note");

@@ -11,14 +11,20 @@ import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.nio.ByteOrder;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.IntPredicate;
 
 /**
  * The program in the kernel and its tables, as layout.h describes them: typed writing and reading, nothing decided.
@@ -26,7 +32,7 @@ import java.util.function.Consumer;
  * <p>Tables that packets read by number are written through shared memory, without a system call; a packet may see a
  * record half written, so what must change at once changes in one place: an endpoint, which is replaced as a whole.
  */
-final class DataPlane implements AutoCloseable {
+class DataPlane implements AutoCloseable {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.nativeOrder());
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.nativeOrder());
@@ -61,7 +67,26 @@ final class DataPlane implements AutoCloseable {
     /** The tag of a place that is being filled. */
     private static final int BEING_WRITTEN = 1;
 
-    private final BpfObject object;
+    /** Words that the data plane changes as well. */
+    private static final VarHandle TAG = ValueLayout.JAVA_INT.varHandle();
+
+    /** So long after a connection has expired no packet of it is under way that could still find it. */
+    private static final long SWEEP_AFTER_NANOS = 60_000_000_000L;
+
+    /** Where the program and its tables are. */
+    private interface Source extends AutoCloseable {
+        /** The names of the tables. */
+        List<String> maps() throws IOException;
+
+        BpfMap map(String name) throws IOException;
+
+        BpfProgram program(String name) throws IOException;
+
+        @Override
+        void close();
+    }
+
+    private final Source source;
     private final Arena arena = Arena.ofShared();
     private final Sizes sizes;
     private final BpfMap vips4;
@@ -74,26 +99,37 @@ final class DataPlane implements AutoCloseable {
     private final MemorySegment loads;
     private final MemorySegment services;
     private final MemorySegment flows;
+    private final Notes notes;
 
-    private DataPlane(BpfObject object, Sizes sizes) throws IOException {
-        this.object = object;
-        this.sizes = sizes;
-        vips4 = object.map("vips4");
-        vips6 = object.map("vips6");
-        traffic = object.map("traffic");
-        reasons = object.map("reasons");
+    /** The tables that are pinned in a folder, each under its name, with the program {@code director}. */
+    DataPlane(Path folder) throws IOException {
+        this(new Pinned(folder));
+    }
+
+    private DataPlane(Source source) throws IOException {
+        this.source = source;
+        vips4 = source.map("vips4");
+        vips6 = source.map("vips6");
+        traffic = source.map("traffic");
+        reasons = source.map("reasons");
         slots = memory("slots");
         nodes = memory("tree_nodes");
         servers = memory("servers");
         loads = memory("loads");
         services = memory("services");
-        try (BpfMap map = object.map("flows")) {
-            flows = map.mmapReadOnly(arena);
-        }
+        notes = new Notes(memory("service_notes"), memory("server_notes"));
+        flows = memory("flows");
+        sizes = new Sizes(
+                vips4.info().shape().maxEntries(),
+                (int) (services.byteSize() / Layout.SERVICE),
+                (int) (servers.byteSize() / Layout.SERVER),
+                (int) (slots.byteSize() / Layout.LINE_BYTES),
+                (int) (nodes.byteSize() / Layout.LINE_BYTES),
+                (int) (flows.byteSize() / Layout.BUCKET));
     }
 
     private MemorySegment memory(String map) throws IOException {
-        try (BpfMap opened = object.map(map)) {
+        try (BpfMap opened = source.map(map)) {
             return opened.mmap(arena);
         }
     }
@@ -107,25 +143,11 @@ final class DataPlane implements AutoCloseable {
      * @throws IOException the kernel refuses it; the message says why
      */
     static DataPlane load(String name, Sizes sizes, long flowSeed) throws IOException {
-        byte[] elf = object(name);
-        if (Integer.bitCount(sizes.buckets()) != 1) {
-            throw new IllegalArgumentException(sizes.buckets() + " buckets: the number must be a power of two");
-        }
-        BpfObject object = BpfObject.open(name, elf);
+        BpfObject object = BpfObject.open(name, object(name));
         try {
-            object.resize("vips4", sizes.endpoints());
-            object.resize("vips6", sizes.endpoints());
-            object.resize("services", sizes.services());
-            object.resize("servers", sizes.servers());
-            object.resize("loads", sizes.servers());
-            object.resize("traffic", sizes.servers());
-            object.resize("slots", sizes.slotLines());
-            object.resize("tree_nodes", sizes.nodeLines());
-            object.resize("flows", sizes.buckets());
-            object.set("bucket_mask", sizes.buckets() - 1);
-            object.set("flow_seed", flowSeed);
+            configure(object, sizes, flowSeed);
             object.load();
-            return new DataPlane(object, sizes);
+            return new DataPlane(new Loaded(object));
         } catch (IOException | RuntimeException e) {
             object.close();
             throw e;
@@ -144,13 +166,87 @@ final class DataPlane implements AutoCloseable {
         }
     }
 
+    /** Sets the sizes of the tables and the constants, before loading. */
+    static void configure(BpfObject object, Sizes sizes, long flowSeed) throws IOException {
+        if (Integer.bitCount(sizes.buckets()) != 1) {
+            throw new IllegalArgumentException(sizes.buckets() + " buckets: the number must be a power of two");
+        }
+        object.resize("vips4", sizes.endpoints());
+        object.resize("vips6", sizes.endpoints());
+        object.resize("services", sizes.services());
+        object.resize("service_notes", sizes.services());
+        object.resize("servers", sizes.servers());
+        object.resize("server_notes", sizes.servers());
+        object.resize("loads", sizes.servers());
+        object.resize("traffic", sizes.servers());
+        object.resize("slots", sizes.slotLines());
+        object.resize("tree_nodes", sizes.nodeLines());
+        object.resize("flows", sizes.buckets());
+        object.set("bucket_mask", sizes.buckets() - 1);
+        object.set("flow_seed", flowSeed);
+    }
+
+    private record Loaded(BpfObject object) implements Source {
+        @Override
+        public List<String> maps() {
+            return object.maps();
+        }
+
+        @Override
+        public BpfMap map(String name) throws IOException {
+            return object.map(name);
+        }
+
+        @Override
+        public BpfProgram program(String name) throws IOException {
+            return object.program(name);
+        }
+
+        @Override
+        public void close() {
+            object.close();
+        }
+    }
+
+    private record Pinned(Path folder) implements Source {
+        @Override
+        public List<String> maps() throws IOException {
+            List<String> names = new ArrayList<>();
+            try (DirectoryStream<Path> pins = Files.newDirectoryStream(
+                    folder, pin -> !pin.getFileName().toString().startsWith("director"))) {
+                pins.forEach(pin -> names.add(pin.getFileName().toString()));
+            }
+            return names;
+        }
+
+        @Override
+        public BpfMap map(String name) throws IOException {
+            return BpfMap.openPinned(folder.resolve(name));
+        }
+
+        @Override
+        public BpfProgram program(String name) throws IOException {
+            return BpfProgram.openPinned(folder.resolve(name));
+        }
+
+        @Override
+        public void close() {
+            // Pins need no process that holds them.
+        }
+    }
+
     Sizes sizes() {
         return sizes;
     }
 
     /** A program of the object, for the caller to close. */
     BpfProgram program(String name) throws IOException {
-        return object.program(name);
+        return source.program(name);
+    }
+
+    /** Whose the numbers are. */
+    Notes notes() {
+        return notes;
     }
 
     /** The program's own variables, in the order of their declaration, where they began as zero. */
@@ -161,8 +257,8 @@ final class DataPlane implements AutoCloseable {
     /** Bytes of kernel memory that the tables take. */
     long memory() throws IOException {
         long sum = 0;
-        for (String name : object.maps()) {
-            try (BpfMap map = object.map(name)) {
+        for (String name : source.maps()) {
+            try (BpfMap map = source.map(name)) {
                 // The only place where the kernel says it: bpf_map_show_fdinfo.
                 sum += Files.readAllLines(Path.of("/proc/self/fdinfo/" + map.fd())).stream()
                         .filter(line -> line.startsWith("memlock:"))
@@ -207,14 +303,22 @@ final class DataPlane implements AutoCloseable {
         }
     }
 
+    /** Reads a table from its first line on. */
+    SlotTable slots(int line, int count) {
+        char[] current = new char[count];
+        char[] base = new char[count];
+        long at = (long) line * Layout.LINE_BYTES;
+        for (int slot = 0; slot < count; slot++) {
+            int both = slots.get(INT, at + 4L * slot);
+            current[slot] = (char) both;
+            base[slot] = (char) (both >>> 16);
+        }
+        return new SlotTable(current, base);
+    }
+
     void server(int number, Target target) {
         MemorySegment record = servers.asSlice((long) number * Layout.SERVER, Layout.SERVER);
-        target.hop().ifPresent(hop -> {
-            mac(record, Layout.SERVER_TO, hop.to());
-            mac(record, Layout.SERVER_FROM, hop.from());
-            record.set(INT, Layout.SERVER_INTERFACE, hop.interfaceIndex());
-            record.set(INT, Layout.SERVER_MTU, hop.mtu());
-        });
+        target.hop().ifPresent(hop -> write(record, hop));
         boolean ipv4 = target.address() instanceof Inet4Address;
         byte[] address = target.address().getAddress();
         byte[] source = target.source().getAddress();
@@ -239,8 +343,40 @@ final class DataPlane implements AutoCloseable {
         record.set(SHORT, Layout.SERVER_FLAGS, (short) target.flags());
     }
 
-    private static void mac(MemorySegment record, int at, MacAddress address) {
-        MemorySegment.copy(address.bytes(), 0, record, ValueLayout.JAVA_BYTE, at, MacAddress.LENGTH);
+    /** The address of the next hop goes in one piece, so that no packet is sent to half of each of two. */
+    private static void write(MemorySegment record, Hop hop) {
+        byte[] both = new byte[2 * MacAddress.LENGTH];
+        System.arraycopy(hop.to().bytes(), 0, both, Layout.SERVER_TO, MacAddress.LENGTH);
+        System.arraycopy(hop.from().bytes(), 0, both, Layout.SERVER_FROM, MacAddress.LENGTH);
+        MemorySegment words = MemorySegment.ofArray(both);
+        record.set(LONG, 0, words.get(LONG, 0));
+        record.set(INT, 8, words.get(INT, 8));
+        record.set(INT, Layout.SERVER_INTERFACE, hop.interfaceIndex());
+        record.set(INT, Layout.SERVER_MTU, hop.mtu());
+    }
+
+    /** Changes the next hop of a server and nothing else; empty where packets for it are the kernel's. */
+    void hop(int number, Optional<Hop> hop) {
+        MemorySegment record = servers.asSlice((long) number * Layout.SERVER, Layout.SERVER);
+        hop.ifPresent(way -> write(record, way));
+        int flags = record.get(SHORT, Layout.SERVER_FLAGS);
+        record.set(
+                SHORT, Layout.SERVER_FLAGS, (short) (hop.isPresent() ? flags | Layout.READY : flags & ~Layout.READY));
+    }
+
+    /** The next hop of a server as it is in the table; empty where packets for it are the kernel's. */
+    Optional<Hop> hop(int number) {
+        MemorySegment record = servers.asSlice((long) number * Layout.SERVER, Layout.SERVER);
+        if ((record.get(SHORT, Layout.SERVER_FLAGS) & Layout.READY) == 0) {
+            return Optional.empty();
+        }
+        return Optional.of(new Hop(
+                MacAddress.of(
+                        record.asSlice(Layout.SERVER_TO, MacAddress.LENGTH).toArray(ValueLayout.JAVA_BYTE)),
+                MacAddress.of(
+                        record.asSlice(Layout.SERVER_FROM, MacAddress.LENGTH).toArray(ValueLayout.JAVA_BYTE)),
+                record.get(INT, Layout.SERVER_INTERFACE),
+                record.get(INT, Layout.SERVER_MTU)));
     }
 
     /** What a scheduler by load may give the server. */
@@ -281,6 +417,25 @@ final class DataPlane implements AutoCloseable {
     }
 
     // ---- Reading
+
+    /** An endpoint that is installed. */
+    record Listening(Endpoint endpoint, Vip vip) {}
+
+    /** Every endpoint that is installed. */
+    List<Listening> endpoints() throws IOException {
+        List<Listening> all = new ArrayList<>();
+        vips4.forEach((key, value) -> all.add(listening(key, value, 4)));
+        vips6.forEach((key, value) -> all.add(listening(key, value, 16)));
+        return all;
+    }
+
+    private static Listening listening(MemorySegment key, MemorySegment value, int length) {
+        InetAddress address = Notes.addressOf(key.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE));
+        int port = Short.toUnsignedInt(Short.reverseBytes(key.get(SHORT, length)));
+        Endpoint.Protocol protocol =
+                key.get(ValueLayout.JAVA_BYTE, length + 2) == 6 ? Endpoint.Protocol.TCP : Endpoint.Protocol.UDP;
+        return new Listening(new Endpoint(address, port, protocol), Vip.of(value));
+    }
 
     /** What a server has now, for the comparison that the data plane makes as well. */
     Load load(int number) {
@@ -328,6 +483,42 @@ final class DataPlane implements AutoCloseable {
     /** Visits every connection that is remembered and not expired. */
     void flows(Consumer<RememberedFlow> visitor) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
+        places((at, flow) -> {
+            if (flow.expires() - now >= 0) {
+                visitor.accept(flow);
+            }
+        });
+    }
+
+    /**
+     * Forgets connections and counts them out of their servers' loads: those that have expired for a minute, and those
+     * of endpoints that are no more. The data plane does so itself only when it needs their place.
+     *
+     * @param endpoints whether there is an endpoint of an id
+     */
+    void sweep(IntPredicate endpoints) {
+        int longAgo = (int) ((System.nanoTime() - SWEEP_AFTER_NANOS) >>> Layout.TICK_SHIFT);
+        places((at, flow) -> {
+            if (flow.expires() - longAgo >= 0 && endpoints.test(flow.vip())) {
+                return;
+            }
+            int tag = flows.get(INT, at);
+            if (tag != 0 && tag != BEING_WRITTEN && TAG.compareAndSet(flows, at, tag, 0)) {
+                long load = (long) flow.server() * Layout.LOAD;
+                long counter = load + (flow.state() == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+                if (flow.server() >= 0 && flow.server() < sizes.servers() && loads.get(INT, counter) > 0) {
+                    var _ = (int) TAG.getAndAdd(loads, counter, -1);
+                }
+            }
+        });
+    }
+
+    /** Is told of a place in the table with what was in it a moment ago. */
+    private interface Places {
+        void place(long tag, RememberedFlow flow);
+    }
+
+    private void places(Places visitor) {
         for (int bucket = 0; bucket < sizes.buckets(); bucket++) {
             long at = (long) bucket * Layout.BUCKET;
             for (int way = 0; way < Layout.WAYS; way++) {
@@ -337,8 +528,8 @@ final class DataPlane implements AutoCloseable {
                 }
                 RememberedFlow flow = RememberedFlow.of(
                         flows.asSlice(at + Layout.BUCKET_FLOWS + (long) way * Layout.FLOW, Layout.FLOW));
-                if (flow.expires() - now >= 0 && flow.state() <= Layout.CLOSING) {
-                    visitor.accept(flow);
+                if (flow.state() <= Layout.CLOSING) {
+                    visitor.place(at + 4L * way, flow);
                 }
             }
         }
@@ -357,6 +548,6 @@ final class DataPlane implements AutoCloseable {
         traffic.close();
         reasons.close();
         arena.close();
-        object.close();
+        source.close();
     }
 }

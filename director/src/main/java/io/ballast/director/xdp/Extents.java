@@ -25,6 +25,24 @@ final class Extents {
         return -1;
     }
 
+    /** Takes a certain range; false, with nothing taken, where it is not free. */
+    boolean claim(int at, int count) {
+        Map.Entry<Integer, Integer> hole = free.floorEntry(at);
+        if (hole == null || hole.getKey() + hole.getValue() < at + count) {
+            return false;
+        }
+        int from = hole.getKey();
+        int to = from + hole.getValue();
+        free.remove(from);
+        if (at > from) {
+            free.put(from, at - from);
+        }
+        if (to > at + count) {
+            free.put(at + count, to - at - count);
+        }
+        return true;
+    }
+
     private int cut(int at, int size, int count) {
         free.remove(at);
         if (size > count) {

@@ -12,6 +12,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -39,12 +40,25 @@ final class InstalledService {
 
         boolean gone;
         boolean cut;
+        /** Nothing of it is in the data plane yet. */
+        boolean fresh = true;
 
         Placed(int member, Forwarding.Server described) {
             this.member = member;
             this.name = described.name();
             this.described = described;
             this.lastWeight = described.weight();
+        }
+
+        /** As an earlier process left it; its weight and state will be told. */
+        private Placed(Notes.OfServer note, int firstServer) {
+            this(
+                    note.number() - firstServer,
+                    new Forwarding.Server(note.name(), note.address(), note.lastWeight(), 0, ServerState.UP));
+            gone = note.gone();
+            cut = note.cut();
+            cutAt = note.cutAt();
+            fresh = false;
         }
 
         /** Whether it may have new connections. */
@@ -59,17 +73,32 @@ final class InstalledService {
     private final Map<String, Placed> servers = new LinkedHashMap<>();
     private final List<Placed> leaving = new ArrayList<>();
     private final BitSet taken = new BitSet();
-    private Forwarding forwarding;
+    private @Nullable Forwarding forwarding;
 
     /**
+     * A service without servers, to be {@link #update}d.
+     *
      * @param number of the service
      * @param capacity how many servers it has numbers for
      */
-    InstalledService(int number, int capacity, Forwarding first) {
+    InstalledService(int number, int capacity, String name) {
         this.number = number;
-        this.name = first.service();
+        this.name = name;
         this.capacity = capacity;
-        this.forwarding = first;
+    }
+
+    /** A service as an earlier process left it. */
+    InstalledService(Notes.OfService service, List<Notes.OfServer> notes) {
+        this(service.number(), service.capacity(), service.name());
+        for (Notes.OfServer note : notes) {
+            Placed placed = new Placed(note, service.firstServer());
+            taken.set(placed.member);
+            if (placed.gone) {
+                leaving.add(placed);
+            } else {
+                servers.put(placed.name, placed);
+            }
+        }
     }
 
     /** How many numbers a service needs that may double its servers before it is installed anew; a power of two. */
@@ -78,8 +107,19 @@ final class InstalledService {
         return Math.max(8, Integer.highestOneBit(2 * servers - 1) * 2);
     }
 
+    /** What it should be. */
     Forwarding forwarding() {
-        return forwarding;
+        return Objects.requireNonNull(forwarding, name);
+    }
+
+    /** Whether this is what it should be already; never of one that was adopted and not yet updated. */
+    boolean is(Forwarding other) {
+        return other.equals(forwarding);
+    }
+
+    /** Whether it is known what it should be. */
+    boolean isKnown() {
+        return forwarding != null;
     }
 
     int capacity() {
@@ -224,7 +264,7 @@ final class InstalledService {
     /** Numbers of the servers in the order of {@link #eligible}. */
     int[] members(List<ScheduleTable.Server> order) {
         return order.stream()
-                .mapToInt(server -> java.util.Objects.requireNonNull(servers.get(server.name())).member)
+                .mapToInt(server -> Objects.requireNonNull(servers.get(server.name())).member)
                 .toArray();
     }
 
@@ -233,7 +273,7 @@ final class InstalledService {
         Map<Integer, Integer> weights = new HashMap<>();
         everybody().forEach(placed -> weights.put(placed.member, 0));
         for (ScheduleTable.Server server : eligible()) {
-            Placed placed = java.util.Objects.requireNonNull(servers.get(server.name()));
+            Placed placed = Objects.requireNonNull(servers.get(server.name()));
             weights.put(placed.member, placed.takesNew() ? placed.described.weight() : 0);
         }
         return weights;

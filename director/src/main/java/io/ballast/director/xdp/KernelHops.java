@@ -131,6 +131,11 @@ final class KernelHops implements Hops, AutoCloseable {
         return Map.copyOf(troubles);
     }
 
+    /** Whether the way to every server that is watched is known, or that there is none. */
+    boolean knowsAll() {
+        return told.keySet().containsAll(listeners.keySet());
+    }
+
     @Override
     public Optional<InetAddress> sourceFor(InetAddress server) {
         return told.get(server) instanceof Resolution.Hop hop

@@ -81,6 +81,37 @@ final class Layout {
     static final int ESTABLISHED = 2;
     static final int CLOSING = 3;
 
+    static final int ORIGIN = 24;
+    static final int ORIGIN_LAYOUT = 0;
+    static final int ORIGIN_PROGRAM = 8;
+    static final int ORIGIN_FLOW_SEED = 16;
+
+    static final int NAME = 64;
+
+    static final int SERVICE_NOTE = 104;
+    static final int SERVICE_NOTE_USED = 0;
+    static final int SERVICE_NOTE_SCHEDULER = 4;
+    static final int SERVICE_NOTE_SERVERS = 8;
+    static final int SERVICE_NOTE_CAPACITY = 12;
+    static final int SERVICE_NOTE_SLOTS = 16;
+    static final int SERVICE_NOTE_SLOT_COUNT = 20;
+    static final int SERVICE_NOTE_TREE = 24;
+    static final int SERVICE_NOTE_CHANGED = 32;
+    static final int SERVICE_NOTE_NAME = 40;
+
+    static final int SERVER_NOTE = 104;
+    static final int SERVER_NOTE_SERVICE = 0;
+    static final int SERVER_NOTE_LAST_WEIGHT = 4;
+    static final int SERVER_NOTE_CUT_AT = 8;
+    static final int SERVER_NOTE_ADDRESS = 16;
+    static final int SERVER_NOTE_PORT = 32;
+    static final int SERVER_NOTE_FLAGS = 34;
+    static final int SERVER_NOTE_NAME = 40;
+
+    static final int SERVER_GONE = 1;
+    static final int SERVER_CUT = 2;
+    static final int SERVER_IPV6 = 4;
+
     static final int TICK_SHIFT = 27;
 
     private Layout() {}

@@ -30,6 +30,15 @@ final class SlotTable {
         base = first.clone();
     }
 
+    /** A table as it was found. */
+    SlotTable(char[] current, char[] base) {
+        this.current = current.clone();
+        this.base = base.clone();
+        for (int slot = 0; slot < current.length; slot++) {
+            moved += current[slot] == base[slot] ? 0 : 1;
+        }
+    }
+
     /**
      * New connections go by {@code next} from now on.
      *

@@ -47,10 +47,47 @@ record Vip(
             this.number = number;
         }
 
+        /** The kind of a number. */
+        static Kind of(int number) {
+            for (Kind kind : values()) {
+                if (kind.number == number) {
+                    return kind;
+                }
+            }
+            throw new IllegalArgumentException("no kind of schedule has the number " + number);
+        }
+
         /** Whether it compares loads, and so needs a tree. */
         boolean byLoad() {
             return number >= LEAST_CONNECTION.number;
         }
+    }
+
+    /** The same with another table of the same kind. */
+    Vip withTable(int line, int count) {
+        return new Vip(
+                id, service, servers, line, count, bits(count), scheduler, flags, openTicks, idleTicks, closingTicks);
+    }
+
+    /** The binary logarithm, rounded down; 0 of 0. */
+    static int bits(int count) {
+        return count == 0 ? 0 : Integer.numberOfTrailingZeros(Integer.highestOneBit(count));
+    }
+
+    /** An endpoint as it is in the data plane. */
+    static Vip of(MemorySegment record) {
+        return new Vip(
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_ID),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_SERVICE),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_SERVERS),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_SLOTS),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_SLOT_COUNT),
+                record.get(ValueLayout.JAVA_BYTE, Layout.VIP_SLOT_BITS),
+                Kind.of(record.get(ValueLayout.JAVA_BYTE, Layout.VIP_SCHEDULER)),
+                record.get(ValueLayout.JAVA_SHORT_UNALIGNED, Layout.VIP_FLAGS) & 0xffff,
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_OPEN_TICKS),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_IDLE_TICKS),
+                record.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.VIP_CLOSING_TICKS));
     }
 
     byte[] bytes() {

@@ -21,6 +21,7 @@ import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -52,6 +53,9 @@ final class XdpEngine implements ForwardingEngine {
 
     private static final int GUE_PORT = 6080;
 
+    /** Every so many ticks it is looked for what can be given back, which takes a look at every connection. */
+    private static final int SWEEP_TICKS = 10;
+
     /** What a service has taken of the data plane. */
     private static final class Installed {
         final InstalledService service;
@@ -68,6 +72,10 @@ final class XdpEngine implements ForwardingEngine {
 
         long changed;
         boolean lingering;
+
+        /** What serves its endpoints until this one's are written. */
+        @Nullable
+        Installed predecessor;
 
         Installed(InstalledService service, int firstServer, Vip.Kind kind) {
             this.service = service;
@@ -86,6 +94,17 @@ final class XdpEngine implements ForwardingEngine {
     private final Extents slotLines;
     private final Extents nodeLines;
     private final BitSet serviceNumbers = new BitSet();
+    /** What could not be done, to be tried again, and why what is refused is so. */
+    private final Map<String, Forwarding> failed = new LinkedHashMap<>();
+
+    private final Map<String, String> refused = new HashMap<>();
+    /** Endpoints that are said to be listening. */
+    private final Map<String, Set<Endpoint>> told = new HashMap<>();
+
+    /** Numbers of servers that are given back once no connection names them. */
+    private final List<Installed> emptied = new ArrayList<>();
+
+    private int ticks;
     /** The last id given. None is given twice: a remembered connection names its endpoint's. */
     private int lastEndpoint;
 
@@ -110,7 +129,8 @@ final class XdpEngine implements ForwardingEngine {
     @Override
     public void put(Forwarding next) {
         Installed installed = services.get(next.service());
-        if (installed != null && installed.service.forwarding().equals(next)) {
+        boolean again = failed.remove(next.service()) != null;
+        if (installed != null && installed.service.is(next) && !again) {
             return;
         }
         if (!EngineKind.XDP.has(next.method())) {
@@ -126,54 +146,66 @@ final class XdpEngine implements ForwardingEngine {
             return;
         }
         try {
-            if (installed != null && installed.kind != kind) {
-                // Another kind of schedule is another service to the data plane; endpoints are replaced one by one.
-                installed = replace(installed, next, kind);
-            } else if (installed == null) {
-                installed = install(next, kind);
-            } else if (!installed.service.update(next, clock.getAsLong())) {
-                installed = replace(installed, next, kind);
+            // Another kind of schedule, or more servers than numbers, is another service to the data plane.
+            if (installed == null || installed.kind != kind || !installed.service.update(next, clock.getAsLong())) {
+                installed = install(next, kind, installed);
             }
-            if (installed != null) {
-                write(installed);
+            if (installed == null) {
+                refuse(next, "the engine xdp has no room for another service: " + plane.sizes());
+            } else if (!write(installed)) {
+                refuse(next, "the engine xdp has no room for another table: " + plane.sizes());
+            } else {
+                refused.remove(next.service());
+                return;
             }
         } catch (IOException e) {
             refuse(next, String.valueOf(e.getMessage()));
         }
+        failed.put(next.service(), next);
     }
 
+    /** Says so once for each reason. */
     private void refuse(Forwarding forwarding, String reason) {
-        for (Endpoint endpoint : forwarding.listen()) {
-            events.notListening(forwarding.service(), endpoint, reason);
+        if (!reason.equals(refused.put(forwarding.service(), reason))) {
+            for (Endpoint endpoint : forwarding.listen()) {
+                events.notListening(forwarding.service(), endpoint, reason);
+            }
         }
     }
 
-    private @Nullable Installed install(Forwarding first, Vip.Kind kind) throws IOException {
+    /** Takes numbers; null where there are not enough. */
+    private @Nullable Installed install(Forwarding first, Vip.Kind kind, @Nullable Installed predecessor)
+            throws IOException {
         int capacity = InstalledService.capacityFor(first);
         int number = serviceNumbers.nextClearBit(0);
         int servers = serverNumbers.take(capacity);
-        if (number >= plane.sizes().services() || servers < 0) {
+        if (servers < 0 && !emptied.isEmpty()) {
+            sweep();
+            servers = serverNumbers.take(capacity);
+        }
+        int tree = kind.byLoad() && servers >= 0 ? nodeLines.take(lines(capacity)) : -1;
+        if (number >= plane.sizes().services() || servers < 0 || (kind.byLoad() && tree < 0)) {
             if (servers >= 0) {
                 serverNumbers.give(servers, capacity);
             }
-            refuse(first, "the engine xdp has no room for another service: " + plane.sizes());
+            if (tree >= 0) {
+                nodeLines.give(tree, lines(capacity));
+            }
             return null;
         }
-        InstalledService service = new InstalledService(number, capacity, first);
-        Installed installed = new Installed(service, servers, kind);
-        if (kind.byLoad()) {
-            installed.tree = nodeLines.take(lines(capacity));
-            if (installed.tree < 0) {
-                serverNumbers.give(servers, capacity);
-                refuse(first, "the engine xdp has no room for another order by load: " + plane.sizes());
-                return null;
-            }
-        }
         serviceNumbers.set(number);
+        Installed installed = new Installed(new InstalledService(number, capacity, first.service()), servers, kind);
+        installed.tree = tree;
+        installed.predecessor = predecessor;
+        if (predecessor != null) {
+            // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
+            predecessor.endpoints.keySet().forEach(endpoint -> installed.endpoints.put(endpoint, ++lastEndpoint));
+        }
         for (int i = 0; i < capacity; i++) {
             plane.clear(servers + i);
         }
-        service.update(first, clock.getAsLong());
+        installed.service.update(first, clock.getAsLong());
+        installed.service.everybody().forEach(placed -> placed.fresh = false);
         services.put(first.service(), installed);
         return installed;
     }
@@ -182,30 +214,68 @@ final class XdpEngine implements ForwardingEngine {
         return Math.ceilDiv(count, Layout.LINE);
     }
 
-    private @Nullable Installed replace(Installed old, Forwarding next, Vip.Kind kind) throws IOException {
-        Installed installed = install(next, kind);
-        if (installed != null) {
-            // With other ids: what is remembered names servers by numbers that are given back here.
-            old.endpoints.keySet().forEach(endpoint -> installed.endpoints.put(endpoint, ++lastEndpoint));
-            old.endpoints.clear();
-            uninstall(old);
-        }
-        return installed;
-    }
-
     // ---- Writing
 
-    private void write(Installed installed) throws IOException {
-        InstalledService service = installed.service;
+    /** Brings the tables to what the service should be; false where there is no room. */
+    private boolean write(Installed installed) throws IOException {
         watch(installed);
+        note(installed);
         writeServers(installed);
         if (installed.kind.byLoad()) {
             writeOrder(installed);
         } else if (!writeTable(installed)) {
-            refuse(service.forwarding(), "the engine xdp has no room for another table: " + plane.sizes());
-            return;
+            return false;
         }
         writeEndpoints(installed);
+        retire(installed);
+        return true;
+    }
+
+    /** Tells a later process what is about to be in the tables. */
+    private void note(Installed installed) throws IOException {
+        for (Placed placed : installed.service.everybody()) {
+            int number = installed.firstServer + placed.member;
+            if (placed.fresh) {
+                plane.clear(number);
+                placed.fresh = false;
+            }
+            plane.notes()
+                    .write(new Notes.OfServer(
+                            number,
+                            installed.service.number,
+                            placed.name,
+                            placed.described.address(),
+                            placed.lastWeight,
+                            placed.gone,
+                            placed.cut,
+                            placed.cutAt));
+        }
+        noteService(installed);
+    }
+
+    private void noteService(Installed installed) {
+        SlotTable table = installed.table;
+        plane.notes()
+                .write(new Notes.OfService(
+                        installed.service.number,
+                        installed.service.name,
+                        installed.kind,
+                        installed.firstServer,
+                        installed.service.capacity(),
+                        installed.lines,
+                        table == null ? 0 : table.length(),
+                        installed.tree,
+                        installed.changed));
+    }
+
+    /** Gives back what the service before took, whose endpoints are this one's now. */
+    private void retire(Installed installed) {
+        Installed old = installed.predecessor;
+        installed.predecessor = null;
+        while (old != null) {
+            give(old);
+            old = old.predecessor;
+        }
     }
 
     private void watch(Installed installed) {
@@ -234,8 +304,16 @@ final class XdpEngine implements ForwardingEngine {
         } else {
             known.remove(server);
         }
-        if (services.containsValue(installed)) {
-            writeServers(installed);
+        for (Placed placed : installed.service.everybody()) {
+            int number = installed.firstServer + placed.member;
+            if (placed.fresh || !placed.described.address().getAddress().equals(server)) {
+                continue;
+            }
+            if (installed.service.isKnown()) {
+                plane.server(number, target(installed, placed));
+            } else {
+                plane.hop(number, placed.cut ? Optional.empty() : hop);
+            }
         }
     }
 
@@ -309,7 +387,7 @@ final class XdpEngine implements ForwardingEngine {
         }
     }
 
-    private boolean writeTable(Installed installed) {
+    private boolean writeTable(Installed installed) throws IOException {
         InstalledService service = installed.service;
         SchedulerKind scheduler = service.forwarding().scheduler();
         List<ScheduleTable.Server> order = service.eligible();
@@ -323,29 +401,53 @@ final class XdpEngine implements ForwardingEngine {
         plane.service(service.number, installed.firstServer, 0, 0, installed.kind.number);
         SlotTable table = installed.table;
         if (table == null || table.length() != picks.length) {
-            int lines = lines(picks.length);
-            int at = slotLines.take(lines);
-            if (at < 0) {
-                return false;
-            }
-            if (installed.lines >= 0) {
-                slotLines.give(installed.lines, installed.lineCount);
-            }
-            installed.lines = at;
-            installed.lineCount = lines;
-            table = new SlotTable(picks);
-            installed.table = table;
-        } else {
-            Set<Integer> cut = new HashSet<>();
-            service.everybody().stream().filter(placed -> placed.cut).forEach(placed -> cut.add(placed.member));
-            table.update(picks, member -> !cut.contains(member));
+            return writeOtherTable(installed, new SlotTable(picks));
         }
+        Set<Integer> cut = new HashSet<>();
+        service.everybody().stream().filter(placed -> placed.cut).forEach(placed -> cut.add(placed.member));
+        table.update(picks, member -> !cut.contains(member));
         if (table.moved() > 0) {
-            installed.lingering = true;
             installed.changed = clock.getAsLong();
+            noteService(installed);
+            if (!installed.lingering) {
+                // Connections in moved slots must be remembered from the first one on.
+                installed.lingering = true;
+                rewriteEndpoints(installed);
+            }
         }
         plane.slots(installed.lines, table);
         return true;
+    }
+
+    /** A table of another length is another table: packets go by the old one until the endpoints name the new one. */
+    private boolean writeOtherTable(Installed installed, SlotTable table) throws IOException {
+        int count = lines(table.length());
+        int at = slotLines.take(count);
+        if (at < 0) {
+            return false;
+        }
+        int oldLines = installed.lines;
+        int oldCount = installed.lineCount;
+        plane.slots(at, table);
+        installed.table = table;
+        installed.lines = at;
+        installed.lineCount = count;
+        noteService(installed);
+        rewriteEndpoints(installed);
+        if (oldLines >= 0) {
+            slotLines.give(oldLines, oldCount);
+        }
+        return true;
+    }
+
+    /** Those that are in the table already, and are to stay. */
+    private void rewriteEndpoints(Installed installed) throws IOException {
+        for (Endpoint endpoint : installed.service.forwarding().listen()) {
+            Integer id = installed.endpoints.get(endpoint);
+            if (id != null && installed.predecessor == null) {
+                plane.endpoint(endpoint.address(), endpoint.port(), endpoint.protocol(), vip(installed, endpoint, id));
+            }
+        }
     }
 
     private void writeEndpoints(Installed installed) throws IOException {
@@ -356,13 +458,20 @@ final class XdpEngine implements ForwardingEngine {
         }
         for (Endpoint endpoint : forwarding.listen()) {
             Integer id = installed.endpoints.get(endpoint);
-            boolean fresh = id == null;
             if (id == null) {
                 id = ++lastEndpoint;
                 installed.endpoints.put(endpoint, id);
             }
             plane.endpoint(endpoint.address(), endpoint.port(), endpoint.protocol(), vip(installed, endpoint, id));
-            if (fresh) {
+        }
+        tellListening(forwarding);
+    }
+
+    private void tellListening(Forwarding forwarding) {
+        Set<Endpoint> now = Set.copyOf(forwarding.listen());
+        Set<Endpoint> before = told.put(forwarding.service(), now);
+        for (Endpoint endpoint : forwarding.listen()) {
+            if (before == null || !before.contains(endpoint) || refused.containsKey(forwarding.service())) {
                 events.listening(forwarding.service(), endpoint);
             }
         }
@@ -384,7 +493,7 @@ final class XdpEngine implements ForwardingEngine {
                 installed.firstServer,
                 Math.max(0, installed.lines),
                 slots,
-                slots == 0 ? 0 : Integer.numberOfTrailingZeros(Integer.highestOneBit(slots)),
+                Vip.bits(slots),
                 installed.kind,
                 flags,
                 ticks(OPENING_NANOS),
@@ -401,75 +510,123 @@ final class XdpEngine implements ForwardingEngine {
     /** Does what has become due; to be called about every second. */
     void tick() {
         long now = clock.getAsLong();
+        List.copyOf(failed.values()).forEach(this::put);
+        Census census = new Census();
+        boolean sweep = ++ticks % SWEEP_TICKS == 0;
+        if (sweep || !emptied.isEmpty()) {
+            sweep();
+        }
         for (Installed installed : List.copyOf(services.values())) {
+            if (!installed.service.isKnown()) {
+                continue;
+            }
             try {
-                tick(installed, now);
+                cut(installed, now, census);
+                settle(installed, now, census, sweep);
+                if (sweep) {
+                    release(installed, now, census);
+                }
             } catch (IOException e) {
                 events.note(true, installed.service.name, String.valueOf(e.getMessage()));
             }
         }
     }
 
-    private void tick(Installed installed, long now) throws IOException {
+    /** Forgets connections that are over, so that loads are what they should be and numbers can be given again. */
+    private void sweep() {
+        BitSet living = new BitSet();
+        for (Installed installed : services.values()) {
+            for (Installed each = installed; each != null; each = each.predecessor) {
+                each.endpoints.values().forEach(living::set);
+            }
+        }
+        plane.sweep(id -> id > 0 && living.get(id));
+        emptied.forEach(old -> serverNumbers.give(old.firstServer, old.service.capacity()));
+        emptied.clear();
+        services.values().stream()
+                .filter(installed -> installed.tree >= 0 && installed.service.isKnown())
+                .forEach(this::rank);
+    }
+
+    /** How many connections are remembered, counted once a tick and only if somebody asks. */
+    private final class Census {
+        private int @Nullable [] ofServers;
+        private final BitSet endpoints = new BitSet();
+
+        int ofServer(int server) {
+            return count()[server];
+        }
+
+        boolean hasAny(Installed installed) {
+            count();
+            return installed.endpoints.values().stream().anyMatch(endpoints::get);
+        }
+
+        private int[] count() {
+            int[] counted = ofServers;
+            if (counted == null) {
+                int[] counts = new int[plane.sizes().servers()];
+                plane.flows(flow -> {
+                    if (flow.server() >= 0 && flow.server() < counts.length && flow.vip() >= 0) {
+                        counts[flow.server()]++;
+                        endpoints.set(flow.vip());
+                    }
+                });
+                ofServers = counts;
+                return counts;
+            }
+            return counted;
+        }
+    }
+
+    private void cut(Installed installed, long now, Census census) throws IOException {
         List<Placed> cut = installed.service.cutOff(now);
         if (!cut.isEmpty()) {
             write(installed);
             for (Placed placed : cut) {
-                events.drained(installed.service.name, placed.name, flowsOf(installed.firstServer + placed.member));
+                events.drained(
+                        installed.service.name, placed.name, census.ofServer(installed.firstServer + placed.member));
             }
         }
+    }
+
+    private void settle(Installed installed, long now, Census census, boolean sweep) throws IOException {
         SlotTable table = installed.table;
-        if (table == null || !installed.lingering) {
-            release(installed, now);
-            return;
-        }
         long patience = installed.service.forwarding().timeouts().idle().toNanos();
-        if (now - installed.changed < patience) {
+        if (table == null || !installed.lingering || now - installed.changed < patience) {
             return;
         }
         if (table.moved() > 0) {
             table.settle();
-            plane.slots(installed.lines, table);
             installed.changed = now;
-        } else if (!hasFlows(installed)) {
+            noteService(installed);
+            plane.slots(installed.lines, table);
+        } else if (sweep && !census.hasAny(installed)) {
             installed.lingering = false;
             writeEndpoints(installed);
         }
     }
 
     /** Numbers of servers that left and were cut off are free once no connection and no slot names them. */
-    private void release(Installed installed, long now) {
+    private void release(Installed installed, long now, Census census) {
         for (Placed placed : installed.service.everybody()) {
             SlotTable table = installed.table;
+            int number = installed.firstServer + placed.member;
             boolean due = placed.gone && placed.cut && placed.cutAt + OPENING_NANOS < now;
-            if (due
-                    && (table == null || !table.names(placed.member))
-                    && flowsOf(installed.firstServer + placed.member) == 0) {
+            if (due && (table == null || !table.names(placed.member)) && census.ofServer(number) == 0) {
+                plane.notes().eraseServer(number);
                 installed.service.release(placed);
             }
         }
-    }
-
-    private int flowsOf(int server) {
-        int[] count = {0};
-        plane.flows(flow -> {
-            if (flow.server() == server) {
-                count[0]++;
-            }
-        });
-        return count[0];
-    }
-
-    private boolean hasFlows(Installed installed) {
-        boolean[] any = {false};
-        plane.flows(flow -> any[0] |= installed.endpoints.containsValue(flow.vip()));
-        return any[0];
     }
 
     // ---- Leaving
 
     @Override
     public void remove(String service) {
+        failed.remove(service);
+        refused.remove(service);
+        told.remove(service);
         Installed installed = services.remove(service);
         if (installed != null) {
             try {
@@ -481,11 +638,27 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     private void uninstall(Installed installed) throws IOException {
-        for (Endpoint where : installed.endpoints.keySet()) {
+        Set<Endpoint> all = new HashSet<>();
+        for (Installed each = installed; each != null; each = each.predecessor) {
+            all.addAll(each.endpoints.keySet());
+        }
+        for (Endpoint where : all) {
             plane.removeEndpoint(where.address(), where.port(), where.protocol());
         }
+        retire(installed);
+        give(installed);
+    }
+
+    /** Gives back its numbers, which no endpoint leads to any more. */
+    private void give(Installed installed) {
         installed.watched.forEach(hops::forget);
-        serverNumbers.give(installed.firstServer, installed.service.capacity());
+        installed.watched.clear();
+        installed
+                .service
+                .everybody()
+                .forEach(placed -> plane.notes().eraseServer(installed.firstServer + placed.member));
+        plane.notes().eraseService(installed.service.number);
+        emptied.add(installed);
         if (installed.lines >= 0) {
             slotLines.give(installed.lines, installed.lineCount);
         }
@@ -493,6 +666,111 @@ final class XdpEngine implements ForwardingEngine {
             nodeLines.give(installed.tree, lines(installed.service.capacity()));
         }
         serviceNumbers.clear(installed.service.number);
+    }
+
+    // ---- Adopting
+
+    /**
+     * Takes over what an earlier process left in the tables: numbers, tables, next hops and drains that are under way.
+     * Nothing that a packet sees changes, but for what that process was in the middle of. To be called before anything
+     * else.
+     */
+    void adopt() throws IOException {
+        Map<Integer, Installed> byNumber = new LinkedHashMap<>();
+        for (Notes.OfService note : plane.notes().services()) {
+            byNumber.put(note.number(), adopt(note));
+        }
+        for (DataPlane.Listening found : plane.endpoints()) {
+            Endpoint endpoint = found.endpoint();
+            Vip vip = found.vip();
+            Installed installed = byNumber.get(vip.service());
+            lastEndpoint = Math.max(lastEndpoint, vip.id());
+            if (installed == null) {
+                plane.removeEndpoint(endpoint.address(), endpoint.port(), endpoint.protocol());
+                continue;
+            }
+            installed.endpoints.put(endpoint, vip.id());
+            installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
+            if (installed.table != null && vip.slots() != installed.lines) {
+                plane.endpoint(
+                        endpoint.address(),
+                        endpoint.port(),
+                        endpoint.protocol(),
+                        vip.withTable(installed.lines, installed.table.length()));
+            }
+        }
+        // An endpoint that is gone may still be named by a connection.
+        plane.flows(flow -> lastEndpoint = Math.max(lastEndpoint, flow.vip()));
+        for (Installed installed : byNumber.values()) {
+            if (installed.endpoints.isEmpty()) {
+                give(installed);
+            } else {
+                services.merge(installed.service.name, installed, this::succeed);
+            }
+        }
+        sweep();
+    }
+
+    private Installed adopt(Notes.OfService note) throws IOException {
+        Installed installed =
+                new Installed(new InstalledService(note, plane.notes().servers(note)), note.firstServer(), note.kind());
+        installed.changed = note.changed();
+        serviceNumbers.set(note.number());
+        boolean free = serverNumbers.claim(note.firstServer(), note.capacity());
+        if (note.slotCount() > 0) {
+            installed.lines = note.slots();
+            installed.lineCount = lines(note.slotCount());
+            free &= slotLines.claim(installed.lines, installed.lineCount);
+        }
+        if (note.tree() >= 0) {
+            installed.tree = note.tree();
+            free &= nodeLines.claim(installed.tree, lines(note.capacity()));
+        }
+        if (!free) {
+            throw new IOException("the tables are damaged: service " + note.name() + " lies across another");
+        }
+        if (note.slotCount() > 0) {
+            installed.table = plane.slots(installed.lines, note.slotCount());
+        }
+        for (Placed placed : installed.service.everybody()) {
+            plane.hop(installed.firstServer + placed.member)
+                    .ifPresent(hop -> known.put(placed.described.address().getAddress(), hop));
+        }
+        watch(installed);
+        return installed;
+    }
+
+    /** One of two services of a name was to replace the other: that whose endpoints have the higher ids. */
+    private Installed succeed(Installed one, Installed other) {
+        boolean later = Collections.max(one.endpoints.values()) > Collections.max(other.endpoints.values());
+        Installed successor = later ? one : other;
+        Installed predecessor = later ? other : one;
+        successor.predecessor = predecessor;
+        predecessor
+                .endpoints
+                .keySet()
+                .forEach(endpoint -> successor.endpoints.computeIfAbsent(endpoint, unwritten -> ++lastEndpoint));
+        return successor;
+    }
+
+    /** Removes what was adopted and is not wanted any more. */
+    void retain(Set<String> wanted) {
+        for (String service : Set.copyOf(services.keySet())) {
+            if (!wanted.contains(service)) {
+                remove(service);
+            }
+        }
+    }
+
+    /** The services that are in the tables. */
+    Set<String> services() {
+        return Set.copyOf(services.keySet());
+    }
+
+    /** Whether the service is in the tables as the last {@link #put} has it. */
+    boolean serves(String service) {
+        Installed installed = services.get(service);
+        return installed != null && installed.service.isKnown() && !failed.containsKey(service);
     }
 
     // ---- Reading

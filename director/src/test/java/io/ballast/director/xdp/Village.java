@@ -1,0 +1,389 @@
+package io.ballast.director.xdp;
+
+import static io.ballast.director.xdp.Frames.address;
+
+import io.ballast.core.loop.ControlLoop;
+import io.ballast.linux.Capability;
+import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.Sysctl;
+import io.ballast.linux.netlink.Address;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.NewLink;
+import io.ballast.linux.netlink.Prefix;
+import io.ballast.linux.netlink.Route;
+import io.ballast.linux.netlink.RouteNetlink;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import org.junit.jupiter.api.Assumptions;
+
+/**
+ * A client, a director and two real servers, each in a namespace without a name, joined by wires:
+ *
+ * <pre>
+ *   client eth0 ---- eth0 director eth1 ---- eth0 www1 eth1 ---- www1 client
+ *                                  eth2 ---- eth0 www2 eth1 ---- www2 client
+ * </pre>
+ *
+ * The director has the service's addresses and forwards nothing by itself. The real servers have them on their loopback
+ * interface and answer the client by the wire that they share with it: direct routing.
+ */
+final class Village implements AutoCloseable {
+    static final InetAddress VIP4 = address("192.0.2.1");
+    static final InetAddress VIP6 = address("2001:db8:1::1");
+    static final int PORT = 80;
+
+    private static final Set<Address.Flag> NODAD = Set.of(Address.Flag.NODAD);
+
+    private final Deque<AutoCloseable> opened = new ArrayDeque<>();
+    private final List<Throwable> failures = new CopyOnWriteArrayList<>();
+    final NetworkNamespace client;
+    final NetworkNamespace director;
+    final List<NetworkNamespace> servers = new ArrayList<>();
+    final ControlLoop loop;
+    final Path bpffs;
+
+    Village() throws Exception {
+        for (Capability capability : List.of(Capability.BPF, Capability.NET_ADMIN, Capability.SYS_ADMIN)) {
+            Assumptions.assumeTrue(capability.isEffective(), "needs " + capability);
+        }
+        Assumptions.assumeTrue(
+                DataPlane.class.getResource("director.bpf.o") != null, "this build has no engine xdp: no clang");
+        try {
+            client = open(NetworkNamespace.create());
+            director = open(NetworkNamespace.create());
+            prepare(client);
+            prepare(director);
+            loop = open(director.call(this::newLoop));
+            onLoopback(director);
+            joinClient();
+            for (int number = 1; number <= 2; number++) {
+                servers.add(open(NetworkNamespace.create()));
+                prepare(servers.getLast());
+                onLoopback(servers.getLast());
+                joinServer(number, servers.getLast());
+                listen(number, servers.getLast());
+            }
+            bpffs = open(new BpfFolder()).path;
+        } catch (Exception | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private static void prepare(NetworkNamespace namespace) throws Exception {
+        namespace.call(() -> {
+            Sysctl.write("net.ipv4.ip_forward", "0");
+            // Answers come by another wire than questions went.
+            Sysctl.write("net.ipv4.conf.all.rp_filter", "0");
+            Sysctl.write("net.ipv4.conf.default.rp_filter", "0");
+            // Addresses can be used at once.
+            return Sysctl.write("net.ipv6.conf.default.accept_dad", "0");
+        });
+    }
+
+    private <T extends AutoCloseable> T open(T resource) {
+        opened.push(resource);
+        return resource;
+    }
+
+    private ControlLoop newLoop() {
+        return new ControlLoop("test loop", Duration.ofSeconds(30), new ControlLoop.Observer() {
+            @Override
+            public void failed(Runnable task, Throwable error) {
+                failures.add(error);
+            }
+
+            @Override
+            public void stalled(Runnable task, Duration soFar, List<StackTraceElement> where) {}
+        });
+    }
+
+    /** The wire between client and director; made anew after {@link #cut}. */
+    void joinClient() throws Exception {
+        join(client, "eth0", "10.9.0.2", "2001:db8:9::2", director, "eth0", "10.9.0.1", "2001:db8:9::1");
+        route(client, "eth0", VIP4, 32, address("10.9.0.1"));
+        route(client, "eth0", VIP6, 128, address("2001:db8:9::1"));
+        offload(client, "eth0", STXCSUM, 0);
+    }
+
+    /** Takes the director's interface away. */
+    void cut() throws Exception {
+        netlink(director, netlink -> netlink.deleteLink(index(netlink, "eth0")));
+    }
+
+    private void joinServer(int number, NetworkNamespace server) throws Exception {
+        String way = "10.9." + number + ".";
+        String way6 = "2001:db8:9:" + number + "::";
+        join(director, "eth" + number, way + "1", way6 + "1", server, "eth0", way + "2", way6 + "2");
+        // What a program sends to an end of a wire arrives only where the other end waits for it.
+        offload(server, "eth0", SGRO, 1);
+        String back = "10.9." + (10 + number) + ".";
+        String back6 = "2001:db8:9:" + (10 + number) + "::";
+        join(server, "eth1", back + "1", back6 + "1", client, "www" + number, back + "2", back6 + "2");
+        route(server, "eth1", address("10.9.0.0"), 24, address(back + "2"));
+        route(server, "eth1", address("2001:db8:9::"), 64, address(back6 + "2"));
+    }
+
+    private static void onLoopback(NetworkNamespace where) throws Exception {
+        netlink(where, netlink -> {
+            int lo = index(netlink, "lo");
+            netlink.add(Address.of(lo, VIP4, 32));
+            netlink.add(Address.of(lo, VIP6, 128).withFlags(NODAD));
+        });
+    }
+
+    private static void join(
+            NetworkNamespace one,
+            String device,
+            String address4,
+            String address6,
+            NetworkNamespace other,
+            String otherDevice,
+            String otherAddress4,
+            String otherAddress6)
+            throws Exception {
+        netlink(one, netlink -> {
+            netlink.create(new NewLink.Veth(device, otherDevice, other));
+            number(netlink, device, address4, address6);
+        });
+        netlink(other, netlink -> number(netlink, otherDevice, otherAddress4, otherAddress6));
+    }
+
+    private static void number(RouteNetlink netlink, String device, String address4, String address6)
+            throws IOException {
+        int link = index(netlink, device);
+        netlink.add(Address.of(link, address(address4), 24));
+        netlink.add(Address.of(link, address(address6), 64).withFlags(NODAD));
+        netlink.setUp(link, true);
+    }
+
+    private static void route(NetworkNamespace from, String device, InetAddress to, int length, InetAddress by)
+            throws Exception {
+        netlink(from, netlink -> netlink.add(Route.to(new Prefix(to, length), index(netlink, device), by)));
+    }
+
+    interface Change {
+        void to(RouteNetlink netlink) throws IOException;
+    }
+
+    static void netlink(NetworkNamespace where, Change change) throws Exception {
+        where.call(() -> {
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                change.to(netlink);
+            }
+            return true;
+        });
+    }
+
+    static int index(RouteNetlink netlink, String device) throws IOException {
+        return netlink.link(device).map(Link::index).orElseThrow(() -> new IOException("no " + device));
+    }
+
+    /** The index of an interface of the director. */
+    int index(String device) throws Exception {
+        return director.call(() -> {
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                return index(netlink, device);
+            }
+        });
+    }
+
+    private static final int STXCSUM = 0x17;
+    private static final int SGRO = 0x2c;
+    private static final long SIOCETHTOOL = 0x8946;
+
+    /** What ethtool(8) does: struct ifreq with a pointer to struct ethtool_value. */
+    private static void offload(NetworkNamespace where, String device, int command, int value) throws Exception {
+        where.call(() -> {
+            Linker linker = Linker.nativeLinker();
+            MethodHandle socket = linker.downcallHandle(
+                    linker.defaultLookup().findOrThrow("socket"),
+                    FunctionDescriptor.of(
+                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+            MethodHandle ioctl = linker.downcallHandle(
+                    linker.defaultLookup().findOrThrow("ioctl"),
+                    FunctionDescriptor.of(
+                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.ADDRESS),
+                    Linker.Option.firstVariadicArg(2));
+            MethodHandle close = linker.downcallHandle(
+                    linker.defaultLookup().findOrThrow("close"),
+                    FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment request = arena.allocate(40, 8);
+                MemorySegment setting = arena.allocateFrom(ValueLayout.JAVA_INT, command, value);
+                request.setString(0, device);
+                request.set(ValueLayout.ADDRESS, 16, setting);
+                int fd = (int) socket.invokeExact(2, 2, 0);
+                int result = (int) ioctl.invokeExact(fd, SIOCETHTOOL, request);
+                int closed = (int) close.invokeExact(fd);
+                if (result != 0 || closed != 0) {
+                    throw new IOException("ethtool " + command + " of " + device);
+                }
+                return true;
+            } catch (IOException e) {
+                throw e;
+            } catch (Throwable e) {
+                throw new IOException(e);
+            }
+        });
+    }
+
+    /** Answers each line by its name and the line. */
+    private void listen(int number, NetworkNamespace server) throws Exception {
+        for (InetAddress vip : List.of(VIP4, VIP6)) {
+            ServerSocket socket = open(server.call(() -> {
+                ServerSocket made = new ServerSocket();
+                made.bind(new InetSocketAddress(vip, PORT));
+                return made;
+            }));
+            Thread.ofVirtual().start(() -> {
+                while (!socket.isClosed()) {
+                    try {
+                        Socket accepted = socket.accept();
+                        Thread.ofVirtual().start(() -> answer(accepted, "www" + number));
+                    } catch (IOException e) {
+                        return; // closed
+                    }
+                }
+            });
+        }
+    }
+
+    private static void answer(Socket socket, String name) {
+        try (socket) {
+            BufferedReader in =
+                    new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                socket.getOutputStream().write((name + " " + line + "\n").getBytes(StandardCharsets.UTF_8));
+            }
+        } catch (IOException e) {
+            // The client or the test has ended it.
+        }
+    }
+
+    /** A connection of the client. */
+    static final class Connection implements AutoCloseable {
+        private final Socket socket;
+        private final BufferedReader in;
+
+        private Connection(Socket socket) throws IOException {
+            this.socket = socket;
+            in = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+        }
+
+        /** The name of the server that answers. */
+        String ask(String line) throws IOException {
+            socket.getOutputStream().write((line + "\n").getBytes(StandardCharsets.UTF_8));
+            String answer = in.readLine();
+            if (answer == null || !answer.endsWith(" " + line)) {
+                throw new IOException("answered " + answer);
+            }
+            return answer.substring(0, answer.indexOf(' '));
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+    }
+
+    Connection connect(InetAddress vip) throws IOException {
+        return client.call(() -> {
+            Socket socket = new Socket();
+            socket.setSoTimeout(10_000);
+            try {
+                socket.connect(new InetSocketAddress(vip, PORT), 10_000);
+            } catch (IOException e) {
+                socket.close();
+                throw e;
+            }
+            return open(new Connection(socket));
+        });
+    }
+
+    /** Who answers a connection of its own. */
+    String ask(InetAddress vip) throws IOException {
+        try (Connection connection = connect(vip)) {
+            return connection.ask("who are you?");
+        }
+    }
+
+    /** Does something on the control loop and waits for it. */
+    <T> T onLoop(Callable<T> task) throws Exception {
+        java.util.concurrent.CompletableFuture<T> done = new java.util.concurrent.CompletableFuture<>();
+        loop.execute(() -> {
+            try {
+                done.complete(task.call());
+            } catch (Exception | Error e) {
+                done.completeExceptionally(e);
+            }
+        });
+        return done.get(20, TimeUnit.SECONDS);
+    }
+
+    /** A condition of something that may fail. */
+    interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    static void await(String what, Condition condition) throws Exception {
+        BooleanSupplier holds = () -> {
+            try {
+                return condition.holds();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        };
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+        while (!holds.getAsBoolean()) {
+            if (System.nanoTime() - end > 0) {
+                throw new AssertionError("did not happen in 20 s: " + what);
+            }
+            Thread.sleep(2);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        IOException first = null;
+        while (!opened.isEmpty()) {
+            try {
+                opened.pop().close();
+            } catch (Exception e) {
+                first = new IOException(e);
+            }
+        }
+        if (first != null) {
+            throw first;
+        }
+        if (!failures.isEmpty()) {
+            throw new AssertionError("a task of the loop failed", failures.getFirst());
+        }
+    }
+}

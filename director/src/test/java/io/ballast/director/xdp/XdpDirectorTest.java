@@ -1,0 +1,306 @@
+package io.ballast.director.xdp;
+
+import static io.ballast.director.xdp.Village.VIP4;
+import static io.ballast.director.xdp.Village.VIP6;
+import static io.ballast.director.xdp.Village.await;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.core.config.ForwardingMethod;
+import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.Forwarding.Server;
+import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.bpf.XdpLink;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The engine on interfaces: real connections, daemons that come and go, and what else may be on the machine. */
+@Timeout(60)
+final class XdpDirectorTest {
+    private static final XdpDirector.Capacity CAPACITY = new XdpDirector.Capacity(16, 256, 4, 10_000);
+
+    private final List<String> events = new CopyOnWriteArrayList<>();
+    private final Deque<XdpDirector> directors = new ArrayDeque<>();
+    private Village village;
+
+    @BeforeEach
+    void build() throws Exception {
+        village = new Village();
+    }
+
+    @AfterEach
+    void tearDown() throws Exception {
+        if (village != null) {
+            for (XdpDirector director : directors) {
+                village.onLoop(() -> {
+                    director.close();
+                    return true;
+                });
+            }
+            XdpDirector.dismantle(village.bpffs, "test");
+            village.close();
+        }
+    }
+
+    private final class Recorder implements EngineEvents {
+        @Override
+        public void listening(String service, Endpoint endpoint) {
+            events.add("listening " + service + " " + endpoint);
+        }
+
+        @Override
+        public void notListening(String service, Endpoint endpoint, String reason) {
+            events.add("notListening " + service + " " + endpoint + ": " + reason);
+        }
+
+        @Override
+        public void drained(String service, String server, int closed) {
+            events.add("drained " + service + "/" + server + " " + closed);
+        }
+
+        @Override
+        public void pressure(boolean on, String reason) {
+            events.add("pressure " + on + " " + reason);
+        }
+
+        @Override
+        public void note(boolean warning, String subject, String message) {
+            events.add((warning ? "warning " : "note ") + subject + ": " + message);
+        }
+    }
+
+    private XdpDirector open() throws Exception {
+        XdpDirector director = village.director.call(
+                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", List.of("eth0"), CAPACITY));
+        directors.push(director);
+        return director;
+    }
+
+    private void close(XdpDirector director) throws Exception {
+        village.onLoop(() -> {
+            director.close();
+            return true;
+        });
+        directors.remove(director);
+    }
+
+    private static Forwarding forwarding(SchedulerKind scheduler, boolean ipv6Servers, int... numbers) {
+        List<Server> servers = new ArrayList<>();
+        for (int number : numbers) {
+            InetAddress address =
+                    Frames.address(ipv6Servers ? "2001:db8:9:" + number + "::2" : "10.9." + number + ".2");
+            servers.add(new Server("www" + number, new InetSocketAddress(address, Village.PORT), 1, 0, ServerState.UP));
+        }
+        return new Forwarding(
+                "web",
+                Stream.of(VIP4, VIP6)
+                        .map(vip -> new Endpoint(vip, Village.PORT, Protocol.TCP))
+                        .toList(),
+                scheduler,
+                ForwardingMethod.DR,
+                Optional.empty(),
+                new ServiceSpec.Timeouts(
+                        Duration.ofSeconds(1),
+                        Duration.ofMinutes(10),
+                        Duration.ofMinutes(1),
+                        Duration.ofMinutes(1),
+                        Duration.ofSeconds(1),
+                        Duration.ofMinutes(5)),
+                new ServiceSpec.Limits(0, 0, 0),
+                new ServiceSpec.ConnectRetry(0, 0),
+                ServiceSpec.ProxyProtocol.OFF,
+                ServiceSpec.OnDown.KEEP,
+                Optional.empty(),
+                servers,
+                Optional.empty());
+    }
+
+    private void put(XdpDirector director, Forwarding forwarding) throws Exception {
+        village.onLoop(() -> {
+            director.put(forwarding);
+            director.retain(Set.of("web"));
+            return true;
+        });
+        await("the way to the servers is known", () -> village.onLoop(director::isReady));
+    }
+
+    private ServiceStatistics statistics(XdpDirector director) throws Exception {
+        return village.onLoop(director::statistics).toCompletableFuture().join().getFirst();
+    }
+
+    private Set<String> whoAnswers(InetAddress vip, int connections) throws Exception {
+        Set<String> names = new HashSet<>();
+        for (int i = 0; i < connections; i++) {
+            names.add(village.ask(vip));
+        }
+        return names;
+    }
+
+    @Test
+    void connectionsReachTheServersDirectly() throws Exception {
+        XdpDirector director = open();
+        put(director, forwarding(SchedulerKind.RR, false, 1, 2));
+        assertThat(events).contains("listening web 192.0.2.1:80/tcp", "listening web [2001:db8:1::1]:80/tcp");
+        assertThat(whoAnswers(VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
+        assertThat(whoAnswers(VIP6, 4)).containsExactlyInAnyOrder("www1", "www2");
+        // By way of IPv6 neighbours as well, whatever the family of the service.
+        put(director, forwarding(SchedulerKind.RR, true, 1, 2));
+        assertThat(whoAnswers(VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
+        assertThat(statistics(director).connections()).isGreaterThanOrEqualTo(12);
+        assertThat(village.onLoop(director::attachments))
+                .containsExactly(new XdpDirector.Attachment("eth0", "native", ""));
+        assertThat(village.onLoop(director::unreachable)).isEmpty();
+    }
+
+    @Test
+    void aConnectionOutlivesItsDaemon() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.RR, false, 1, 2));
+        Village.Connection one = village.connect(VIP4);
+        Village.Connection other = village.connect(VIP6);
+        String oneServer = one.ask("before");
+        String otherServer = other.ask("before");
+        long connections = statistics(first).connections();
+        close(first);
+        assertThat(one.ask("without a daemon")).isEqualTo(oneServer);
+        assertThat(whoAnswers(VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
+
+        events.clear();
+        XdpDirector second = open();
+        assertThat(one.ask("found")).isEqualTo(oneServer);
+        assertThat(other.ask("found")).isEqualTo(otherServer);
+        put(second, forwarding(SchedulerKind.RR, false, 1, 2));
+        assertThat(events).contains("listening web 192.0.2.1:80/tcp", "listening web [2001:db8:1::1]:80/tcp");
+        assertThat(events.getFirst()).startsWith("note xdp: the engine xdp goes on with the tables that it found");
+        assertThat(one.ask("put")).isEqualTo(oneServer);
+        assertThat(other.ask("put")).isEqualTo(otherServer);
+        assertThat(statistics(second).connections()).isGreaterThanOrEqualTo(connections + 4);
+        assertThat(village.onLoop(() -> second.connections("web", 100))
+                        .toCompletableFuture()
+                        .join())
+                .hasSizeGreaterThanOrEqualTo(2)
+                .allSatisfy(each -> assertThat(each.server()).startsWith("www"));
+    }
+
+    @Test
+    void aServerThatLeftWhileNoDaemonRanKeepsItsConnections() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.MH, false, 1));
+        Village.Connection connection = village.connect(VIP4);
+        assertThat(connection.ask("before")).isEqualTo("www1");
+        close(first);
+        XdpDirector second = open();
+        put(second, forwarding(SchedulerKind.MH, false, 2));
+        assertThat(connection.ask("after")).isEqualTo("www1");
+        assertThat(whoAnswers(VIP4, 4)).containsExactly("www2");
+        close(second);
+        // The drain goes on in the next daemon.
+        XdpDirector third = open();
+        put(third, forwarding(SchedulerKind.MH, false, 2));
+        assertThat(connection.ask("later")).isEqualTo("www1");
+    }
+
+    @Test
+    void whatTheDescriptionHasNoMoreIsRemoved() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.MH, false, 1));
+        close(first);
+        XdpDirector second = open();
+        assertThat(village.ask(VIP4)).isEqualTo("www1");
+        village.onLoop(() -> {
+            second.retain(Set.of());
+            return true;
+        });
+        assertThat(village.onLoop(second::statistics).toCompletableFuture().join())
+                .isEmpty();
+        assertThat(refused(VIP4)).isTrue();
+    }
+
+    /** Whether the director's own kernel answers, which has no such service. */
+    private boolean refused(InetAddress vip) throws Exception {
+        try {
+            village.ask(vip);
+            return false;
+        } catch (java.net.ConnectException e) {
+            return true;
+        }
+    }
+
+    @Test
+    void anInterfaceThatComesBackGetsTheProgramAgain() throws Exception {
+        XdpDirector director = open();
+        put(director, forwarding(SchedulerKind.MH, false, 1, 2));
+        assertThat(whoAnswers(VIP4, 1)).hasSize(1);
+        village.cut();
+        await("told", () -> events.stream().anyMatch(event -> event.startsWith("notListening web 192.0.2.1:80/tcp:")));
+        assertThat(events.getLast()).contains("there is no interface eth0; it is waited for");
+        village.joinClient();
+        await(
+                "attached",
+                () -> village.onLoop(director::attachments).getFirst().mode().equals("native"));
+        await("told", () -> events.getLast().startsWith("listening web"));
+        assertThat(whoAnswers(VIP6, 2)).hasSize(1);
+        try (Stream<Path> pins = Files.list(village.bpffs.resolve("ballast/test/links"))) {
+            assertThat(pins).containsExactly(village.bpffs.resolve("ballast/test/links/" + village.index("eth0")));
+        }
+    }
+
+    @Test
+    void nobodyElsesProgramIsReplaced() throws Exception {
+        int eth0 = village.index("eth0");
+        try (DataPlane other = DataPlane.load("director", new DataPlane.Sizes(4, 4, 16, 16, 16, 16), 1);
+                BpfProgram program = other.program("director");
+                XdpLink link =
+                        village.director.call(() -> XdpLink.attach(program, eth0, "eth0", XdpLink.Mode.NATIVE))) {
+            XdpDirector director = open();
+            put(director, forwarding(SchedulerKind.MH, false, 1, 2));
+            assertThat(events)
+                    .filteredOn(event -> event.startsWith("notListening web 192.0.2.1:80/tcp: "))
+                    .hasSize(1)
+                    .allSatisfy(event -> assertThat(event)
+                            .contains("XDP program " + program.info().id() + " \"director\" is attached in native mode")
+                            .contains("`ip link set dev eth0 xdp off`"));
+            link.detach();
+            await("listening", () -> events.getLast().startsWith("listening web"));
+            assertThat(whoAnswers(VIP4, 1)).hasSize(1);
+        }
+    }
+
+    @Test
+    void dismantlingLeavesNothing() throws Exception {
+        XdpDirector director = open();
+        put(director, forwarding(SchedulerKind.MH, false, 1, 2));
+        directors.remove(director);
+        village.onLoop(() -> {
+            director.dismantle();
+            return true;
+        });
+        assertThat(village.director.call(() -> XdpLink.attached(village.index("eth0"))))
+                .isEmpty();
+        assertThat(village.bpffs.resolve("ballast/test")).doesNotExist();
+        assertThat(XdpDirector.dismantle(village.bpffs, "test")).isFalse();
+        assertThat(refused(VIP4)).isTrue();
+    }
+}
