@@ -14,6 +14,7 @@ if [ $$ = 1 ]; then # the first process inside
   mount -t sysfs sysfs /sys
   mount -t tmpfs tmpfs /tmp
   mount -t tmpfs tmpfs /run
+  ln -s /proc/self/fd /dev/fd # udev's work elsewhere
   case $project in # a checkout there would be hidden
     /tmp/* | /run/*) mkdir -p "$project" && mount -t hostfs -o "$project" none "$project" ;;
   esac

@@ -391,7 +391,7 @@ final class ControlApi {
         }
         List<ConnectionInfo> all;
         try {
-            all = node.ask(() -> node.engine().connections(service, limit).toCompletableFuture())
+            all = node.ask(() -> node.engines().connections(service, limit).toCompletableFuture())
                     .get(ENGINE_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (TimeoutException e) {
             throw new HttpException(503, "the traffic worker did not answer in " + ENGINE_PATIENCE.toSeconds() + " s");

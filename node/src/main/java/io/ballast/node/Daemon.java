@@ -2,6 +2,7 @@ package io.ballast.node;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -13,6 +14,9 @@ import io.ballast.core.loop.ControlLoop;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServerOverride;
 import io.ballast.director.VirtualService;
+import io.ballast.director.realserver.Part;
+import io.ballast.director.realserver.RealServerDuty;
+import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.CheckRunner;
 import io.ballast.health.Probes;
 import io.ballast.linux.Capability;
@@ -119,6 +123,7 @@ public final class Daemon {
     private final HeapKeeper heap = new HeapKeeper(HeapKeeper.Heap.OWN);
     private final ControlLoop loop;
     private final Node node;
+    private final RealServerDuty realServer;
     private final WorkerSupervisor workers;
     private final Configuration configuration;
     private final Processes.@Nullable FileLimit fileLimit;
@@ -272,11 +277,29 @@ public final class Daemon {
         HookRunner hooks = new HookRunner(HookRunner.TIMEOUT, HookRunner.MOST_WAITING, events::happened);
         Probes probes = new Probes();
         probes.warmUp();
-        this.node = new Node(loop, events, hooks, listener -> new CheckRunner(probes::of, probesAtATime(), listener));
+        this.node = new Node(
+                loop,
+                events,
+                hooks,
+                listener -> new CheckRunner(probes::of, probesAtATime(), listener),
+                fromEngine -> XdpOnDemand.onThisMachine(
+                        loop,
+                        fromEngine,
+                        options.directories().bpf(),
+                        options.directories().instance()));
+        this.realServer = new RealServerDuty(
+                loop,
+                (warning, message) -> {
+                    var _ = events.happened(
+                            warning ? Severity.WARNING : Severity.INFO, "realserver.note", name, message, Map.of());
+                },
+                options.directories().realServer(),
+                options.directories().bpf(),
+                options.directories().instance());
         String build = Build.id();
         this.workers = new WorkerSupervisor(
                 loop,
-                node.engine(),
+                node.userspace(),
                 WorkerLauncher.likeThisProcess(build),
                 options.directories().run(),
                 build,
@@ -468,6 +491,7 @@ public final class Daemon {
                 open.close();
             }
             node.checks().close();
+            realServer.close();
             loop.close();
             events.journal().close();
             lines.close();
@@ -530,6 +554,7 @@ public final class Daemon {
             Map<String, Map<String, ServerOverride>> overrides,
             Map<String, Forwarding> adopted) {
         node.begin(first.services(), resolution, overrides, adopted);
+        realServer.become(part(first));
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
 
@@ -631,6 +656,17 @@ public final class Daemon {
         }
     }
 
+    /** What this node is as a real server of services that others balance. */
+    private Part part(Configuration.Active active) {
+        NodeSpec self = active.description().nodes().get(name);
+        return self == null
+                ? Part.NONE
+                : Part.of(
+                        active.description().services().values(),
+                        self,
+                        service -> NodeRole.balances(active.description(), name, service));
+    }
+
     /** {@link Configuration.Applier}: brings the node to the next description. */
     private List<Configuration.Closed> apply(Configuration.Active next) throws InterruptedException {
         warnAboutDescriptors(next.services());
@@ -639,6 +675,7 @@ public final class Daemon {
             var _ = node.ask(
                     () -> {
                         node.apply(next.services(), next.resolution());
+                        realServer.become(part(next));
                         if (next.services().size() < before.size() / 2) {
                             heap.expectLess();
                         }
@@ -734,7 +771,7 @@ public final class Daemon {
         leaving = keepWorker;
         if (keepWorker) {
             workers.leave();
-            node.engine().close();
+            node.engines().close();
             end(DONE);
         } else {
             workers.drain(atMost);
@@ -756,8 +793,10 @@ public final class Daemon {
 
         @Override
         public void allGone() {
-            node.engine().close();
-            end(DONE);
+            var _ = node.xdp().dismantle().thenRun(() -> {
+                node.engines().close();
+                end(DONE);
+            });
         }
     }
 

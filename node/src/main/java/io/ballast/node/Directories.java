@@ -69,6 +69,21 @@ public record Directories(Path run, Path state) {
         return run.resolve("worker.sock");
     }
 
+    /** Where a bpffs is mounted where the machine has none of its own. */
+    public Path bpf() {
+        return run.resolve("bpf");
+    }
+
+    /** The name of a daemon with these directories among others of the machine. */
+    public String instance() {
+        return run.toAbsolutePath().normalize().toString().substring(1).replace('/', '-');
+    }
+
+    /** What the node has changed of the machine as a real server. */
+    public Path realServer() {
+        return run.resolve("real-server.json");
+    }
+
     /** Held by the running node process, with its process id inside. */
     public Path lock() {
         return run.resolve(LOCK);

@@ -6,9 +6,11 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.event.Event.Severity;
 import io.ballast.core.loop.Loop;
 import io.ballast.director.EngineEvents;
+import io.ballast.director.Engines;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServerOverride;
 import io.ballast.director.userspace.UserspaceEngine;
+import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.CheckId;
 import io.ballast.health.CheckRunner;
 import io.ballast.health.ProbeTarget;
@@ -27,6 +29,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,7 +55,9 @@ final class Node {
     private final Loop loop;
     private final EventLog events;
     private final HookRunner hooks;
-    private final UserspaceEngine engine;
+    private final UserspaceEngine userspace;
+    private final XdpOnDemand xdp;
+    private final Engines engines;
     private final ServiceTable table;
     private final Traffic traffic = new Traffic();
     private final CheckRunner checks;
@@ -71,18 +76,23 @@ final class Node {
      * A node without services.
      *
      * @param checkRunner makes the runner for the listener that it is given
+     * @param xdpEngine makes the engine xdp for what hears of it
      */
     Node(
             Loop loop,
             EventLog events,
             HookRunner hooks,
-            java.util.function.Function<CheckRunner.Listener, CheckRunner> checkRunner) {
+            Function<CheckRunner.Listener, CheckRunner> checkRunner,
+            Function<EngineEvents, XdpOnDemand> xdpEngine) {
         this.loop = loop;
         this.events = events;
         this.hooks = hooks;
-        this.engine = new UserspaceEngine(loop, new FromEngine());
+        EngineEvents fromEngine = new FromEngine();
+        this.userspace = new UserspaceEngine(loop, fromEngine);
+        this.xdp = xdpEngine.apply(fromEngine);
+        this.engines = new Engines(userspace, xdp);
         this.checks = checkRunner.apply((id, result) -> loop.execute(() -> table().onResult(now(), id, result)));
-        this.table = new ServiceTable(engine, new ToRunner(), this::happened, loop);
+        this.table = new ServiceTable(engines, new ToRunner(), this::happened, loop);
         loop.schedule(LAG_TICK, () -> tick(loop.now()));
         sampleLater();
     }
@@ -139,6 +149,7 @@ final class Node {
         remember(services);
         table.adopt(now(), services, resolution, overrides, adopted);
         table.flush();
+        var _ = xdp.settle();
     }
 
     /** Brings the node to other services. */
@@ -279,7 +290,7 @@ final class Node {
         }
         CompletableFuture<Void> done = new CompletableFuture<>();
         sampling = done;
-        var _ = engine.statistics()
+        var _ = engines.statistics()
                 .whenComplete((all, error) -> loop.execute(() -> {
                     sampling = null;
                     if (all != null) {
@@ -318,8 +329,19 @@ final class Node {
         return table;
     }
 
-    UserspaceEngine engine() {
-        return engine;
+    /** What forwards, whichever engine does. */
+    Engines engines() {
+        return engines;
+    }
+
+    /** The engine in the kernel. */
+    XdpOnDemand xdp() {
+        return xdp;
+    }
+
+    /** The engine that workers belong to. */
+    UserspaceEngine userspace() {
+        return userspace;
     }
 
     CheckRunner checks() {

@@ -87,7 +87,8 @@ public final class NodeRole {
                 .toList();
     }
 
-    private static boolean balances(Description description, String node, ServiceSpec service) {
+    /** Whether this node balances the service. */
+    static boolean balances(Description description, String node, ServiceSpec service) {
         if (!service.directors().isEmpty()) {
             return service.directors().contains(node);
         }

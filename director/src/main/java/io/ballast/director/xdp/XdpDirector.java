@@ -6,7 +6,6 @@ import io.ballast.core.loop.Timer;
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
-import io.ballast.director.ForwardingEngine;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfFs;
 import io.ballast.linux.bpf.BpfSupport;
@@ -52,7 +51,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>All methods but {@link #open} and the static ones are called on the control loop.
  */
-public final class XdpDirector implements ForwardingEngine {
+public final class XdpDirector implements XdpOnDemand.Opened {
     private static final Duration TICK = Duration.ofSeconds(1);
     private static final Duration SOON = Duration.ofMillis(50);
 
@@ -300,6 +299,7 @@ public final class XdpDirector implements ForwardingEngine {
      * Removes every service but these: those of an earlier process that the description does not have any more. To be
      * called once after opening, when the description is known, and may be at any time.
      */
+    @Override
     public void retain(Set<String> services) {
         retained = Set.copyOf(services);
         engine.retain(services);

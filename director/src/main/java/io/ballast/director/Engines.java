@@ -1,0 +1,88 @@
+package io.ballast.director;
+
+import io.ballast.core.config.ForwardingMethod;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.stream.Stream;
+
+/**
+ * The engines of a node as one. A service belongs to the engine that has its forwarding method; where a change of the
+ * description gives it to another, that one has it before the other lets go of it, so that no packet comes in between.
+ * Connections do not survive such a change: one engine's are sockets, the other's are packets.
+ */
+public final class Engines implements ForwardingEngine {
+    private final ForwardingEngine userspace;
+    private final ForwardingEngine xdp;
+    private final Map<String, ForwardingEngine> owners = new HashMap<>();
+
+    /** Of an engine each; neither is the other's business. */
+    public Engines(ForwardingEngine userspace, ForwardingEngine xdp) {
+        this.userspace = userspace;
+        this.xdp = xdp;
+    }
+
+    @Override
+    public String name() {
+        return "all";
+    }
+
+    @Override
+    public void put(Forwarding service) {
+        boolean proxy = service.method() == ForwardingMethod.PROXY;
+        ForwardingEngine owner = proxy ? userspace : xdp;
+        owner.put(service);
+        if (!owner.equals(owners.put(service.service(), owner))) {
+            // Also where a process before has left it.
+            (proxy ? xdp : userspace).remove(service.service());
+        }
+    }
+
+    @Override
+    public void remove(String service) {
+        owners.remove(service);
+        userspace.remove(service);
+        xdp.remove(service);
+    }
+
+    /** Of those engines that have services: one that has none and does not answer hides nothing. */
+    @Override
+    public CompletionStage<List<ServiceStatistics>> statistics() {
+        return all(busy().map(ForwardingEngine::statistics).toList());
+    }
+
+    private Stream<ForwardingEngine> busy() {
+        return owners.values().stream().distinct();
+    }
+
+    @Override
+    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
+        ForwardingEngine owner = owners.get(service);
+        if (owner != null) {
+            return owner.connections(service, limit);
+        }
+        return all(busy().map(engine -> engine.connections(service, limit)).toList())
+                .thenApply(all -> all.subList(0, Math.min(limit, all.size())));
+    }
+
+    private static <T> CompletionStage<List<T>> all(List<? extends CompletionStage<List<T>>> stages) {
+        CompletionStage<List<T>> sum = CompletableFuture.completedFuture(List.of());
+        for (CompletionStage<List<T>> stage : stages) {
+            sum = sum.thenCombine(stage, (some, more) -> {
+                List<T> both = new ArrayList<>(some);
+                both.addAll(more);
+                return both;
+            });
+        }
+        return sum;
+    }
+
+    @Override
+    public void close() {
+        userspace.close();
+        xdp.close();
+    }
+}

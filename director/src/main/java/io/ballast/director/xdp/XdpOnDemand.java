@@ -1,0 +1,329 @@
+package io.ballast.director.xdp;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
+import io.ballast.core.loop.Loop;
+import io.ballast.core.loop.Timer;
+import io.ballast.director.ConnectionInfo;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.ForwardingEngine;
+import io.ballast.director.ServiceStatistics;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Executor;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The engine {@code xdp}, there while a service wants it: opened for the first, dismantled after the last, opened again
+ * for other interfaces where a change of the services needs that, and tried again while it cannot be had. Opening waits
+ * for the kernel and so happens beside the control loop; what is put meanwhile waits for it.
+ */
+public final class XdpOnDemand implements ForwardingEngine {
+    private static final Duration AGAIN = Duration.ofSeconds(10);
+
+    /** What opening gives. */
+    public interface Opened extends ForwardingEngine {
+        /** Removes every service but these. */
+        void retain(Set<String> services);
+    }
+
+    /** How it comes and goes; called beside the loop, one call at a time. */
+    public interface Kernel {
+        /** The interfaces that packets for these addresses arrive on. */
+        List<String> devices(Set<InetAddress> addresses) throws IOException;
+
+        /** Opens it on these, or takes over what is there. */
+        Opened open(List<String> devices) throws IOException;
+
+        /** Takes away whatever is there, open nowhere. */
+        void dismantle() throws IOException;
+    }
+
+    private final Loop loop;
+    private final EngineEvents events;
+    private final Kernel kernel;
+    private final Executor beside;
+
+    // Of the loop.
+    private final Map<String, Forwarding> wanted = new LinkedHashMap<>();
+    private @Nullable Opened opened;
+    private List<String> devices = List.of();
+    /** Whether {@link #devices} are right for these. */
+    private Set<InetAddress> looked = Set.of();
+
+    private String trouble = "";
+    private @Nullable Timer retry;
+    /** Whether nothing of it is in the kernel, as far as is known. */
+    private boolean gone;
+
+    private boolean busy;
+    private boolean again;
+    private boolean closed;
+    private final List<CompletableFuture<Void>> awaited = new ArrayList<>();
+
+    /** @param beside runs what waits for the kernel; one at a time is asked of it */
+    public XdpOnDemand(Loop loop, EngineEvents events, Kernel kernel, Executor beside) {
+        this.loop = loop;
+        this.events = events;
+        this.kernel = kernel;
+        this.beside = beside;
+    }
+
+    @Override
+    public String name() {
+        return EngineKind.XDP.yamlName();
+    }
+
+    @Override
+    public void put(Forwarding service) {
+        wanted.put(service.service(), service);
+        if (opened != null) {
+            opened.put(service);
+        } else if (!trouble.isEmpty()) {
+            refuse(service);
+        }
+        if (opened == null || !looked.containsAll(addresses(service))) {
+            var _ = settle();
+        }
+    }
+
+    @Override
+    public void remove(String service) {
+        if (wanted.remove(service) == null) {
+            return;
+        }
+        if (opened != null) {
+            opened.remove(service);
+        }
+        if (wanted.isEmpty()) {
+            var _ = settle();
+        }
+    }
+
+    private static Set<InetAddress> addresses(Forwarding service) {
+        Set<InetAddress> addresses = new HashSet<>();
+        service.listen().forEach(endpoint -> addresses.add(endpoint.address()));
+        return addresses;
+    }
+
+    private void refuse(Forwarding service) {
+        for (Endpoint endpoint : service.listen()) {
+            events.notListening(service.service(), endpoint, trouble);
+        }
+    }
+
+    /**
+     * Brings the kernel to what is wanted: also takes away what an earlier process left, where nothing is. Needed once
+     * after the first services were put, or none; from then on it happens by itself.
+     *
+     * @return done when nothing is left to do at the moment, whether or not it could be had
+     */
+    public CompletionStage<Void> settle() {
+        CompletableFuture<Void> done = new CompletableFuture<>();
+        awaited.add(done);
+        if (busy) {
+            again = true;
+        } else {
+            // After what else is put in this step of the loop.
+            busy = true;
+            loop.execute(this::step);
+        }
+        return done;
+    }
+
+    private void step() {
+        again = false;
+        if (closed) {
+            finish();
+        } else if (wanted.isEmpty()) {
+            leave();
+        } else {
+            look();
+        }
+    }
+
+    private void finish() {
+        if (again) {
+            step();
+            return;
+        }
+        busy = false;
+        List<CompletableFuture<Void>> done = List.copyOf(awaited);
+        awaited.clear();
+        done.forEach(future -> future.complete(null));
+    }
+
+    private void leave() {
+        letGo();
+        trouble = "";
+        if (gone) {
+            finish();
+            return;
+        }
+        run(
+                () -> {
+                    kernel.dismantle();
+                    return true;
+                },
+                dismantled -> {
+                    gone = dismantled;
+                    finish();
+                });
+    }
+
+    private void letGo() {
+        if (opened != null) {
+            opened.close();
+            opened = null;
+        }
+        looked = Set.of();
+    }
+
+    private void look() {
+        Set<InetAddress> addresses = new HashSet<>();
+        wanted.values().forEach(service -> addresses.addAll(addresses(service)));
+        run(() -> kernel.devices(addresses), found -> {
+            if (opened != null && found.equals(devices)) {
+                looked = addresses;
+                finish();
+                return;
+            }
+            letGo();
+            gone = false;
+            run(() -> kernel.open(found), engine -> {
+                opened = engine;
+                devices = found;
+                looked = addresses;
+                trouble = "";
+                if (closed) {
+                    letGo();
+                } else {
+                    wanted.values().forEach(engine::put);
+                    engine.retain(Set.copyOf(wanted.keySet()));
+                }
+                finish();
+            });
+        });
+    }
+
+    /** Something that waits for the kernel. */
+    @FunctionalInterface
+    private interface Wait<T> {
+        T call() throws IOException;
+    }
+
+    private <T> void run(Wait<T> wait, Consumer<T> then) {
+        beside.execute(() -> {
+            try {
+                T result = wait.call();
+                loop.execute(() -> then.accept(result));
+            } catch (IOException | RuntimeException e) {
+                loop.execute(() -> failed(e.getMessage() == null ? e.toString() : e.getMessage()));
+            }
+        });
+    }
+
+    private void failed(String reason) {
+        boolean news = !reason.equals(trouble);
+        trouble = reason;
+        if (news && wanted.isEmpty()) {
+            events.note(true, name(), reason);
+        } else if (news) {
+            wanted.values().forEach(this::refuse);
+        }
+        if (retry != null) {
+            retry.cancel();
+        }
+        retry = loop.schedule(AGAIN, () -> {
+            var _ = settle();
+        });
+        finish();
+    }
+
+    /** Why it cannot be had; empty where it can, or nobody wants it. */
+    public String trouble() {
+        return trouble;
+    }
+
+    /** What is open; empty where nothing is. */
+    public Optional<ForwardingEngine> opened() {
+        return Optional.ofNullable(opened);
+    }
+
+    @Override
+    public CompletionStage<List<ServiceStatistics>> statistics() {
+        return opened == null ? CompletableFuture.completedFuture(List.of()) : opened.statistics();
+    }
+
+    @Override
+    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
+        return opened == null ? CompletableFuture.completedFuture(List.of()) : opened.connections(service, limit);
+    }
+
+    /**
+     * On this machine, for the network namespace of the calling thread.
+     *
+     * @param bpffs where a bpffs is to be mounted where the machine has none
+     * @param instance the name of this director among others of the machine
+     */
+    public static XdpOnDemand onThisMachine(Loop loop, EngineEvents events, Path bpffs, String instance) {
+        ThreadPoolExecutor thread = new ThreadPoolExecutor(
+                1,
+                1,
+                0,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(),
+                Thread.ofPlatform().name("xdp").daemon().factory());
+        // It is of this namespace because it is made by a thread of it.
+        thread.prestartCoreThread();
+        return new XdpOnDemand(
+                loop,
+                events,
+                new Kernel() {
+                    @Override
+                    public List<String> devices(Set<InetAddress> addresses) throws IOException {
+                        return XdpDirector.devicesOf(addresses);
+                    }
+
+                    @Override
+                    public Opened open(List<String> devices) throws IOException {
+                        return XdpDirector.open(loop, events, bpffs, instance, devices, XdpDirector.Capacity.DEFAULT);
+                    }
+
+                    @Override
+                    public void dismantle() throws IOException {
+                        var _ = XdpDirector.dismantle(bpffs, instance);
+                    }
+                },
+                thread);
+    }
+
+    /** Takes everything away: nothing is forwarded from then on. */
+    public CompletionStage<Void> dismantle() {
+        wanted.clear();
+        return settle();
+    }
+
+    /** Lets go; packets go on. */
+    @Override
+    public void close() {
+        closed = true;
+        letGo();
+    }
+}

@@ -1,0 +1,207 @@
+package io.ballast.director.xdp;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ForwardingMethod;
+import io.ballast.core.sim.SimulatedLoop;
+import io.ballast.core.sim.VirtualTime;
+import io.ballast.director.ConnectionInfo;
+import io.ballast.director.EngineEvents;
+import io.ballast.director.Forwarding;
+import io.ballast.director.Forwardings;
+import io.ballast.director.ServiceStatistics;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import org.junit.jupiter.api.Test;
+
+class XdpOnDemandTest {
+    private static final InetAddress FRONT = InetAddress.ofLiteral("192.0.2.1");
+    private static final InetAddress BACK = InetAddress.ofLiteral("10.0.0.1");
+
+    private final VirtualTime time = new VirtualTime();
+    private final SimulatedLoop loop = time.newLoop("control");
+    private final SimulatedLoop beside = time.newLoop("beside");
+    private final List<String> calls = new ArrayList<>();
+    private String broken = "";
+
+    private final class Fake implements XdpOnDemand.Opened {
+        @Override
+        public String name() {
+            return "fake";
+        }
+
+        @Override
+        public void put(Forwarding service) {
+            calls.add("put " + service.service());
+        }
+
+        @Override
+        public void remove(String service) {
+            calls.add("remove " + service);
+        }
+
+        @Override
+        public void retain(Set<String> services) {
+            calls.add("retain " + new TreeSet<>(services));
+        }
+
+        @Override
+        public CompletionStage<List<ServiceStatistics>> statistics() {
+            return CompletableFuture.completedFuture(List.of());
+        }
+
+        @Override
+        public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
+            return CompletableFuture.completedFuture(List.of());
+        }
+
+        @Override
+        public void close() {
+            calls.add("close");
+        }
+    }
+
+    private final XdpOnDemand engine = new XdpOnDemand(
+            loop,
+            new EngineEvents() {
+                @Override
+                public void listening(String service, Endpoint endpoint) {}
+
+                @Override
+                public void notListening(String service, Endpoint endpoint, String reason) {
+                    calls.add(service + " not listening: " + reason);
+                }
+
+                @Override
+                public void drained(String service, String server, int closed) {}
+
+                @Override
+                public void pressure(boolean on, String reason) {}
+
+                @Override
+                public void note(boolean warning, String subject, String message) {
+                    calls.add("note " + message);
+                }
+            },
+            new XdpOnDemand.Kernel() {
+                @Override
+                public List<String> devices(Set<InetAddress> addresses) {
+                    List<String> devices = new ArrayList<>();
+                    if (addresses.contains(FRONT)) {
+                        devices.add("eth0");
+                    }
+                    if (addresses.contains(BACK)) {
+                        devices.add("eth1");
+                    }
+                    return devices;
+                }
+
+                @Override
+                public XdpOnDemand.Opened open(List<String> devices) throws IOException {
+                    if (!broken.isEmpty()) {
+                        throw new IOException(broken);
+                    }
+                    calls.add("open " + devices);
+                    return new Fake();
+                }
+
+                @Override
+                public void dismantle() throws IOException {
+                    if (!broken.isEmpty()) {
+                        throw new IOException(broken);
+                    }
+                    calls.add("dismantle");
+                }
+            },
+            beside);
+
+    private static Forwarding service(String name, InetAddress address) {
+        return Forwardings.of(name, ForwardingMethod.DR, new Endpoint(address, 80, Endpoint.Protocol.TCP));
+    }
+
+    private List<String> after(Runnable step) {
+        calls.clear();
+        loop.execute(step);
+        time.runFor(Duration.ofSeconds(1));
+        return calls;
+    }
+
+    @Test
+    void itIsThereWhileAServiceWantsIt() {
+        assertThat(after(() -> {
+                    engine.put(service("a", FRONT));
+                    engine.put(service("b", FRONT));
+                }))
+                .containsExactly("open [eth0]", "put a", "put b", "retain [a, b]");
+        assertThat(after(() -> engine.put(service("c", FRONT)))).containsExactly("put c");
+        assertThat(after(() -> engine.put(service("d", BACK))))
+                .as("another interface: let go, and taken over on both")
+                .containsExactly(
+                        "put d",
+                        "close",
+                        "open [eth0, eth1]",
+                        "put a",
+                        "put b",
+                        "put c",
+                        "put d",
+                        "retain [a, b, c, d]");
+        assertThat(after(() -> List.of("a", "b", "c").forEach(engine::remove)))
+                .containsExactly("remove a", "remove b", "remove c");
+        assertThat(after(() -> engine.remove("d"))).containsExactly("remove d", "close", "dismantle");
+        assertThat(after(() -> engine.put(service("a", FRONT)))).containsExactly("open [eth0]", "put a", "retain [a]");
+        assertThat(after(engine::close)).containsExactly("close");
+    }
+
+    @Test
+    void whatAnEarlierProcessLeftGoesWhereNothingIsWanted() {
+        assertThat(after(engine::settle)).containsExactly("dismantle");
+        assertThat(after(engine::settle)).isEmpty();
+        broken = "not permitted";
+        assertThat(after(() -> engine.put(service("a", FRONT)))).containsExactly("a not listening: not permitted");
+        assertThat(after(() -> engine.remove("a"))).containsExactly("note not permitted");
+        broken = "";
+        calls.clear();
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).containsExactly("dismantle");
+    }
+
+    @Test
+    void whatCannotBeHadIsSaidOnceAndTriedAgain() {
+        broken = "no bpffs";
+        assertThat(after(() -> engine.put(service("a", FRONT)))).containsExactly("a not listening: no bpffs");
+        assertThat(after(() -> engine.put(service("b", FRONT)))).containsExactly("b not listening: no bpffs");
+        calls.clear();
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).isEmpty();
+        broken = "not permitted";
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).containsExactly("a not listening: not permitted", "b not listening: not permitted");
+        broken = "";
+        calls.clear();
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).containsExactly("open [eth0]", "put a", "put b", "retain [a, b]");
+    }
+
+    @Test
+    void whatIsPutWhileItOpensIsThereAndWhatIsRemovedIsNot() {
+        assertThat(after(() -> {
+                    engine.put(service("a", FRONT));
+                    loop.execute(() -> engine.remove("a"));
+                    loop.execute(() -> engine.put(service("b", FRONT)));
+                }))
+                .last()
+                .isEqualTo("retain [b]");
+        List<String> end = new ArrayList<>();
+        assertThat(after(() -> engine.dismantle().thenRun(() -> end.add("done"))))
+                .containsExactly("close", "dismantle");
+        assertThat(end).containsExactly("done");
+    }
+}
