@@ -513,6 +513,21 @@ class DataPlane implements AutoCloseable {
         });
     }
 
+    /** Sets each server's load to the connections that are remembered. */
+    void recount() {
+        int[] active = new int[sizes.servers()];
+        int[] inactive = new int[sizes.servers()];
+        places((at, flow) -> {
+            if (flow.server() >= 0 && flow.server() < sizes.servers()) {
+                (flow.state() == Layout.ESTABLISHED ? active : inactive)[flow.server()]++;
+            }
+        });
+        for (int server = 0; server < sizes.servers(); server++) {
+            loads.set(INT, (long) server * Layout.LOAD + Layout.LOAD_ACTIVE, active[server]);
+            loads.set(INT, (long) server * Layout.LOAD + Layout.LOAD_INACTIVE, inactive[server]);
+        }
+    }
+
     /** Is told of a place in the table with what was in it a moment ago. */
     private interface Places {
         void place(long tag, RememberedFlow flow);

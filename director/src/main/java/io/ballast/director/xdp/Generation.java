@@ -17,7 +17,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +34,7 @@ final class Generation {
     private static final String PROGRAM = "director";
     private static final String NEW_PROGRAM = "director_new";
     private static final String ORIGIN = "origin";
+    private static final String FLOWS = "flows";
 
     /**
      * Whose tables they are.
@@ -83,13 +88,31 @@ final class Generation {
 
     /** Makes empty tables and this build's program; on failure nothing is left. */
     void create(DataPlane.Sizes sizes, long flowSeed) throws IOException {
+        create(sizes, flowSeed, null);
+    }
+
+    /**
+     * Makes tables of at least these sizes with what is in others of this build, and this build's program. Tables that
+     * are large enough are shared, and so is the one of remembered connections, whatever its size. On failure nothing
+     * is left.
+     */
+    void createFrom(Generation smaller, DataPlane.Sizes sizes) throws IOException {
+        Origin origin = smaller.origin().orElseThrow(() -> new IOException(smaller.folder + " is not whole"));
+        create(sizes, origin.flowSeed(), smaller);
+    }
+
+    private void create(DataPlane.Sizes sizes, long flowSeed, @Nullable Generation smaller) throws IOException {
         byte[] elf = DataPlane.object(PROGRAM);
         Files.createDirectories(folder);
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
             DataPlane.configure(object, sizes, flowSeed);
+            Set<String> copied = smaller == null ? Set.of() : share(object, smaller);
             object.load();
             for (String name : object.maps()) {
                 try (BpfMap map = object.map(name)) {
+                    if (smaller != null && copied.contains(name)) {
+                        copy(smaller.folder.resolve(name), map);
+                    }
                     map.pin(folder.resolve(name));
                 }
             }
@@ -111,6 +134,55 @@ final class Generation {
         }
     }
 
+    /** Has an object use the tables of another generation that are large enough; the names of those that are not. */
+    private static Set<String> share(BpfObject object, Generation smaller) throws IOException {
+        Set<String> tooSmall = new HashSet<>();
+        for (String name : object.maps()) {
+            try (BpfMap map = BpfMap.openPinned(smaller.folder.resolve(name))) {
+                int has = map.info().shape().maxEntries();
+                if (name.equals(FLOWS)) {
+                    object.set("bucket_mask", has - 1);
+                }
+                // Whose tables they are is of each generation its own.
+                if (name.equals(ORIGIN) || (has < object.shape(name).maxEntries() && !name.equals(FLOWS))) {
+                    tooSmall.add(name);
+                } else {
+                    object.reuse(name, map);
+                }
+            }
+        }
+        tooSmall.remove(ORIGIN);
+        return tooSmall;
+    }
+
+    private static void copy(Path from, BpfMap to) throws IOException {
+        List<IOException> failures = new ArrayList<>();
+        try (BpfMap map = BpfMap.openPinned(from)) {
+            map.forEach((key, value) -> {
+                try {
+                    to.update(key, value);
+                } catch (IOException e) {
+                    failures.add(e);
+                }
+            });
+        }
+        if (!failures.isEmpty()) {
+            throw failures.getFirst();
+        }
+    }
+
+    /** Whether there is room for less than this. */
+    boolean isSmallerThan(DataPlane.Sizes sizes) throws IOException {
+        try (DataPlane plane = open()) {
+            DataPlane.Sizes has = plane.sizes();
+            return has.endpoints() < sizes.endpoints()
+                    || has.services() < sizes.services()
+                    || has.servers() < sizes.servers()
+                    || has.slotLines() < sizes.slotLines()
+                    || has.nodeLines() < sizes.nodeLines();
+        }
+    }
+
     /**
      * Makes this build's program the one of these tables, where it is another.
      *
@@ -128,7 +200,7 @@ final class Generation {
             for (String name : object.maps()) {
                 try (BpfMap map = BpfMap.openPinned(folder.resolve(name))) {
                     object.reuse(name, map);
-                    if (name.equals("flows")) {
+                    if (name.equals(FLOWS)) {
                         buckets = map.info().shape().maxEntries();
                     }
                 }

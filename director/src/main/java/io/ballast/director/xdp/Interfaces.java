@@ -59,6 +59,7 @@ final class Interfaces implements AutoCloseable {
             new ThreadPoolExecutor.DiscardPolicy());
 
     private volatile Map<Integer, Link> links = Map.of();
+    private volatile boolean following;
 
     // Of the thread.
     private final Map<Integer, XdpLink> held = new LinkedHashMap<>();
@@ -150,9 +151,15 @@ final class Interfaces implements AutoCloseable {
         }
     }
 
+    /** Tells the listener of changes from now on. */
+    void follow() {
+        following = true;
+        look();
+    }
+
     /** Has a look soon; from any thread. */
     void look() {
-        if (!due.getAndSet(true)) {
+        if (following && !due.getAndSet(true)) {
             thread.execute(() -> {
                 due.set(false);
                 try {

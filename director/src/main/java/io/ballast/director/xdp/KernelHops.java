@@ -37,10 +37,11 @@ final class KernelHops implements Hops, AutoCloseable {
     private final Map<InetAddress, Set<Listener>> listeners = new HashMap<>();
     private final Map<InetAddress, Resolution> told = new HashMap<>();
     private final Map<InetAddress, String> troubles = new LinkedHashMap<>();
+    private boolean started;
     private boolean trackDue;
 
     /**
-     * Starts in the network namespace of the calling thread.
+     * For the network namespace of the calling thread.
      *
      * @param links what is known of an interface by its number
      */
@@ -73,9 +74,15 @@ final class KernelHops implements Hops, AutoCloseable {
         }
     }
 
+    /** Tells listeners from now on; before, they are only noted, by whichever thread makes this. */
+    void start() {
+        started = true;
+        track();
+    }
+
     /** Changes of one turn of the loop go to the kernel together. */
     private void track() {
-        if (!trackDue) {
+        if (started && !trackDue) {
             trackDue = true;
             loop.execute(() -> {
                 trackDue = false;

@@ -22,7 +22,6 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -31,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.concurrent.CompletionStage;
 import org.jspecify.annotations.Nullable;
@@ -165,7 +165,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
      * @param bpffs where a bpffs is, or is to be mounted; {@link BpfFs#DEFAULT} where one is there
      * @param instance the name of this director among others of the machine
      * @param devices the interfaces that packets of services arrive on ({@link #devicesOf})
-     * @param capacity heeded where new tables are made; earlier ones keep theirs
+     * @param capacity at least; tables that are found grow to it, but the room for remembered connections stays as it
+     *     was made until {@link #dismantle}
      * @throws IOException why it cannot be had on this machine, for people; nothing is left behind then
      */
     public static XdpDirector open(
@@ -181,44 +182,81 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         List<Generation> others = new ArrayList<>();
         Generation mine = null;
         int last = 0;
-        boolean renewed = false;
-        for (int number : generations(home)) {
-            last = number;
+        String how = "";
+        for (int number : generations(home).reversed()) {
+            last = Math.max(last, number);
             Generation found = generation(home, number);
             Optional<Generation.Origin> origin = found.origin();
             if (origin.isEmpty()) {
                 found.remove();
             } else if (mine == null && found.isOfThisBuild(origin.get())) {
                 mine = found;
-                renewed = found.renewProgram(origin.get());
+                how = found.renewProgram(origin.get()) ? ", by this version's program" : "";
             } else {
                 others.add(found);
             }
         }
-        boolean adopt = mine != null;
-        if (mine == null) {
-            mine = generation(home, last + 1);
-            mine.create(capacity.sizes(), new SecureRandom().nextLong());
+        DataPlane.Sizes sizes = capacity.sizes();
+        if (mine != null) {
+            try {
+                return adopt(loop, events, home, devices, mine, generation(home, last + 1), others, sizes, how);
+            } catch (XdpEngine.DamagedException e) {
+                how = String.valueOf(e.getMessage());
+                others.add(mine);
+            }
         }
-        XdpDirector director = new XdpDirector(loop, events, home, devices, mine, List.copyOf(others), adopt);
-        director.begin(adopt, renewed);
+        Generation made = generation(home, last + 1);
+        made.create(sizes, new SecureRandom().nextLong());
+        XdpDirector director = new XdpDirector(loop, events, home, devices, made, List.copyOf(others), false);
+        director.begin(how);
         return director;
     }
 
-    private void begin(boolean adopted, boolean renewed) {
-        Set<String> found = engine.services();
+    private static XdpDirector adopt(
+            Loop loop,
+            EngineEvents events,
+            Path home,
+            List<String> devices,
+            Generation found,
+            Generation next,
+            List<Generation> others,
+            DataPlane.Sizes sizes,
+            String how)
+            throws IOException {
+        boolean grow = found.isSmallerThan(sizes);
+        if (grow) {
+            next.createFrom(found, sizes);
+        }
+        Generation mine = grow ? next : found;
+        XdpDirector director;
+        try {
+            director = new XdpDirector(loop, events, home, devices, mine, List.copyOf(others), true);
+        } catch (XdpEngine.DamagedException e) {
+            if (grow) {
+                next.remove();
+            }
+            throw e;
+        }
+        if (grow) {
+            found.remove();
+            director.engine.recount();
+        }
+        director.begin("the engine xdp goes on with the tables that it found, with "
+                + director.engine.services().size() + " services" + how + (grow ? ", in larger tables" : ""));
+        return director;
+    }
+
+    private void begin(String how) {
         boolean filling = !before.isEmpty();
         loop.execute(() -> {
-            if (adopted) {
-                gate.note(
-                        false,
-                        "xdp",
-                        "the engine xdp goes on with the tables that it found, with " + found.size() + " services"
-                                + (renewed ? ", by this version's program" : ""));
+            if (!how.isEmpty()) {
+                gate.note(false, "xdp", how);
             }
             if (filling) {
-                gate.note(false, "xdp", "another version's tables serve until this version's are filled");
+                gate.note(false, "xdp", "the tables of another version serve until this version's are filled");
             }
+            hops.start();
+            interfaces.follow();
             tick();
         });
     }
@@ -232,8 +270,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         return new Generation(home.resolve(TABLES + number));
     }
 
-    private static Set<Integer> generations(Path home) throws IOException {
-        Set<Integer> numbers = new TreeSet<>();
+    private static SortedSet<Integer> generations(Path home) throws IOException {
+        SortedSet<Integer> numbers = new TreeSet<>();
         try (DirectoryStream<Path> found = Files.newDirectoryStream(home, TABLES + "*")) {
             for (Path folder : found) {
                 numbers.add(Integer.parseInt(folder.getFileName().toString().substring(TABLES.length())));
@@ -537,9 +575,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 }
             }
         }
-        for (int number : List.copyOf(generations(home)).stream()
-                .sorted(Comparator.reverseOrder())
-                .toList()) {
+        for (int number : generations(home)) {
             generation(home, number).remove();
         }
         Generation.removeAll(home);

@@ -548,6 +548,12 @@ final class XdpEngine implements ForwardingEngine {
                 .forEach(this::rank);
     }
 
+    /** Sets each server's load to what is remembered: for tables that were copied while connections came and went. */
+    void recount() {
+        plane.recount();
+        services.values().stream().filter(installed -> installed.tree >= 0).forEach(this::rank);
+    }
+
     /** How many connections are remembered, counted once a tick and only if somebody asks. */
     private final class Census {
         private int @Nullable [] ofServers;
@@ -676,6 +682,25 @@ final class XdpEngine implements ForwardingEngine {
      * else.
      */
     void adopt() throws IOException {
+        try {
+            adoptAll();
+        } catch (IndexOutOfBoundsException e) {
+            throw new DamagedException("the tables that were found are damaged: a number lies beyond them");
+        } catch (IllegalArgumentException e) {
+            throw new DamagedException("the tables that were found are damaged: " + e.getMessage());
+        }
+    }
+
+    /** What is in the tables cannot have been written by an engine. */
+    static final class DamagedException extends IOException {
+        private static final long serialVersionUID = 1L;
+
+        private DamagedException(String message) {
+            super(message);
+        }
+    }
+
+    private void adoptAll() throws IOException {
         Map<Integer, Installed> byNumber = new LinkedHashMap<>();
         for (Notes.OfService note : plane.notes().services()) {
             byNumber.put(note.number(), adopt(note));
@@ -727,7 +752,7 @@ final class XdpEngine implements ForwardingEngine {
             free &= nodeLines.claim(installed.tree, lines(note.capacity()));
         }
         if (!free) {
-            throw new IOException("the tables are damaged: service " + note.name() + " lies across another");
+            throw new IllegalArgumentException("service " + note.name() + " lies across another");
         }
         if (note.slotCount() > 0) {
             installed.table = plane.slots(installed.lines, note.slotCount());

@@ -4,6 +4,7 @@ import static io.ballast.director.xdp.Village.VIP4;
 import static io.ballast.director.xdp.Village.VIP6;
 import static io.ballast.director.xdp.Village.await;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
@@ -15,8 +16,10 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.XdpLink;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
@@ -27,6 +30,8 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -92,8 +97,12 @@ final class XdpDirectorTest {
     }
 
     private XdpDirector open() throws Exception {
+        return open("eth0", CAPACITY);
+    }
+
+    private XdpDirector open(String device, XdpDirector.Capacity capacity) throws Exception {
         XdpDirector director = village.director.call(
-                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", List.of("eth0"), CAPACITY));
+                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", List.of(device), capacity));
         directors.push(director);
         return director;
     }
@@ -286,6 +295,152 @@ final class XdpDirectorTest {
             await("listening", () -> events.getLast().startsWith("listening web"));
             assertThat(whoAnswers(VIP4, 1)).hasSize(1);
         }
+    }
+
+    private List<String> pins() throws Exception {
+        try (Stream<Path> pins = Files.list(village.bpffs.resolve("ballast/test"))) {
+            return pins.map(pin -> pin.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    private Generation generation(int number) {
+        return new Generation(village.bpffs.resolve("ballast/test/tables_" + number));
+    }
+
+    /** Overwrites a word of what tells whose tables they are. */
+    private void forge(int generation, int at) throws Exception {
+        try (BpfMap map = BpfMap.openPinned(generation(generation).folder().resolve("origin"))) {
+            byte[] origin = Objects.requireNonNull(map.lookup(new byte[4]));
+            origin[at]++;
+            map.update(new byte[4], origin);
+        }
+    }
+
+    @Test
+    void anotherVersionsProgramIsReplacedOverItsTables() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.RR, false, 1, 2));
+        Village.Connection connection = village.connect(VIP4);
+        String server = connection.ask("before");
+        int id = village.director
+                .call(() -> XdpLink.attached(village.index("eth0")))
+                .orElseThrow()
+                .programId();
+        close(first);
+        forge(1, Layout.ORIGIN_PROGRAM);
+        XdpDirector second = open();
+        assertThat(village.director
+                        .call(() -> XdpLink.attached(village.index("eth0")))
+                        .orElseThrow()
+                        .programId())
+                .isNotEqualTo(id);
+        assertThat(connection.ask("after")).isEqualTo(server);
+        put(second, forwarding(SchedulerKind.RR, false, 1, 2));
+        assertThat(connection.ask("put")).isEqualTo(server);
+        assertThat(events).anyMatch(event -> event.endsWith(", by this version's program"));
+        assertThat(pins()).containsExactly("links", "tables_1");
+    }
+
+    @Test
+    void anotherLayoutServesUntilThisOnesTablesAreFilled() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.MH, false, 1, 2));
+        Village.Connection connection = village.connect(VIP4);
+        String server = connection.ask("before");
+        close(first);
+        forge(1, Layout.ORIGIN_LAYOUT);
+        // A beginning of something that ended there.
+        Files.createDirectory(generation(2).folder());
+
+        XdpDirector second = open();
+        assertThat(pins()).containsExactly("links", "tables_1", "tables_3");
+        assertThat(connection.ask("while the new tables are empty")).isEqualTo(server);
+        put(second, forwarding(SchedulerKind.MH, false, 1, 2));
+        await("this version's tables serve", () -> pins().equals(List.of("links", "tables_3")));
+        assertThat(connection.ask("a service by hash needs no memory")).isEqualTo(server);
+        await("told", () -> events.getLast().startsWith("warning xdp: this version's tables serve now"));
+        assertThat(statistics(second).servers()).hasSize(2);
+    }
+
+    @Test
+    void tablesGrowUnderTheirConnections() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.WLC, false, 1, 2));
+        Village.Connection connection = village.connect(VIP4);
+        String server = connection.ask("before");
+        long connections = statistics(first).connections();
+        close(first);
+        XdpDirector second = open("eth0", new XdpDirector.Capacity(500, 4_096, 8, 10_000));
+        assertThat(pins()).containsExactly("links", "tables_2");
+        assertThat(connection.ask("after")).isEqualTo(server);
+        put(second, forwarding(SchedulerKind.WLC, false, 1, 2));
+        assertThat(connection.ask("put")).isEqualTo(server);
+        assertThat(statistics(second).connections()).isEqualTo(connections);
+        assertThat(statistics(second).active()).isEqualTo(1);
+        assertThat(events).anyMatch(event -> event.endsWith(", in larger tables"));
+    }
+
+    @Test
+    void tablesThatMakeNoSenseAreReplaced() throws Exception {
+        XdpDirector first = open();
+        put(first, forwarding(SchedulerKind.MH, false, 1, 2));
+        close(first);
+        try (BpfMap map = BpfMap.openPinned(generation(1).folder().resolve("service_notes"))) {
+            byte[] note = Objects.requireNonNull(map.lookup(new byte[4]));
+            note[Layout.SERVICE_NOTE_SERVERS + 3]++;
+            map.update(new byte[4], note);
+        }
+        XdpDirector second = open();
+        assertThat(village.ask(VIP4)).startsWith("www");
+        put(second, forwarding(SchedulerKind.MH, false, 1, 2));
+        await("new tables serve", () -> pins().equals(List.of("links", "tables_2")));
+        assertThat(village.ask(VIP4)).startsWith("www");
+        assertThat(events)
+                .anyMatch(event -> event.endsWith("the tables that were found are damaged: a number lies beyond them"));
+    }
+
+    @Test
+    void aDriverWithoutNativeModeIsWarnedOf() throws Exception {
+        XdpDirector director = open("lo", CAPACITY);
+        await("told", () -> events.stream().anyMatch(event -> event.startsWith("warning lo: the driver of lo has no")));
+        assertThat(village.onLoop(director::attachments))
+                .containsExactly(new XdpDirector.Attachment("lo", "generic", ""));
+    }
+
+    @Test
+    void aServerThatDoesNotAnswerIsNamedOnce() throws Exception {
+        XdpDirector director = open();
+        Village.netlink(village.servers.getFirst(), netlink -> netlink.setUp(Village.index(netlink, "eth0"), false));
+        put(director, forwarding(SchedulerKind.MH, false, 1, 2));
+        assertThat(village.onLoop(director::unreachable))
+                .containsExactlyEntriesOf(Map.of(Frames.address("10.9.1.2"), "eth1 has no carrier"));
+        assertThat(events)
+                .filteredOn(event -> event.contains("10.9.1.2"))
+                .containsExactly("warning 10.9.1.2: packets for the real server 10.9.1.2 go to the kernel instead:"
+                        + " eth1 has no carrier");
+        Village.netlink(village.servers.getFirst(), netlink -> netlink.setUp(Village.index(netlink, "eth0"), true));
+        await(
+                "told",
+                () -> events.getLast().equals("note 10.9.1.2: packets can be sent to the real server 10.9.1.2 again"));
+        assertThat(village.onLoop(director::unreachable)).isEmpty();
+    }
+
+    @Test
+    void whatTheKernelRefusesLeavesNothingBehind() throws Exception {
+        assertThatThrownBy(() -> open("eth0", new XdpDirector.Capacity(16, 256, 4, 2_000_000_000)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("the kernel refuses the memory for the tables of the engine xdp");
+        assertThat(pins()).containsExactly("links");
+        assertThat(village.director.call(() -> XdpLink.attached(village.index("eth0"))))
+                .isEmpty();
+    }
+
+    @Test
+    void interfacesAreFoundByTheirAddresses() throws Exception {
+        assertThat(village.director.call(() -> XdpDirector.devicesOf(Set.of(Frames.address("10.9.0.1")))))
+                .containsExactly("eth0");
+        assertThat(village.director.call(() -> XdpDirector.devicesOf(Set.of())))
+                .containsExactly("eth0", "eth1", "eth2");
     }
 
     @Test
