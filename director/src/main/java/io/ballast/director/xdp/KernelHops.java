@@ -9,6 +9,7 @@ import io.ballast.linux.neighbour.state.Resolution.Reason;
 import io.ballast.linux.netlink.Link;
 import java.io.IOException;
 import java.net.InetAddress;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -29,6 +30,9 @@ final class KernelHops implements Hops, AutoCloseable {
      * ndo_xdp_xmit, so that every packet would be lost without a word.
      */
     private static final Set<String> TAKE_PACKETS = Set.of("", "veth", "bond", "tun");
+
+    /** The kernel has heard that it need not keep the neighbours by then. */
+    private static final Duration RELEASE = Duration.ofSeconds(1);
 
     private final Loop loop;
     private final EngineEvents events;
@@ -150,14 +154,24 @@ final class KernelHops implements Hops, AutoCloseable {
                 : Optional.empty();
     }
 
-    /** The kernel goes on to keep the neighbours fresh, for the packets that go on. */
+    /**
+     * The kernel goes on to keep the neighbours fresh, for the packets that go on; where no server is watched any more,
+     * it is told to let go of them first.
+     */
     @Override
     public void close() {
-        neighbours.close();
+        if (listeners.isEmpty()) {
+            release();
+        } else {
+            started = false;
+            neighbours.close();
+        }
     }
 
-    /** Has the kernel let go of the neighbours, for when no packets go on. */
+    /** Ends it with the packets. */
     void release() {
+        started = false;
         neighbours.track(Set.of());
+        loop.schedule(RELEASE, neighbours::close);
     }
 }

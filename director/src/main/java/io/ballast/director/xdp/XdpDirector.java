@@ -55,6 +55,9 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     private static final Duration TICK = Duration.ofSeconds(1);
     private static final Duration SOON = Duration.ofMillis(50);
 
+    /** Every so many ticks the interfaces are looked at without cause. */
+    private static final int LOOK_TICKS = 10;
+
     /** So long old tables go on at most while new ones are filled. */
     private static final long FILLING_NANOS = 10_000_000_000L;
 
@@ -105,6 +108,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     private List<Interfaces.State> states = List.of();
     private final Map<String, String> noted = new HashMap<>();
     private @Nullable Timer timer;
+    private int ticks;
     private boolean closed;
 
     private XdpDirector(
@@ -179,6 +183,18 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         DataPlane.object("director");
         Path home = home(BpfFs.ensure(bpffs), instance);
         Files.createDirectories(home.resolve(LINKS));
+        try {
+            return open(loop, events, home, devices, capacity);
+        } catch (IOException e) {
+            if (generations(home).isEmpty()) {
+                dismantle(home);
+            }
+            throw e;
+        }
+    }
+
+    private static XdpDirector open(Loop loop, EngineEvents events, Path home, List<String> devices, Capacity capacity)
+            throws IOException {
         List<Generation> others = new ArrayList<>();
         Generation mine = null;
         int last = 0;
@@ -384,7 +400,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             return;
         }
         engine.tick();
-        if (states.stream().anyMatch(state -> state.mode() == null)) {
+        // What is not told of: that somebody else's program is gone, or somebody took ours off.
+        if (states.stream().anyMatch(state -> state.mode() == null) || ++ticks % LOOK_TICKS == 0) {
             interfaces.look();
         }
         if (!before.isEmpty() && (isReady() || loop.now() - opened > FILLING_NANOS)) {
@@ -525,24 +542,29 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     /** Lets go; packets go on. */
     @Override
     public void close() {
-        if (closed) {
-            return;
+        if (!closed) {
+            hops.close();
+            end();
         }
+    }
+
+    /** Ends it: takes the program off the interfaces and leaves nothing. */
+    public void dismantle() throws IOException {
+        if (!closed) {
+            hops.release();
+            end();
+            dismantle(home);
+        }
+    }
+
+    private void end() {
         closed = true;
         if (timer != null) {
             timer.cancel();
         }
         interfaces.close();
         engine.close();
-        hops.close();
         plane.close();
-    }
-
-    /** Ends it: takes the program off the interfaces and leaves nothing. */
-    public void dismantle() throws IOException {
-        hops.release();
-        close();
-        dismantle(home);
     }
 
     /**

@@ -13,6 +13,11 @@ final class OlderKernelTest {
         Bench.assumeLoading();
         OlderKernel.run(
                 List.of("-Dballast.noise=2000"),
-                List.of(PacketTest.class, ScheduleTest.class, XdpEngineTest.class, XdpBenchmarkTest.class));
+                List.of(
+                        PacketTest.class,
+                        ScheduleTest.class,
+                        XdpEngineTest.class,
+                        AdoptionTest.class,
+                        XdpBenchmarkTest.class));
     }
 }

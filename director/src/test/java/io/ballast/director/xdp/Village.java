@@ -35,7 +35,10 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Assumptions;
@@ -219,37 +222,54 @@ final class Village implements AutoCloseable {
     /** What ethtool(8) does: struct ifreq with a pointer to struct ethtool_value. */
     private static void offload(NetworkNamespace where, String device, int command, int value) throws Exception {
         where.call(() -> {
-            Linker linker = Linker.nativeLinker();
-            MethodHandle socket = linker.downcallHandle(
-                    linker.defaultLookup().findOrThrow("socket"),
-                    FunctionDescriptor.of(
-                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
-            MethodHandle ioctl = linker.downcallHandle(
-                    linker.defaultLookup().findOrThrow("ioctl"),
-                    FunctionDescriptor.of(
-                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.ADDRESS),
-                    Linker.Option.firstVariadicArg(2));
-            MethodHandle close = linker.downcallHandle(
-                    linker.defaultLookup().findOrThrow("close"),
-                    FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment request = arena.allocate(40, 8);
                 MemorySegment setting = arena.allocateFrom(ValueLayout.JAVA_INT, command, value);
                 request.setString(0, device);
                 request.set(ValueLayout.ADDRESS, 16, setting);
-                int fd = (int) socket.invokeExact(2, 2, 0);
-                int result = (int) ioctl.invokeExact(fd, SIOCETHTOOL, request);
-                int closed = (int) close.invokeExact(fd);
-                if (result != 0 || closed != 0) {
+                int fd = libc("socket", 2, 2, 0);
+                int result = libc("ioctl", fd, SIOCETHTOOL, request.address());
+                libc("close", fd, 0, 0);
+                if (result != 0) {
                     throw new IOException("ethtool " + command + " of " + device);
                 }
                 return true;
-            } catch (IOException e) {
-                throw e;
-            } catch (Throwable e) {
-                throw new IOException(e);
             }
         });
+    }
+
+    /** Runs something on the calling thread's behalf in one that has given up every capability. */
+    static <T> T withoutCapabilities(Callable<T> task) throws Exception {
+        FutureTask<T> result = new FutureTask<>(() -> {
+            try (Arena arena = Arena.ofConfined()) {
+                // _LINUX_CAPABILITY_VERSION_3, this thread; three empty sets.
+                MemorySegment header = arena.allocateFrom(ValueLayout.JAVA_INT, 0x20080522, 0);
+                if (libc("capset", header.address(), arena.allocate(24, 8).address(), 0) != 0) {
+                    throw new IOException("capset");
+                }
+            }
+            return task.call();
+        });
+        Thread.ofPlatform().start(result);
+        try {
+            return result.get();
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof Exception cause ? cause : e;
+        }
+    }
+
+    /** A function of the C library whose arguments are numbers or addresses. */
+    private static int libc(String function, long a, long b, long c) throws IOException {
+        Linker linker = Linker.nativeLinker();
+        MethodHandle handle = linker.downcallHandle(
+                linker.defaultLookup().findOrThrow(function),
+                FunctionDescriptor.of(
+                        ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
+        try {
+            return (int) handle.invokeExact(a, b, c);
+        } catch (Throwable e) {
+            throw new IOException(e);
+        }
     }
 
     /** Answers each line by its name and the line. */
@@ -334,7 +354,7 @@ final class Village implements AutoCloseable {
 
     /** Does something on the control loop and waits for it. */
     <T> T onLoop(Callable<T> task) throws Exception {
-        java.util.concurrent.CompletableFuture<T> done = new java.util.concurrent.CompletableFuture<>();
+        CompletableFuture<T> done = new CompletableFuture<>();
         loop.execute(() -> {
             try {
                 done.complete(task.call());

@@ -19,6 +19,8 @@ import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.XdpLink;
+import io.ballast.linux.netlink.Neighbour;
+import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -430,9 +432,19 @@ final class XdpDirectorTest {
         assertThatThrownBy(() -> open("eth0", new XdpDirector.Capacity(16, 256, 4, 2_000_000_000)))
                 .isInstanceOf(IOException.class)
                 .hasMessageContaining("the kernel refuses the memory for the tables of the engine xdp");
-        assertThat(pins()).containsExactly("links");
+        assertThat(village.bpffs.resolve("ballast/test")).doesNotExist();
         assertThat(village.director.call(() -> XdpLink.attached(village.index("eth0"))))
                 .isEmpty();
+    }
+
+    @Test
+    void withoutPermissionItSaysWhatIsMissing() {
+        assertThatThrownBy(() -> village.director.call(() -> Village.withoutCapabilities(() -> XdpDirector.open(
+                        village.loop, new Recorder(), village.bpffs, "test", List.of("eth0"), CAPACITY))))
+                .hasMessageStartingWith("the engine xdp cannot be had here: ")
+                .hasMessageContaining("CAP_BPF is missing: it is needed to load programs and make maps")
+                .hasMessageContaining("CAP_NET_ADMIN is missing");
+        assertThat(village.bpffs.resolve("ballast")).doesNotExist();
     }
 
     @Test
@@ -456,6 +468,13 @@ final class XdpDirectorTest {
                 .isEmpty();
         assertThat(village.bpffs.resolve("ballast/test")).doesNotExist();
         assertThat(XdpDirector.dismantle(village.bpffs, "test")).isFalse();
+        await(
+                "no neighbour is kept",
+                () -> village.director.call(() -> {
+                    try (RouteNetlink netlink = RouteNetlink.open()) {
+                        return netlink.neighbours().stream().noneMatch(Neighbour::managed);
+                    }
+                }));
         assertThat(refused(VIP4)).isTrue();
     }
 }
