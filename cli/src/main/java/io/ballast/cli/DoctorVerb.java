@@ -3,6 +3,7 @@ package io.ballast.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
+import io.ballast.director.xdp.XdpSupport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SeekableByteChannel;
@@ -36,7 +37,9 @@ final class DoctorVerb implements Verb {
         NET_ADMIN(12, "add addresses or make lab networks"),
         NET_RAW(13, "make ICMP checks, or checks bound to an interface"),
         SYS_ADMIN(21, "make network namespaces for the lab"),
-        SYS_RESOURCE(24, "raise its own limits");
+        SYS_RESOURCE(24, "raise its own limits"),
+        PERFMON(38, "load programs of the engine xdp"),
+        BPF(39, "load programs of the engine xdp");
 
         private final int bit;
         private final String use;
@@ -97,6 +100,7 @@ final class DoctorVerb implements Verb {
         findings.add(kernel());
         capabilities(findings);
         limits(findings);
+        findings.add(xdp());
         for (String[] tool : new String[][] {
             {"ip", "iproute2", "the lab's networks"},
             {"nginx", "nginx-light", "the lab's web servers; without it the JDK's own is used"},
@@ -163,6 +167,17 @@ final class DoctorVerb implements Verb {
                                 "up to " + backlog,
                                 "connections wait there while a worker is replaced: sysctl -w"
                                         + " net.core.somaxconn=4096"));
+    }
+
+    private static Finding xdp() {
+        List<String> missing = XdpSupport.missing();
+        return missing.isEmpty()
+                ? new Finding(Mark.GOOD, "engine xdp", "can be used", "")
+                : new Finding(
+                        Mark.POOR,
+                        "engine xdp",
+                        "cannot be used",
+                        String.join("; ", missing) + ". The engine userspace needs none of it");
     }
 
     private static Finding tool(String name, String debianPackage, String use, String path) {

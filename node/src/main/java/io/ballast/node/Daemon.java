@@ -2,6 +2,7 @@ package io.ballast.node;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec;
@@ -16,6 +17,7 @@ import io.ballast.director.ServerOverride;
 import io.ballast.director.VirtualService;
 import io.ballast.director.realserver.Part;
 import io.ballast.director.realserver.RealServerDuty;
+import io.ballast.director.xdp.XdpDirector;
 import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.CheckRunner;
 import io.ballast.health.Probes;
@@ -51,6 +53,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -829,7 +832,9 @@ public final class Daemon {
             List<Configuration.Closed> closed,
             String pressure,
             String storeTrouble,
-            int overridden) {}
+            int overridden,
+            Optional<XdpOnDemand.Condition> xdp,
+            List<String> kernelTroubles) {}
 
     private Moment moment() {
         int overridden = 0;
@@ -844,7 +849,11 @@ public final class Daemon {
                 node.closed(),
                 node.pressure(),
                 storeTrouble,
-                overridden);
+                overridden,
+                node.xdp().condition(),
+                Stream.of(node.xdp().trouble(), realServer.trouble())
+                        .filter(trouble -> !trouble.isEmpty())
+                        .toList());
     }
 
     private JsonObject status() {
@@ -873,6 +882,7 @@ public final class Daemon {
         description.addProperty("services", active.services().size());
         json.add("description", description);
         json.add("worker", worker(moment));
+        moment.xdp().ifPresent(xdp -> json.add("xdp", xdp(xdp)));
         JsonArray capabilities = new JsonArray();
         capabilities().forEach(c -> capabilities.add(c.kernelName()));
         json.add("capabilities", capabilities);
@@ -891,6 +901,17 @@ public final class Daemon {
         JsonArray warnings = new JsonArray();
         warnings(moment, active).forEach(warnings::add);
         json.add("warnings", warnings);
+        return json;
+    }
+
+    private static JsonObject xdp(XdpOnDemand.Condition xdp) {
+        JsonObject json = new JsonObject();
+        for (XdpDirector.Attachment attachment : xdp.attachments()) {
+            json.addProperty(attachment.device(), attachment.mode().isEmpty() ? "off" : attachment.mode());
+        }
+        JsonObject counts = new JsonObject();
+        xdp.counts().forEach(counts::addProperty);
+        json.add("counts", counts);
         return json;
     }
 
@@ -926,6 +947,21 @@ public final class Daemon {
         if (!moment.pressure().isEmpty()) {
             warnings.add(moment.pressure());
         }
+        warnings.addAll(moment.kernelTroubles());
+        moment.xdp().ifPresent(xdp -> {
+            for (XdpDirector.Attachment attachment : xdp.attachments()) {
+                if (!attachment.trouble().isEmpty()) {
+                    warnings.add(attachment.device() + ": " + attachment.trouble());
+                } else if (attachment.mode().equals("generic")) {
+                    warnings.add(attachment.device() + ": its driver has no native XDP, so every packet costs several"
+                            + " times as much");
+                }
+            }
+            xdp.unreachable().entrySet().stream()
+                    .limit(20)
+                    .forEach(server ->
+                            warnings.add(Addresses.print(server.getKey()) + " is not sent to: " + server.getValue()));
+        });
         active.resolution().missing().entrySet().stream()
                 .limit(20)
                 .forEach(m -> warnings.add("the name " + m.getKey() + " has no address (" + m.getValue()

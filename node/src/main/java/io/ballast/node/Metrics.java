@@ -6,6 +6,8 @@ import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.ServiceStatistics.ServerStatistics;
 import io.ballast.director.VirtualService;
+import io.ballast.director.xdp.XdpDirector;
+import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.RiseFall;
 import io.ballast.health.state.ServerHealth.CheckHealth;
@@ -22,6 +24,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -84,6 +87,9 @@ final class Metrics {
                 writeServers(text, services);
                 writeChecks(text, services, results);
                 writeProcess(text, condition);
+                if (condition.xdp().isPresent()) {
+                    writeXdp(text, condition.xdp().get());
+                }
             }
         });
     }
@@ -95,7 +101,8 @@ final class Metrics {
             double worstLag,
             int checks,
             int checksRunning,
-            boolean pressure) {}
+            boolean pressure,
+            Optional<XdpOnDemand.Condition> xdp) {}
 
     private Condition condition() {
         return new Condition(
@@ -105,7 +112,8 @@ final class Metrics {
                 node.worstLag().toNanos() / 1e9,
                 node.checks().size(),
                 node.checks().running(),
-                !node.pressure().isEmpty());
+                !node.pressure().isEmpty(),
+                node.xdp().condition());
     }
 
     private static String labels(String service) {
@@ -158,6 +166,24 @@ final class Metrics {
             ServiceStatistics counted = service.counted();
             return counted == null ? 0 : of.apply(counted);
         };
+    }
+
+    private static void writeXdp(Writer text, XdpOnDemand.Condition xdp) throws IOException {
+        head(text, "ballast_xdp_attached", "gauge", "Whether the program of the engine xdp is on an interface.");
+        for (XdpDirector.Attachment attachment : xdp.attachments()) {
+            String labels = "device=\"" + escape(attachment.device()) + "\",mode=\"" + attachment.mode() + "\"";
+            line(text, "ballast_xdp_attached", labels, attachment.mode().isEmpty() ? 0 : 1);
+        }
+        head(
+                text,
+                "ballast_xdp_exceptions_total",
+                "counter",
+                "Packets of services that did not go the usual way, and connections that were not remembered.");
+        for (Map.Entry<String, Long> count : xdp.counts().entrySet()) {
+            line(text, "ballast_xdp_exceptions_total", "reason=\"" + count.getKey() + "\"", count.getValue());
+        }
+        head(text, "ballast_xdp_unreachable_servers", "gauge", "Real servers whose next hop is not known.");
+        line(text, "ballast_xdp_unreachable_servers", "", xdp.unreachable().size());
     }
 
     private static void writeServices(Writer text, List<ServiceView> services) throws IOException {

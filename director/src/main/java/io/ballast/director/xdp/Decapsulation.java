@@ -1,7 +1,6 @@
 package io.ballast.director.xdp;
 
 import io.ballast.linux.bpf.BpfFs;
-import io.ballast.linux.bpf.BpfSupport;
 import io.ballast.linux.bpf.XdpLink;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -48,7 +47,7 @@ public final class Decapsulation implements AutoCloseable {
             Set<InetAddress> ends,
             Consumer<String> trouble)
             throws IOException {
-        List<String> missing = BpfSupport.missing();
+        List<String> missing = XdpSupport.missing();
         if (!missing.isEmpty()) {
             throw new IOException("tunnels cannot be unpacked here: " + String.join("; ", missing));
         }

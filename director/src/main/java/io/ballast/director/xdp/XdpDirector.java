@@ -8,7 +8,6 @@ import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfFs;
-import io.ballast.linux.bpf.BpfSupport;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
@@ -27,6 +26,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -176,11 +176,10 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     public static XdpDirector open(
             Loop loop, EngineEvents events, Path bpffs, String instance, List<String> devices, Capacity capacity)
             throws IOException {
-        List<String> missing = BpfSupport.missing();
+        List<String> missing = XdpSupport.missing();
         if (!missing.isEmpty()) {
             throw new IOException("the engine xdp cannot be had here: " + String.join("; ", missing));
         }
-        DataPlane.object("director");
         Path home = home(BpfFs.ensure(bpffs), instance);
         Files.createDirectories(home.resolve(LINKS));
         try {
@@ -386,11 +385,15 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         return hops.troubles();
     }
 
-    /** Why packets did not go to a server, and how often since the tables were made, by the data plane's own names. */
-    public Map<String, Long> reasons() throws IOException {
+    @Override
+    public XdpOnDemand.Condition condition() {
         Map<String, Long> counts = new LinkedHashMap<>();
-        plane.reasons().forEach((reason, count) -> counts.put(reason.name().toLowerCase(java.util.Locale.ROOT), count));
-        return counts;
+        try {
+            plane.reasons().forEach((reason, count) -> counts.put(reason.name().toLowerCase(Locale.ROOT), count));
+        } catch (IOException e) {
+            gate.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
+        }
+        return new XdpOnDemand.Condition(attachments(), unreachable(), counts);
     }
 
     // ---- Time and interfaces

@@ -41,7 +41,20 @@ public final class XdpOnDemand implements ForwardingEngine {
     public interface Opened extends ForwardingEngine {
         /** Removes every service but these. */
         void retain(Set<String> services);
+
+        /** How it is, for people. */
+        Condition condition();
     }
+
+    /**
+     * How the engine is.
+     *
+     * @param attachments the interfaces that the program is on, or should be
+     * @param unreachable why packets cannot be sent to a real server, by its address
+     * @param counts packets that did not go the usual way, by the data plane's reasons, since the tables were made
+     */
+    public record Condition(
+            List<XdpDirector.Attachment> attachments, Map<InetAddress, String> unreachable, Map<String, Long> counts) {}
 
     /** How it comes and goes; called beside the loop, one call at a time. */
     public interface Kernel {
@@ -261,9 +274,9 @@ public final class XdpOnDemand implements ForwardingEngine {
         return trouble;
     }
 
-    /** What is open; empty where nothing is. */
-    public Optional<ForwardingEngine> opened() {
-        return Optional.ofNullable(opened);
+    /** How the engine is; empty where nobody wants it, or it cannot be had. */
+    public Optional<Condition> condition() {
+        return Optional.ofNullable(opened).map(Opened::condition);
     }
 
     @Override

@@ -16,6 +16,7 @@ import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
@@ -51,6 +52,11 @@ class XdpOnDemandTest {
         @Override
         public void retain(Set<String> services) {
             calls.add("retain " + new TreeSet<>(services));
+        }
+
+        @Override
+        public XdpOnDemand.Condition condition() {
+            return new XdpOnDemand.Condition(List.of(), Map.of(), Map.of());
         }
 
         @Override
