@@ -19,12 +19,13 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 
 /**
  * The program in the kernel and its tables, as layout.h describes them: typed writing and reading, nothing decided.
@@ -64,11 +65,8 @@ class DataPlane implements AutoCloseable {
         FLOW_EVICTED
     }
 
-    /** The tag of a place that is being filled. */
-    private static final int BEING_WRITTEN = 1;
-
     /** Words that the data plane changes as well. */
-    private static final VarHandle TAG = ValueLayout.JAVA_INT.varHandle();
+    private static final VarHandle COUNTER = ValueLayout.JAVA_INT.varHandle();
 
     /** So long after a connection has expired no packet of it is under way that could still find it. */
     private static final long SWEEP_AFTER_NANOS = 60_000_000_000L;
@@ -98,7 +96,7 @@ class DataPlane implements AutoCloseable {
     private final MemorySegment servers;
     private final MemorySegment loads;
     private final MemorySegment services;
-    private final MemorySegment flows;
+    private final FlowTable flows;
     private final Notes notes;
 
     /** The tables that are pinned in a folder, each under its name, with the program {@code director}. */
@@ -118,14 +116,14 @@ class DataPlane implements AutoCloseable {
         loads = memory("loads");
         services = memory("services");
         notes = new Notes(memory("service_notes"), memory("server_notes"));
-        flows = memory("flows");
+        flows = new FlowTable(memory("flows"));
         sizes = new Sizes(
                 vips4.info().shape().maxEntries(),
                 (int) (services.byteSize() / Layout.SERVICE),
                 (int) (servers.byteSize() / Layout.SERVER),
                 (int) (slots.byteSize() / Layout.LINE_BYTES),
                 (int) (nodes.byteSize() / Layout.LINE_BYTES),
-                (int) (flows.byteSize() / Layout.BUCKET));
+                flows.buckets());
     }
 
     private MemorySegment memory(String map) throws IOException {
@@ -480,47 +478,63 @@ class DataPlane implements AutoCloseable {
         return counts;
     }
 
-    /** Visits every connection that is remembered and not expired. */
-    void flows(Consumer<RememberedFlow> visitor) {
+    /**
+     * Visits connections that are remembered and not expired.
+     *
+     * @param endpoints whether those of an endpoint's id are wanted
+     * @param visitor returns whether it wants more
+     */
+    void flows(IntPredicate endpoints, Predicate<RememberedFlow> visitor) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
-        places((at, flow) -> {
-            if (flow.expires() - now >= 0) {
-                visitor.accept(flow);
-            }
-        });
+        flows.visit(place ->
+                place.expires() - now < 0 || !endpoints.test(place.vip()) || visitor.test(place.flow()));
+    }
+
+    /** How many buckets there are for {@link #sweep}. */
+    int buckets() {
+        return flows.buckets();
     }
 
     /**
      * Forgets connections and counts them out of their servers' loads: those that have expired for a minute, and those
      * of endpoints that are no more. The data plane does so itself only when it needs their place.
      *
+     * @param from the first bucket that is looked at
+     * @param to the one behind the last
      * @param endpoints whether there is an endpoint of an id
+     * @return the numbers of the servers whose load changed
      */
-    void sweep(IntPredicate endpoints) {
+    BitSet sweep(int from, int to, IntPredicate endpoints) {
         int longAgo = (int) ((System.nanoTime() - SWEEP_AFTER_NANOS) >>> Layout.TICK_SHIFT);
-        places((at, flow) -> {
-            if (flow.expires() - longAgo >= 0 && endpoints.test(flow.vip())) {
-                return;
-            }
-            int tag = flows.get(INT, at);
-            if (tag != 0 && tag != BEING_WRITTEN && TAG.compareAndSet(flows, at, tag, 0)) {
-                long load = (long) flow.server() * Layout.LOAD;
-                long counter = load + (flow.state() == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
-                if (flow.server() >= 0 && flow.server() < sizes.servers() && loads.get(INT, counter) > 0) {
-                    var _ = (int) TAG.getAndAdd(loads, counter, -1);
+        BitSet changed = new BitSet();
+        flows.visit(from, to, place -> {
+            boolean over = place.expires() - longAgo < 0 || !endpoints.test(place.vip());
+            if (over && place.forget() && isServer(place.server())) {
+                long counter = (long) place.server() * Layout.LOAD
+                        + (place.isEstablished() ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+                if (loads.get(INT, counter) > 0) {
+                    var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
+                    changed.set(place.server());
                 }
             }
+            return true;
         });
+        return changed;
+    }
+
+    private boolean isServer(int number) {
+        return number >= 0 && number < sizes.servers();
     }
 
     /** Sets each server's load to the connections that are remembered. */
     void recount() {
         int[] active = new int[sizes.servers()];
         int[] inactive = new int[sizes.servers()];
-        places((at, flow) -> {
-            if (flow.server() >= 0 && flow.server() < sizes.servers()) {
-                (flow.state() == Layout.ESTABLISHED ? active : inactive)[flow.server()]++;
+        flows.visit(place -> {
+            if (isServer(place.server())) {
+                (place.isEstablished() ? active : inactive)[place.server()]++;
             }
+            return true;
         });
         for (int server = 0; server < sizes.servers(); server++) {
             loads.set(INT, (long) server * Layout.LOAD + Layout.LOAD_ACTIVE, active[server]);
@@ -528,26 +542,18 @@ class DataPlane implements AutoCloseable {
         }
     }
 
-    /** Is told of a place in the table with what was in it a moment ago. */
-    private interface Places {
-        void place(long tag, RememberedFlow flow);
-    }
-
-    private void places(Places visitor) {
-        for (int bucket = 0; bucket < sizes.buckets(); bucket++) {
-            long at = (long) bucket * Layout.BUCKET;
-            for (int way = 0; way < Layout.WAYS; way++) {
-                int tag = flows.get(INT, at + 4L * way);
-                if (tag == 0 || tag == BEING_WRITTEN) {
-                    continue;
-                }
-                RememberedFlow flow = RememberedFlow.of(
-                        flows.asSlice(at + Layout.BUCKET_FLOWS + (long) way * Layout.FLOW, Layout.FLOW));
-                if (flow.state() <= Layout.CLOSING) {
-                    visitor.place(at + 4L * way, flow);
-                }
+    /** Counts the connections that are remembered and not expired: of each server, and which endpoints have any. */
+    int[] count(BitSet endpoints) {
+        int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
+        int[] counts = new int[sizes.servers()];
+        flows.visit(place -> {
+            if (place.expires() - now >= 0 && isServer(place.server()) && place.vip() > 0) {
+                counts[place.server()]++;
+                endpoints.set(place.vip());
             }
-        }
+            return true;
+        });
+        return counts;
     }
 
     private static byte[] intKey(int number) {

@@ -74,7 +74,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
      * @param connections that can be remembered
      */
     public record Capacity(int services, int servers, int tables, int connections) {
-        /** A sixth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
+        /** A tenth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
         public static final Capacity DEFAULT = new Capacity(1_000, 16_384, 200, 1_000_000);
 
         DataPlane.Sizes sizes() {

@@ -19,9 +19,11 @@ import io.ballast.director.xdp.InstalledService.Placed;
 import java.io.IOException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collections;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -53,8 +55,8 @@ final class XdpEngine implements ForwardingEngine {
 
     private static final int GUE_PORT = 6080;
 
-    /** Every so many ticks it is looked for what can be given back, which takes a look at every connection. */
-    private static final int SWEEP_TICKS = 10;
+    /** In so many ticks every connection is looked at once, and then what can be given back. */
+    private static final int SWEEP_PARTS = 16;
 
     /** What a service has taken of the data plane. */
     private static final class Installed {
@@ -72,6 +74,9 @@ final class XdpEngine implements ForwardingEngine {
 
         long changed;
         boolean lingering;
+
+        /** How far the sweep was when no endpoint led here any more. */
+        long emptiedAt;
 
         /** What serves its endpoints until this one's are written. */
         @Nullable
@@ -102,7 +107,10 @@ final class XdpEngine implements ForwardingEngine {
     private final Map<String, Set<Endpoint>> told = new HashMap<>();
 
     /** Numbers of servers that are given back once no connection names them. */
-    private final List<Installed> emptied = new ArrayList<>();
+    private final Deque<Installed> emptied = new ArrayDeque<>();
+
+    /** How many parts of the table have been swept, over and over. */
+    private long swept;
 
     private int ticks;
     /** The last id given. None is given twice: a remembered connection names its endpoint's. */
@@ -180,7 +188,7 @@ final class XdpEngine implements ForwardingEngine {
         int number = serviceNumbers.nextClearBit(0);
         int servers = serverNumbers.take(capacity);
         if (servers < 0 && !emptied.isEmpty()) {
-            sweep();
+            sweep(SWEEP_PARTS);
             servers = serverNumbers.take(capacity);
         }
         int tree = kind.byLoad() && servers >= 0 ? nodeLines.take(lines(capacity)) : -1;
@@ -512,10 +520,8 @@ final class XdpEngine implements ForwardingEngine {
         long now = clock.getAsLong();
         List.copyOf(failed.values()).forEach(this::put);
         Census census = new Census();
-        boolean sweep = ++ticks % SWEEP_TICKS == 0;
-        if (sweep || !emptied.isEmpty()) {
-            sweep();
-        }
+        boolean sweep = ++ticks % SWEEP_PARTS == 0;
+        sweep(1);
         for (Installed installed : List.copyOf(services.values())) {
             if (!installed.service.isKnown()) {
                 continue;
@@ -532,20 +538,34 @@ final class XdpEngine implements ForwardingEngine {
         }
     }
 
-    /** Forgets connections that are over, so that loads are what they should be and numbers can be given again. */
-    private void sweep() {
+    /**
+     * Forgets connections that are over, so that loads are what they should be and numbers can be given again; a part of
+     * the table at a time, since a whole one takes tens of milliseconds.
+     */
+    private void sweep(int parts) {
         BitSet living = new BitSet();
         for (Installed installed : services.values()) {
             for (Installed each = installed; each != null; each = each.predecessor) {
                 each.endpoints.values().forEach(living::set);
             }
         }
-        plane.sweep(id -> id > 0 && living.get(id));
-        emptied.forEach(old -> serverNumbers.give(old.firstServer, old.service.capacity()));
-        emptied.clear();
-        services.values().stream()
-                .filter(installed -> installed.tree >= 0 && installed.service.isKnown())
-                .forEach(this::rank);
+        int part = Math.ceilDiv(plane.buckets(), SWEEP_PARTS);
+        BitSet changed = new BitSet();
+        for (int i = 0; i < parts; i++) {
+            int from = (int) (swept++ % SWEEP_PARTS) * part;
+            changed.or(plane.sweep(from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id)));
+        }
+        while (!emptied.isEmpty() && swept - emptied.getFirst().emptiedAt >= SWEEP_PARTS) {
+            Installed old = emptied.removeFirst();
+            serverNumbers.give(old.firstServer, old.service.capacity());
+        }
+        for (Installed installed : services.values()) {
+            int next = changed.nextSetBit(installed.firstServer);
+            boolean mine = next >= 0 && next < installed.firstServer + installed.service.capacity();
+            if (mine && installed.tree >= 0 && installed.service.isKnown()) {
+                rank(installed);
+            }
+        }
     }
 
     /** Sets each server's load to what is remembered: for tables that were copied while connections came and went. */
@@ -571,15 +591,8 @@ final class XdpEngine implements ForwardingEngine {
         private int[] count() {
             int[] counted = ofServers;
             if (counted == null) {
-                int[] counts = new int[plane.sizes().servers()];
-                plane.flows(flow -> {
-                    if (flow.server() >= 0 && flow.server() < counts.length && flow.vip() >= 0) {
-                        counts[flow.server()]++;
-                        endpoints.set(flow.vip());
-                    }
-                });
-                ofServers = counts;
-                return counts;
+                counted = plane.count(endpoints);
+                ofServers = counted;
             }
             return counted;
         }
@@ -664,6 +677,7 @@ final class XdpEngine implements ForwardingEngine {
                 .everybody()
                 .forEach(placed -> plane.notes().eraseServer(installed.firstServer + placed.member));
         plane.notes().eraseService(installed.service.number);
+        installed.emptiedAt = swept;
         emptied.add(installed);
         if (installed.lines >= 0) {
             slotLines.give(installed.lines, installed.lineCount);
@@ -725,7 +739,9 @@ final class XdpEngine implements ForwardingEngine {
             }
         }
         // An endpoint that is gone may still be named by a connection.
-        plane.flows(flow -> lastEndpoint = Math.max(lastEndpoint, flow.vip()));
+        BitSet remembered = new BitSet();
+        plane.count(remembered);
+        lastEndpoint = Math.max(lastEndpoint, remembered.length());
         for (Installed installed : byNumber.values()) {
             if (installed.endpoints.isEmpty()) {
                 give(installed);
@@ -733,7 +749,7 @@ final class XdpEngine implements ForwardingEngine {
                 services.merge(installed.service.name, installed, this::succeed);
             }
         }
-        sweep();
+        sweep(SWEEP_PARTS);
     }
 
     private Installed adopt(Notes.OfService note) throws IOException {
@@ -847,12 +863,13 @@ final class XdpEngine implements ForwardingEngine {
                     endpoints.put(id, endpoint);
                 }));
         List<ConnectionInfo> list = new ArrayList<>();
-        plane.flows(flow -> {
+        plane.flows(byVip::containsKey, flow -> {
             Installed installed = byVip.get(flow.vip());
             Endpoint endpoint = endpoints.get(flow.vip());
             if (installed != null && endpoint != null && list.size() < limit) {
                 list.add(flow.describe(installed.service.name, endpoint, nameOf(installed, flow.server())));
             }
+            return list.size() < limit;
         });
         return CompletableFuture.completedFuture(list);
     }

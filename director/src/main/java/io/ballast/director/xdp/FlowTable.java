@@ -1,0 +1,103 @@
+package io.ballast.director.xdp;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.util.function.Predicate;
+
+/**
+ * The connections that the data plane remembers, read while it changes them: what is seen was so a moment ago, or is half
+ * of one and half of the next. Buckets are copied out in runs, since reading single words through the kernel's memory
+ * costs ten times as much.
+ */
+final class FlowTable {
+    /** The tag of a place that is being filled. */
+    private static final int BEING_WRITTEN = 1;
+
+    private static final int RUN = 64;
+    private static final int BUCKET_WORDS = Layout.BUCKET / Integer.BYTES;
+    private static final VarHandle TAG = ValueLayout.JAVA_INT.varHandle();
+
+    private final MemorySegment memory;
+    private final int[] words = new int[RUN * BUCKET_WORDS];
+
+    /** A place with a connection in it, which is another's with the next step. */
+    final class Place {
+        private long at;
+        private int tag;
+        private int flow;
+
+        int vip() {
+            return words[flow + Layout.FLOW_VIP / Integer.BYTES];
+        }
+
+        int server() {
+            return words[flow + Layout.FLOW_SERVER / Integer.BYTES];
+        }
+
+        int expires() {
+            return words[flow + Layout.FLOW_EXPIRES / Integer.BYTES];
+        }
+
+        boolean isEstablished() {
+            return state() == Layout.ESTABLISHED;
+        }
+
+        private byte state() {
+            return MemorySegment.ofArray(words).get(ValueLayout.JAVA_BYTE, 4L * flow + Layout.FLOW_STATE);
+        }
+
+        RememberedFlow flow() {
+            return RememberedFlow.of(MemorySegment.ofArray(words).asSlice(4L * flow, Layout.FLOW));
+        }
+
+        /** Makes the place free; false where it has become another connection's meanwhile. */
+        boolean forget() {
+            return TAG.compareAndSet(memory, at, tag, 0);
+        }
+    }
+
+    private final Place place = new Place();
+
+    FlowTable(MemorySegment memory) {
+        this.memory = memory;
+    }
+
+    int buckets() {
+        return (int) (memory.byteSize() / Layout.BUCKET);
+    }
+
+    /**
+     * Visits places that are taken, also by connections that have expired.
+     *
+     * @param from the first bucket
+     * @param to the one behind the last
+     * @param visitor returns whether it wants more
+     */
+    void visit(int from, int to, Predicate<Place> visitor) {
+        for (int first = from; first < to; first += RUN) {
+            int count = Math.min(RUN, to - first);
+            long start = (long) first * Layout.BUCKET;
+            MemorySegment.copy(memory, ValueLayout.JAVA_INT, start, words, 0, count * BUCKET_WORDS);
+            for (int bucket = 0; bucket < count; bucket++) {
+                for (int way = 0; way < Layout.WAYS; way++) {
+                    int tag = words[bucket * BUCKET_WORDS + way];
+                    if (tag == 0 || tag == BEING_WRITTEN) {
+                        continue;
+                    }
+                    place.at = start + (long) bucket * Layout.BUCKET + 4L * way;
+                    place.tag = tag;
+                    place.flow = bucket * BUCKET_WORDS + (Layout.BUCKET_FLOWS + way * Layout.FLOW) / Integer.BYTES;
+                    if (!visitor.test(place)) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /** Visits all. */
+    void visit(Predicate<Place> visitor) {
+        visit(0, buckets(), visitor);
+    }
+}
