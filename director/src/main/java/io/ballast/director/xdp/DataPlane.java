@@ -486,8 +486,7 @@ class DataPlane implements AutoCloseable {
      */
     void flows(IntPredicate endpoints, Predicate<RememberedFlow> visitor) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
-        flows.visit(place ->
-                place.expires() - now < 0 || !endpoints.test(place.vip()) || visitor.test(place.flow()));
+        flows.visit(place -> place.expires() - now < 0 || !endpoints.test(place.vip()) || visitor.test(place.flow()));
     }
 
     /** How many buckets there are for {@link #sweep}. */
