@@ -29,13 +29,15 @@ static __always_inline __u8 tcp_does(const struct tcphdr *tcp)
 	return tcp->syn && !tcp->ack ? OPENS : GOES_ON;
 }
 
-/* Reads the ports; false where the packet ends before them. */
-static __always_inline bool read_ports(const void *l4, const void *end, struct packet *packet)
+/* Reads the ports; false where the frame or the packet ends before them. */
+static __always_inline bool read_ports(const void *l3, const void *l4, const void *end, struct packet *packet)
 {
+	const void *stop = l3 + packet->length;
+
 	if (packet->proto == IPPROTO_TCP) {
 		const struct tcphdr *tcp = l4;
 
-		if ((void *)(tcp + 1) > end)
+		if ((void *)(tcp + 1) > end || (void *)(tcp + 1) > stop)
 			return false;
 		packet->source_port_be = tcp->source;
 		packet->port_be = tcp->dest;
@@ -43,7 +45,7 @@ static __always_inline bool read_ports(const void *l4, const void *end, struct p
 	} else {
 		const struct udphdr *udp = l4;
 
-		if ((void *)(udp + 1) > end)
+		if ((void *)(udp + 1) > end || (void *)(udp + 1) > stop)
 			return false;
 		packet->source_port_be = udp->source;
 		packet->port_be = udp->dest;
@@ -209,7 +211,7 @@ static __always_inline struct vip *read4(void *l3, void *end, struct packet *pac
 	}
 	if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP)
 		return has_icmp && packet->proto == IPPROTO_ICMP ? error4(l4, end, packet) : NULL;
-	if (!read_ports(l4, end, packet))
+	if (!read_ports(l3, l4, end, packet))
 		return NULL;
 	vip = vip4(ip->daddr, packet);
 	if (!vip)
@@ -302,7 +304,7 @@ static __always_inline struct vip *read6(void *l3, void *end, struct packet *pac
 		if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP)
 			return NULL;
 	}
-	if (!read_ports(l4, end, packet))
+	if (!read_ports(l3, l4, end, packet))
 		return NULL;
 	vip = vip6(&ip->daddr, packet);
 	if (!vip)

@@ -14,6 +14,9 @@ struct {
 	__u32 mask;	/* clients that take turns - 1, a power of two - 1 */
 	__u32 last;
 	__u64 verdicts[8];
+	__u64 arrived;	/* live frames at the end of their way */
+	__u32 to_balancer;	/* interfaces that lead there */
+	__u32 to_end;
 } bench;
 
 /* A client by its number: 2^24 addresses, and then the next port. */
@@ -121,4 +124,38 @@ int forget(struct xdp_md *ctx __attribute__((unused)))
 	if (bucket)
 		__builtin_memset(bucket, 0, sizeof(*bucket));
 	return XDP_PASS;
+}
+
+/*
+ * Live frames: generate -> interface of the balancer, or of bare_redirect -> arrive. What else comes along in a network
+ * of its own (neighbour discovery) is not counted.
+ */
+SEC("xdp")
+int generate(struct xdp_md *ctx)
+{
+	if (restore(ctx, 0, false))
+		return XDP_ABORTED;
+	return bpf_redirect(bench.to_balancer, 0);
+}
+
+SEC("xdp")
+int live(struct xdp_md *ctx)
+{
+	return balance(ctx);
+}
+
+SEC("xdp")
+int bare_redirect(struct xdp_md *ctx __attribute__((unused)))
+{
+	return bpf_redirect(bench.to_end, 0);
+}
+
+SEC("xdp")
+int arrive(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) <= (void *)(long)ctx->data_end && eth->h_proto == bpf_htons(ETH_P_IP))
+		bench.arrived++;
+	return XDP_DROP;
 }

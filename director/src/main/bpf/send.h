@@ -242,7 +242,7 @@ static __always_inline int too_big(struct xdp_md *ctx, const struct packet *pack
 {
 	count_reason(DROP_TOO_BIG);
 	/* An error is never answered by an error, and of fragments only the first is. */
-	if (packet->icmp)
+	if (packet->icmp || packet->follows)
 		return XDP_DROP;
 	return packet->v6 ? too_big6(ctx, packet, mtu) : too_big4(ctx, packet, mtu);
 }

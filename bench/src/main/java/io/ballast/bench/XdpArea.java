@@ -10,6 +10,8 @@ import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.scheduler.HashOptions;
 import io.ballast.director.scheduler.ScheduleTable;
+import io.ballast.director.xdp.LiveBenchmark;
+import io.ballast.director.xdp.LiveBenchmark.Middle;
 import io.ballast.director.xdp.XdpBenchmark;
 import io.ballast.director.xdp.XdpBenchmark.Floor;
 import io.ballast.director.xdp.XdpBenchmark.Room;
@@ -43,6 +45,7 @@ final class XdpArea implements Area {
     private static final int WARM_UP = 20_000;
     private static final int SETTLING = 1_000;
     private static final int CONNECTIONS = 1 << 21;
+    private static final int LIVE_FRAMES_A_SECOND = 400_000;
 
     private static final int SERVICES = 10_000;
     private static final int SERVERS = 10_000;
@@ -87,8 +90,46 @@ final class XdpArea implements Area {
         sheet.note(
                 "Floor: a header of IPv4 with constant fields in front of the same frame, in the same loop. Servers are"
                         + " reached by tunnel (IP in IP) where nothing else is said. Every packet was sent; the kernel's clock.");
+        sheet.measure("live frames", "Mpps", () -> live(effort, sheet));
+        sheet.note(
+                "Live frames of 60 bytes over two virtual wires in a namespace of their own: generator, director and end"
+                        + " share one processor. Peer: a program that only redirects.");
         sheet.measure("tables", "ms", () -> new Tables(effort, sheet).measure());
         sheet.note("Java " + Runtime.version() + "; Linux " + System.getProperty("os.version"));
+    }
+
+    /** Real frames, and a program that only redirects in the director's place. */
+    private static void live(Effort effort, Sheet sheet) throws IOException {
+        Row.Target target = Row.Target.ratioAtLeast(0.8, "0.8 of a bare redirect in the same run");
+        int frames = effort.seconds() * LIVE_FRAMES_A_SECOND;
+        try (LiveBenchmark wires = LiveBenchmark.open(new Room(2, 1024, 2, 1 << 16))) {
+            for (SchedulerKind scheduler : new SchedulerKind[] {SchedulerKind.MH, SchedulerKind.WLC}) {
+                wires.engine()
+                        .put(service(WEB, XdpBenchmark.VIP4, scheduler, ForwardingMethod.DR, servers(1, 100, false)));
+                if (!wires.complaints().isEmpty()) {
+                    throw new IOException(wires.complaints().getFirst());
+                }
+                for (int clients : new int[] {1, 4096}) {
+                    String name = "live, direct routing, known, " + scheduler.yamlName() + ", "
+                            + (clients == 1 ? "1 connection" : "4,096 connections");
+                    double[] ours = new double[effort.rounds()];
+                    double[] theirs = new double[ours.length];
+                    double[] lost = new double[ours.length];
+                    wires.send(Middle.DIRECTOR, clients, frames / 10);
+                    for (int round = 0; round < ours.length; round++) {
+                        LiveBenchmark.Rate bare = wires.send(Middle.REDIRECT, clients, frames);
+                        LiveBenchmark.Rate director = wires.send(Middle.DIRECTOR, clients, frames);
+                        theirs[round] = bare.perSecond() / 1e6;
+                        ours[round] = director.perSecond() / 1e6;
+                        lost[round] = director.lost();
+                    }
+                    sheet.add(Row.paired(name, "Mpps", ours, theirs, null, target));
+                    sheet.add(Row.own(name + ", lost", "frames", Sample.of(lost), Row.Target.atMost(0, "no loss")));
+                    sheet.progress(name + ": " + Sample.of(ours).text() + ", bare redirect "
+                            + Sample.of(theirs).text());
+                }
+            }
+        }
     }
 
     private static Forwarding service(

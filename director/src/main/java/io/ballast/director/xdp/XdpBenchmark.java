@@ -42,7 +42,8 @@ public final class XdpBenchmark implements AutoCloseable {
 
     private static final int LOOPBACK = 1;
     private static final int MTU = 1500;
-    private static final int LAST = 4;
+    static final int MASK = 0;
+    static final int LAST = 4;
     private static final int VERDICTS = 8;
     private static final int SYN = 0x02;
     private static final int ACK = 0x10;
@@ -92,10 +93,10 @@ public final class XdpBenchmark implements AutoCloseable {
     private final MemorySegment going6 = frame(true, ACK);
     private final List<String> complaints = new ArrayList<>();
 
-    private XdpBenchmark(DataPlane plane) throws IOException {
+    private XdpBenchmark(DataPlane plane, int interfaceIndex) throws IOException {
         this.plane = plane;
         variables = plane.variables();
-        engine = new XdpEngine(plane, new OnTheLink(), new Complaints(), System::nanoTime);
+        engine = new XdpEngine(plane, new OnTheLink(interfaceIndex), new Complaints(), System::nanoTime);
     }
 
     /**
@@ -104,7 +105,26 @@ public final class XdpBenchmark implements AutoCloseable {
      * @throws IOException this build has no engine xdp, or the kernel refuses it; the message says why
      */
     public static XdpBenchmark open(Room room) throws IOException {
-        return new XdpBenchmark(DataPlane.load("bench", room.sizes(), 1));
+        return open(room, LOOPBACK);
+    }
+
+    /** Packets leave by this interface. */
+    static XdpBenchmark open(Room room, int interfaceIndex) throws IOException {
+        return new XdpBenchmark(DataPlane.load("bench", room.sizes(), 1), interfaceIndex);
+    }
+
+    BpfProgram program(String name) throws IOException {
+        return plane.program(name);
+    }
+
+    /** The struct {@code bench} of bench.bpf.c. */
+    MemorySegment variables() {
+        return variables;
+    }
+
+    /** A client's packet of IPv4 that belongs to a connection. */
+    MemorySegment frame() {
+        return going4;
     }
 
     /** The engine, to be told what services are. */
@@ -167,7 +187,7 @@ public final class XdpBenchmark implements AutoCloseable {
     }
 
     private double sent(String program, MemorySegment frame, int clients, int count) throws IOException {
-        variables.set(ValueLayout.JAVA_INT, 0, clients - 1);
+        variables.set(ValueLayout.JAVA_INT, MASK, clients - 1);
         if (clients != NEW_EACH_TIME) {
             variables.set(ValueLayout.JAVA_INT, LAST, 0);
         }
@@ -211,14 +231,17 @@ public final class XdpBenchmark implements AutoCloseable {
         return arena.allocateFrom(ValueLayout.JAVA_BYTE, Arrays.copyOf(frame.array(), frame.position()));
     }
 
-    /** Every server on the interface that packets come from. */
+    /** Every server on one interface. */
     private static final class OnTheLink implements Hops {
-        private static final Hop HOP =
-                new Hop(new MacAddress(0x0200_0000_0001L), new MacAddress(0x0200_0000_00aaL), LOOPBACK, MTU);
+        private final Hop hop;
+
+        OnTheLink(int interfaceIndex) {
+            hop = new Hop(new MacAddress(0x0200_0000_0001L), new MacAddress(0x0200_0000_00aaL), interfaceIndex, MTU);
+        }
 
         @Override
         public void watch(InetAddress server, Listener listener) {
-            listener.hop(server, Optional.of(HOP));
+            listener.hop(server, Optional.of(hop));
         }
 
         @Override

@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.net.InetAddress;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -72,7 +73,7 @@ final class Bench implements AutoCloseable {
 
     static Bench open() throws IOException {
         assumeLoading();
-        return new Bench(DataPlane.load("director", new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 4096), 1));
+        return new Bench(DataPlane.load("director", new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 16_384), 1));
     }
 
     DataPlane plane() {
@@ -101,6 +102,19 @@ final class Bench implements AutoCloseable {
         plane.slots(line, new SlotTable(table));
         plane.endpoint(address, port, protocol, new Vip(nextVip++, 0, 0, line, slots, 8, kind, flags, 450, 6700, 900));
         return line;
+    }
+
+    /** An endpoint with a single server. */
+    void serveOne(InetAddress address, int port, Endpoint.Protocol protocol, int server) throws IOException {
+        char[] table = new char[16];
+        Arrays.fill(table, (char) server);
+        int line = nextLine++;
+        plane.slots(line, new SlotTable(table));
+        plane.endpoint(
+                address,
+                port,
+                protocol,
+                new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, 0, 450, 6700, 900));
     }
 
     void server(int number, int flags, InetAddress address, InetAddress source, int guePort, int mtu) {

@@ -12,9 +12,10 @@ final class OlderKernelTest {
     void theDataPlaneHoldsOnAnOlderKernelToo() throws Exception {
         Bench.assumeLoading();
         OlderKernel.run(
-                List.of("-Dballast.noise=2000"),
+                List.of("-Dballast.noise=4000", "-Dballast.connections=2000"),
                 List.of(
                         PacketTest.class,
+                        NoiseTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         AdoptionTest.class,

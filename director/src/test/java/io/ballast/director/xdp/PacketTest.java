@@ -26,7 +26,6 @@ import io.ballast.director.xdp.DataPlane.Reason;
 import io.ballast.linux.bpf.XdpAction;
 import java.net.InetAddress;
 import java.util.Arrays;
-import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -315,32 +314,5 @@ final class PacketTest {
         byte[] frame = frame(DIRECTOR, ROUTER, packet(false, false));
         assertThat(bench.run(frame).action()).isEqualTo(XdpAction.PASS);
         assertThat(bench.plane().reasons().get(Reason.PASS_NO_NEXT_HOP)).isEqualTo(1);
-    }
-
-    /** Random damage: nothing is ever changed that is not delivered, and nothing is dropped at all. */
-    @Test
-    void noiseIsNeverDroppedAndNeverChangedUnlessItIsDelivered() throws Exception {
-        serve(Layout.TUNNEL4, "10.0.0.1", "10.0.0.254", 0, 9000);
-        Random random = new Random(42);
-        int rounds = Integer.getInteger("ballast.noise", 20_000);
-        for (int i = 0; i < rounds; i++) {
-            byte[] packet = packet(random.nextBoolean(), random.nextBoolean());
-            byte[] frame = random.nextInt(4) == 0
-                    ? tagged(DIRECTOR, ROUTER, new int[] {random.nextInt(65_536)}, packet)
-                    : frame(DIRECTOR, ROUTER, packet);
-            for (int damage = random.nextInt(6); damage > 0; damage--) {
-                frame[12 + random.nextInt(Math.min(frame.length - 12, 50))] = (byte) random.nextInt();
-            }
-            frame = first(frame, 14 + random.nextInt(frame.length - 13));
-            Out out = bench.run(frame);
-            if (out.action() == XdpAction.PASS) {
-                assertThat(out.frame()).as("round " + i).containsExactly(frame);
-            } else {
-                assertThat(out.action()).as("round " + i).isEqualTo(XdpAction.TX);
-                int l3 = Frames.l3(frame);
-                byte[] inner = tail(out.frame(), out.frame().length - frame.length + l3);
-                assertThat(inner).as("round " + i).containsExactly(tail(frame, l3));
-            }
-        }
     }
 }

@@ -9,6 +9,7 @@ import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.linux.Capability;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -83,6 +85,22 @@ final class XdpBenchmarkTest {
         }
         assertThat(benchmark.memory()).isBetween(100_000L, 10_000_000L);
         assertThat(benchmark.complaints()).isEmpty();
+    }
+
+    @Test
+    void liveFramesArrive() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs " + Capability.SYS_ADMIN);
+        try (LiveBenchmark wires = LiveBenchmark.open(new XdpBenchmark.Room(2, 64, 1, 4096))) {
+            assertThat(wires.send(LiveBenchmark.Middle.REDIRECT, 64, 1000).lost())
+                    .isZero();
+            assertThat(wires.send(LiveBenchmark.Middle.DIRECTOR, 64, 1000).lost())
+                    .as("without a service they are the kernel's")
+                    .isEqualTo(1000);
+            wires.engine().put(web(SchedulerKind.WLC, XdpBenchmark.VIP4));
+            assertThat(wires.send(LiveBenchmark.Middle.DIRECTOR, 64, 1000).lost())
+                    .isZero();
+            assertThat(wires.complaints()).isEmpty();
+        }
     }
 
     @Test

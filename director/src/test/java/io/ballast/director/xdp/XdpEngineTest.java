@@ -234,6 +234,65 @@ final class XdpEngineTest {
         }
     }
 
+    /** The promise in numbers; {@code -Dballast.connections} makes it shorter where programs are interpreted. */
+    @Test
+    void ofAHundredThousandConnectionsOnlyThoseOfTheServerThatIsGoneBreak() throws Exception {
+        int connections = Integer.getInteger("ballast.connections", 100_000);
+        int gone = 51;
+        List<Server> servers = up(100);
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.copyOf(servers), ""));
+        byte[] opening = clientsFrame(SYN);
+        byte[] going = clientsFrame(ACK);
+        int[] serverOf = new int[connections];
+        for (int client = 0; client < connections; client++) {
+            serverOf[client] = serverOf(opening, client);
+        }
+        servers.remove(gone - 1);
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.copyOf(servers), ""));
+        assertThat(astray(going, serverOf, -1)).as("while it drains").isZero();
+        now += TIMEOUTS.drain().toNanos();
+        engine.tick();
+        assertThat(astray(going, serverOf, gone)).as("when it is gone").isZero();
+        for (int added = 101; added <= 110; added++) {
+            servers.add(server(added, 1, ServerState.UP));
+        }
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.copyOf(servers), ""));
+        assertThat(astray(going, serverOf, gone)).as("when ten are new").isZero();
+        assertThat(bench.plane().reasons().get(DataPlane.Reason.FLOW_EVICTED)).isZero();
+    }
+
+    private static byte[] clientsFrame(int flags) {
+        InetAddress from = address("100.64.0.0");
+        return Frames.frame(
+                DIRECTOR,
+                ROUTER,
+                Frames.ip(from, VIP, Frames.TCP, Frames.tcp(from, 5000, VIP, 80, flags, new byte[0])));
+    }
+
+    /** Which server the frame goes to as this client's; checksums are nobody's affair here. */
+    private int serverOf(byte[] frame, int client) throws Exception {
+        frame[27] = (byte) (64 + (client >> 16));
+        frame[28] = (byte) (client >> 8);
+        frame[29] = (byte) client;
+        Bench.Out out = bench.run(frame);
+        if (out.action() != XdpAction.TX) {
+            throw new AssertionError("client " + client + ": " + out.action());
+        }
+        return Bench.serverOf(out);
+    }
+
+    /** How many connections go to another server than they went to; those of one that is gone have to. */
+    private int astray(byte[] frame, int[] serverOf, int gone) throws Exception {
+        int astray = 0;
+        for (int client = 0; client < serverOf.length; client++) {
+            boolean lost = serverOf[client] == gone;
+            if ((serverOf(frame, client) == serverOf[client]) == lost) {
+                astray++;
+            }
+        }
+        return astray;
+    }
+
     @Test
     void connectionsOfALostServerAreKeptOrMovedAsTheServiceSays() throws Exception {
         List<Server> servers = up(3);

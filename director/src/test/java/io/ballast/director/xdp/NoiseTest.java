@@ -1,0 +1,191 @@
+package io.ballast.director.xdp;
+
+import static io.ballast.director.xdp.Frames.ACK;
+import static io.ballast.director.xdp.Frames.DIRECTOR;
+import static io.ballast.director.xdp.Frames.ROUTER;
+import static io.ballast.director.xdp.Frames.SYN;
+import static io.ballast.director.xdp.Frames.address;
+import static io.ballast.director.xdp.Frames.first;
+import static io.ballast.director.xdp.Frames.frame;
+import static io.ballast.director.xdp.Frames.hex;
+import static io.ballast.director.xdp.Frames.icmp;
+import static io.ballast.director.xdp.Frames.ip;
+import static io.ballast.director.xdp.Frames.ip4;
+import static io.ballast.director.xdp.Frames.ip6;
+import static io.ballast.director.xdp.Frames.join;
+import static io.ballast.director.xdp.Frames.shorts;
+import static io.ballast.director.xdp.Frames.tagged;
+import static io.ballast.director.xdp.Frames.tail;
+import static io.ballast.director.xdp.Frames.tcp;
+import static io.ballast.director.xdp.Frames.udp;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.director.xdp.PacketModel.Server;
+import io.ballast.director.xdp.PacketModel.Service;
+import io.ballast.linux.bpf.XdpAction;
+import java.net.InetAddress;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Damaged packets of every kind, each against {@link PacketModel}: never a drop of what is not ours, never a wrong
+ * rewrite. {@code -Dballast.noise=10000000} makes it long, {@code -Dballast.seed=N} another one.
+ */
+final class NoiseTest {
+    private static final InetAddress CLIENT4 = address("198.51.100.7");
+    private static final InetAddress CLIENT6 = address("2001:db8:c::7");
+    private static final InetAddress ROUTER4 = address("203.0.113.9");
+    private static final InetAddress ROUTER6 = address("2001:db8:9::9");
+    private static final InetAddress OTHER4 = address("192.0.2.99");
+    private static final InetAddress OTHER6 = address("2001:db8:1::99");
+    private static final int GUE_PORT = 6080;
+    private static final int MTU = 1500;
+
+    private static final List<Server> SERVERS = List.of(
+            new Server(0, 0, address("10.0.0.1"), address("10.0.0.254"), 0, MTU),
+            new Server(1, Layout.TUNNEL4, address("10.0.0.2"), address("10.0.0.254"), 0, MTU),
+            new Server(2, Layout.TUNNEL6, address("2001:db8:5::3"), address("2001:db8:5::fe"), 0, MTU),
+            new Server(3, Layout.TUNNEL4 | Layout.GUE, address("10.0.0.4"), address("10.0.0.254"), GUE_PORT, MTU),
+            new Server(
+                    4,
+                    Layout.TUNNEL6 | Layout.GUE,
+                    address("2001:db8:5::5"),
+                    address("2001:db8:5::fe"),
+                    GUE_PORT,
+                    MTU));
+
+    private final List<byte[]> samples = new ArrayList<>();
+
+    private static InetAddress vip(boolean v6, int server) {
+        return address((v6 ? "2001:db8:1::" : "192.0.2.") + (server + 1));
+    }
+
+    private static List<Service> services() {
+        List<Service> services = new ArrayList<>();
+        for (Server server : SERVERS) {
+            for (boolean v6 : new boolean[] {false, true}) {
+                InetAddress vip = vip(v6, server.number());
+                services.add(new Service(vip, 80, Protocol.TCP, server));
+                services.add(new Service(vip, server.number() % 2 == 0 ? 80 : 0, Protocol.UDP, server));
+            }
+        }
+        return services;
+    }
+
+    /** Packets of every kind, to every server. */
+    private void makeSamples() {
+        for (Server server : SERVERS) {
+            for (boolean v6 : new boolean[] {false, true}) {
+                samples(v6 ? CLIENT6 : CLIENT4, vip(v6, server.number()), v6);
+            }
+        }
+        samples(CLIENT4, OTHER4, false);
+        samples(CLIENT6, OTHER6, true);
+        samples.add(join(DIRECTOR, ROUTER, hex("0806 0001 0800 0604 0001"), new byte[20]));
+    }
+
+    private void samples(InetAddress client, InetAddress vip, boolean v6) {
+        byte[] segment = tcp(client, 4000, vip, 80, ACK, new byte[20]);
+        byte[] datagram = udp(client, 4000, vip, 80, new byte[60]);
+        byte[] large = udp(client, 4000, vip, 80, new byte[v6 ? 1440 : 1460]);
+        add(ip(client, vip, Frames.TCP, segment));
+        add(ip(client, vip, Frames.TCP, tcp(client, 4001, vip, 80, SYN, new byte[0])));
+        add(ip(client, vip, Frames.UDP, datagram));
+        add(ip(client, vip, Frames.UDP, large));
+        InetAddress router = v6 ? ROUTER6 : ROUTER4;
+        // The longer error fits no tunnel, and is not answered either.
+        for (int data : new int[] {40, v6 ? 1380 : 1420}) {
+            byte[] back = ip(vip, client, Frames.TCP, tcp(vip, 80, client, 4000, ACK, new byte[data]));
+            byte[] error = icmp(router, vip, v6 ? 2 : 3, v6 ? 0 : 4, 1400, back);
+            add(ip(router, vip, v6 ? Frames.ICMP6 : Frames.ICMP, error));
+        }
+        if (v6) {
+            byte[] headers = hex("3c00010400000000 1100010400000000");
+            add(join(ip6(client, vip, 0, 0, 63, headers.length + datagram.length), headers, datagram));
+            byte[] piece = join(new byte[] {17, 0}, shorts(1, 0, 7));
+            add(join(ip6(client, vip, 44, 0, 63, 8 + 40), piece, first(datagram, 40)));
+            byte[] later = join(new byte[] {17, 0}, shorts(40, 0, 7));
+            add(join(ip6(client, vip, 44, 0, 63, 8 + 28), later, tail(datagram, 40)));
+        } else {
+            byte[] options = hex("9404000001010100");
+            add(join(ip4(client, vip, 6, 0x2e, 9, 0, 63, options, segment.length), segment));
+            add(join(ip4(client, vip, 17, 0, 7, 0x2000, 63, new byte[0], 40), first(datagram, 40)));
+            add(join(ip4(client, vip, 17, 0, 7, 0x0005, 63, new byte[0], 28), tail(datagram, 40)));
+        }
+    }
+
+    private void add(byte[] packet) {
+        samples.add(frame(DIRECTOR, ROUTER, packet));
+        samples.add(tagged(DIRECTOR, ROUTER, new int[] {0x2064}, packet));
+        samples.add(tagged(DIRECTOR, ROUTER, new int[] {0x0c8, 0x2064}, packet));
+    }
+
+    /** Some bytes of the headers changed, to anything or to what means something; cut, or with more behind it. */
+    private static byte[] damaged(byte[] sample, Random random) {
+        byte[] frame = sample.clone();
+        int headers = Math.min(frame.length - 12, 110);
+        for (int damage = random.nextInt(5); damage > 0; damage--) {
+            int at = 12 + random.nextInt(headers);
+            frame[at] = switch (random.nextInt(4)) {
+                case 0 -> (byte) random.nextInt();
+                case 1 -> (byte) (frame[at] ^ (1 << random.nextInt(8)));
+                case 2 -> (byte) (frame[at] + random.nextInt(3) - 1);
+                default -> frame[12 + random.nextInt(headers)];
+            };
+        }
+        return switch (random.nextInt(8)) {
+            case 0 -> first(frame, 14 + random.nextInt(frame.length - 13));
+            case 1 -> join(frame, new byte[random.nextInt(40)]);
+            default -> frame;
+        };
+    }
+
+    @Test
+    void whatIsNotOursPassesUntouchedAndWhatIsOursIsSentAsItShouldBe() throws Exception {
+        long seed = Long.getLong("ballast.seed", 42);
+        int rounds = Integer.getInteger("ballast.noise", 200_000);
+        Random random = new Random(seed);
+        makeSamples();
+        PacketModel model = new PacketModel(services());
+        Map<XdpAction, Integer> seen = new EnumMap<>(XdpAction.class);
+        try (Bench bench = Bench.open()) {
+            for (Server server : SERVERS) {
+                bench.server(
+                        server.number(),
+                        server.flags(),
+                        server.address(),
+                        server.source(),
+                        server.guePort(),
+                        server.mtu());
+            }
+            for (Service service : services()) {
+                bench.serveOne(
+                        service.vip(),
+                        service.port(),
+                        service.protocol(),
+                        service.server().number());
+            }
+            for (int round = 0; round < rounds; round++) {
+                byte[] sample = samples.get(random.nextInt(samples.size()));
+                byte[] frame = round < samples.size() ? samples.get(round) : damaged(sample, random);
+                Bench.Out out = bench.run(frame);
+                seen.merge(out.action(), 1, Integer::sum);
+                String complaint = model.complaint(frame, out.action(), out.frame());
+                if (complaint != null) {
+                    fail("seed " + seed + " round " + round + ": " + PacketModel.hex(frame) + "\n" + complaint);
+                }
+            }
+        }
+        // Enough of everything, or this would say little.
+        assertThat(seen.get(XdpAction.PASS)).isGreaterThan(rounds / 20);
+        assertThat(seen.get(XdpAction.TX)).isGreaterThan(rounds / 4);
+        assertThat(seen.get(XdpAction.DROP)).isBetween(1, rounds / 20);
+        assertThat(seen).containsOnlyKeys(XdpAction.PASS, XdpAction.TX, XdpAction.DROP);
+    }
+}
