@@ -211,6 +211,9 @@ public final class LabVerb implements Verb {
                     roles.add(site.sorry() ? "sorry server" : "web server");
                 }
             }
+            if (!node.receives().isEmpty()) {
+                roles.add("receives " + String.join(", ", node.receives()));
+            }
             return roles.isEmpty() ? "client" : String.join(", ", roles);
         }
     }

@@ -80,6 +80,7 @@ final class Constants {
     static final int CLONE_NEWNET = 0x40000000;
     static final long SIOCGIFFLAGS = 0x8913;
     static final long SIOCSIFFLAGS = 0x8914;
+    static final long SIOCETHTOOL = 0x8946;
     static final int IFF_UP = 1;
 
     static final int PR_SET_NO_NEW_PRIVS = 38;

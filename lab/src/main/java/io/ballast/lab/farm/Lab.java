@@ -2,6 +2,7 @@ package io.ballast.lab.farm;
 
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
@@ -12,12 +13,15 @@ import io.ballast.lab.topology.Loopback;
 import io.ballast.lab.topology.Site;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Node;
+import io.ballast.linux.NetworkNamespace;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -41,6 +45,11 @@ import org.jspecify.annotations.Nullable;
  * LabStore#down} finds all of it, and nothing else, no matter how the lab ended.
  */
 public final class Lab implements AutoCloseable {
+    /** How long a service may take until it answers. */
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    /** So many connections in a row have to get to servers: more than there are in any example. */
+    private static final int ANSWERS = 16;
+
     private final String name;
     private final Path directory;
     private final Kind kind;
@@ -64,6 +73,9 @@ public final class Lab implements AutoCloseable {
         this.text = plan.text();
         this.description = read(text);
         Topology described = Topology.of(description);
+        if (!plan.namespaces()) {
+            refusePackets(description);
+        }
         Optional<ProcessId> owner = plan.owned() ? Optional.of(ProcessId.self()) : Optional.empty();
         if (plan.namespaces()) {
             this.topology = described;
@@ -112,7 +124,10 @@ public final class Lab implements AutoCloseable {
             progress.accept(plural(webServers.size(), "web server") + " ("
                     + webServers.values().iterator().next().program() + ")");
         }
-        for (Node node : runningDirectors()) {
+        for (Node node : runningDaemons()) {
+            if (node.xdp()) {
+                LabStore.make(directory, () -> Pins.mount(nodeDirectory(node.name())));
+            }
             Daemon daemon = new Daemon(node.name(), nodeDirectory(node.name()), file, this::startProcess);
             LabStore.make(directory, () -> daemon.start(List.of()));
             daemons.put(node.name(), daemon);
@@ -121,13 +136,65 @@ public final class Lab implements AutoCloseable {
             daemon.awaitReady();
             progress.accept("the daemon on " + daemon.node() + " (pid " + daemon.pid() + ")");
         }
+        awaitAnswers();
         record = record.withReady();
         record.write(directory);
     }
 
-    /** On loopback two directors would want the same addresses. */
-    private List<Node> runningDirectors() {
-        return kind == Kind.LOOPBACK ? topology.directors().stream().limit(1).toList() : topology.directors();
+    /** Those that direct come first. On loopback two of them would want the same addresses. */
+    private List<Node> runningDaemons() {
+        List<Node> all = new ArrayList<>(topology.directors());
+        if (kind == Kind.LOOPBACK) {
+            return all.subList(0, Math.min(1, all.size()));
+        }
+        topology.daemons().stream().filter(n -> !n.director()).forEach(all::add);
+        return all;
+    }
+
+    private static void refusePackets(Description description) throws IOException {
+        for (ServiceSpec service : description.services().values()) {
+            if (service.engine() == EngineKind.XDP) {
+                throw new IOException("the service " + service.name() + " has the engine xdp, which handles packets in"
+                        + " the kernel: its lab is made of network namespaces, so of root's");
+            }
+        }
+    }
+
+    /**
+     * Waits until a client gets to the servers of services whose packets the kernel forwards: addresses have to be known
+     * all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
+     */
+    private void awaitAnswers() throws IOException, InterruptedException {
+        List<InetSocketAddress> asked = description.services().values().stream()
+                .filter(s -> s.engine() == EngineKind.XDP)
+                .flatMap(s -> addresses(s).stream())
+                .toList();
+        if (asked.isEmpty() || network == null) {
+            return;
+        }
+        try (NetworkNamespace client = NetworkNamespace.named(
+                LabRecord.namespace(name, client().name()))) {
+            long until = System.nanoTime() + PATIENCE.toNanos();
+            for (InetSocketAddress address : asked) {
+                for (int answered = 0; answered < ANSWERS && System.nanoTime() < until; ) {
+                    if (client.call(() -> accepts(address))) {
+                        answered++;
+                    } else {
+                        answered = 0;
+                        Thread.sleep(20);
+                    }
+                }
+            }
+        }
+    }
+
+    private static boolean accepts(InetSocketAddress address) {
+        try (Socket socket = new Socket()) {
+            socket.connect(address, 200);
+            return true;
+        } catch (IOException e) {
+            return false; // which is what is waited for
+        }
     }
 
     /** Takes everything away. */

@@ -286,6 +286,7 @@ public final class LabStore {
                 LabRecord.read(lab).orElseGet(() -> LabRecord.of(Kind.LOOPBACK, "", Optional.empty(), List.of()));
         try {
             OwnProcesses.end(lab, record);
+            Pins.unmount(lab);
             Network.remove(record.namespaces());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -4,6 +4,10 @@ import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Link;
 import io.ballast.lab.topology.Topology.Node;
+import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.Offload;
+import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
 import java.net.Inet6Address;
 import java.net.InetAddress;
@@ -17,6 +21,8 @@ import java.util.List;
  * lead to. Nothing of it appears in the machine's own network, and nothing leads out of it. A cable is a veth pair: its
  * one end is the node's interface, with the name that the description gives it, and its other end is a port of a
  * bridge.
+ *
+ * <p>Where programs in the kernel handle a node's packets, its cable is made to carry them ({@link #carryFrames}).
  *
  * <p>Made by {@code ip -batch}, one process per namespace, so that a lab of five nodes is up in a tenth of a second.
  */
@@ -44,11 +50,15 @@ final class Network {
             inside.add("link add name br" + i + " type bridge forward_delay 0 mcast_snooping 0");
             inside.add("link set dev br" + i + " addrgenmode none up");
         }
+        List<String> programmed = new ArrayList<>();
         int port = 0;
         for (Node node : topology.nodes()) {
             for (Link link : node.links()) {
                 if (link.device().equals("lo")) {
                     continue;
+                }
+                if (node.xdp()) {
+                    programmed.add("p" + port);
                 }
                 outside.add("link add name " + link.device() + " netns " + LabRecord.namespace(lab, node.name())
                         + " type veth peer name p" + port + " netns " + bridges);
@@ -59,9 +69,37 @@ final class Network {
         }
         batch(List.of(), outside);
         batch(List.of("-n", bridges), inside);
+        if (!programmed.isEmpty()) {
+            try (NetworkNamespace there = NetworkNamespace.named(bridges)) {
+                there.call(() -> {
+                    carryFrames(programmed);
+                    return true;
+                });
+            }
+        }
         int index = 0;
         for (Node node : topology.nodes()) {
             batch(List.of("-n", LabRecord.namespace(lab, node.name())), configuration(node, ++index));
+        }
+    }
+
+    /**
+     * Makes the switch's ends of cables fit for nodes with XDP programs. What such a program transmits (XDP_TX), a veth
+     * takes in at its other end only where there is a program too, and loses silently otherwise: so one that lets all
+     * pass is put there. And a veth leaves checksums out, which a program that sends a packet on does not notice: so
+     * here they are written.
+     */
+    private static void carryFrames(List<String> ports) throws IOException {
+        try (BpfProgram passing = BpfProgram.passing();
+                RouteNetlink netlink = RouteNetlink.open()) {
+            for (String port : ports) {
+                netlink.setXdp(
+                        netlink.link(port)
+                                .orElseThrow(() -> new IOException("no " + port))
+                                .index(),
+                        passing.fd());
+                Offload.TRANSMIT_CHECKSUM.set(port, false);
+            }
         }
     }
 

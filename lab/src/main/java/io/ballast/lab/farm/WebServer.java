@@ -95,7 +95,7 @@ public final class WebServer {
                 throw new IOException(program() + " of " + site.name() + " ended at once; its log says why");
             }
             Set<InetSocketAddress> listening = ListeningSockets.inNetworkOf(started.pid());
-            if (listening.containsAll(site.listen())) {
+            if (site.listen().stream().allMatch(wanted -> isServed(wanted, listening))) {
                 return;
             }
             if (System.nanoTime() > until) {
@@ -104,6 +104,12 @@ public final class WebServer {
             }
             Thread.sleep(5);
         }
+    }
+
+    private static boolean isServed(InetSocketAddress wanted, Set<InetSocketAddress> listening) {
+        return listening.contains(wanted)
+                || listening.stream()
+                        .anyMatch(a -> a.getAddress().isAnyLocalAddress() && a.getPort() == wanted.getPort());
     }
 
     /** Asks it to finish what it is doing and end. */
@@ -165,7 +171,9 @@ public final class WebServer {
             Files.writeString(directory.resolve("nginx.conf"), nginxSettings(settings.toString()));
         } else {
             StringBuilder listen = new StringBuilder();
-            site.listen().forEach(a -> listen.append(hostPort(a)).append('\n'));
+            site.single().forEach(a -> listen.append(hostPort(a)).append('\n'));
+            // One socket of the JDK's takes both address families.
+            site.everywhere().forEach(port -> listen.append("[::]:").append(port).append('\n'));
             Files.writeString(directory.resolve("listen"), listen);
             Files.writeString(directory.resolve("pages"), settings);
             Files.writeString(directory.resolve("mode"), mode.name());
@@ -174,8 +182,10 @@ public final class WebServer {
 
     private String nginxSettings(String locations) {
         StringBuilder listen = new StringBuilder();
-        site.listen()
-                .forEach(a -> listen.append("    listen ").append(hostPort(a)).append(" backlog=1024;\n"));
+        List<String> places = new ArrayList<>();
+        site.single().forEach(a -> places.add(hostPort(a)));
+        site.everywhere().forEach(port -> places.addAll(List.of("0.0.0.0:" + port, "[::]:" + port)));
+        places.forEach(a -> listen.append("    listen ").append(a).append(" backlog=1024;\n"));
         return """
                 %1$sdaemon off;
                 worker_processes 1;

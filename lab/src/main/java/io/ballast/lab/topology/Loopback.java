@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.IntSupplier;
@@ -81,10 +82,11 @@ public final class Loopback {
                                 .flatMap(a -> place(a).stream())
                                 .distinct()
                                 .toList(),
+                        Set.of(),
                         s.pages()))
                 .toList();
         List<Node> nodes = topology.nodes().stream()
-                .map(n -> new Node(n.name(), n.links().stream().map(this::apply).toList(), n.directs(), List.of()))
+                .map(n -> new Node(n.name(), n.links().stream().map(this::apply).toList(), n.directs(), List.of(), false, List.of()))
                 .toList();
         List<String> notes = new ArrayList<>(topology.notes());
         notes.addAll(notes());

@@ -3,6 +3,7 @@ package io.ballast.lab.topology;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -38,6 +39,8 @@ import java.util.regex.PatternSyntaxException;
  *   <li>A node directs a service when the service names it, or has one of its addresses; it runs the daemon.
  *   <li>A node whose address a real server has runs a web server there, with pages that satisfy the checks. A sorry
  *       server gets one too.
+ *   <li>Where packets reach a real server still addressed to the service (direct routing, tunnels), the node runs the
+ *       daemon as well, which takes them in; and its web server answers at every address.
  *   <li>The nodes that do neither are clients.
  *   <li>A node that does not direct has its default route through a director on a segment with it. There is no route to
  *       anywhere else.
@@ -54,13 +57,26 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
     /**
      * One node.
      *
-     * @param directs the services that it directs; where there are some it runs the daemon
+     * @param directs the services that it directs
+     * @param receives the services whose packets reach it as a real server still addressed to the service
+     * @param xdp whether programs in the kernel may handle its packets
      * @param gateways its default routes, at most one of each address family
      */
-    public record Node(String name, List<Link> links, List<String> directs, List<InetAddress> gateways) {
-        /** Whether it runs the daemon. */
+    public record Node(
+            String name,
+            List<Link> links,
+            List<String> directs,
+            List<String> receives,
+            boolean xdp,
+            List<InetAddress> gateways) {
+        /** Whether it balances a service. */
         public boolean director() {
             return !directs.isEmpty();
+        }
+
+        /** Whether it runs the daemon. */
+        public boolean daemon() {
+            return director() || !receives.isEmpty();
         }
 
         /** Its first address, in the wanted address family. */
@@ -94,6 +110,11 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
     }
 
     /** The nodes that run the daemon. */
+    public List<Node> daemons() {
+        return nodes.stream().filter(Node::daemon).toList();
+    }
+
+    /** The nodes that balance services. */
     public List<Node> directors() {
         return nodes.stream().filter(Node::director).toList();
     }
@@ -134,7 +155,11 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
             mergeNetworks(networks);
             for (NodeSpec node : description.nodes().values()) {
                 List<String> services = directs.getOrDefault(node.name(), List.of());
-                bare.add(new Node(node.name(), links(node, services, networks), services, List.of()));
+                List<String> receives = receives(node, services);
+                boolean xdp = !receives.isEmpty()
+                        || services.stream().anyMatch(s -> service(s).engine() == EngineKind.XDP);
+                bare.add(new Node(
+                        node.name(), links(node, services, networks), services, receives, xdp, List.of()));
             }
             List<Node> nodes = bare.stream().map(n -> withGateways(n, bare)).toList();
             List<Segment> segments = networks.stream()
@@ -153,6 +178,19 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
                 }
             }
             return directs;
+        }
+
+        /** The services that reach a node by direct routing or a tunnel. */
+        private List<String> receives(NodeSpec node, List<String> directs) {
+            return description.services().values().stream()
+                    .filter(s -> s.forwarding().keepsPort() && !directs.contains(s.name()))
+                    .filter(s -> s.servers().stream().anyMatch(server -> isAt(server, node)))
+                    .map(ServiceSpec::name)
+                    .toList();
+        }
+
+        private static boolean isAt(ServerSpec server, NodeSpec node) {
+            return literal(server.address().host()).map(node::hasAddress).orElse(false);
         }
 
         private List<String> directors(ServiceSpec service) {
@@ -181,8 +219,7 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
         private boolean serves(NodeSpec node) {
             return description.services().values().stream()
                     .flatMap(s -> s.servers().stream())
-                    .anyMatch(s ->
-                            literal(s.address().host()).map(node::hasAddress).orElse(false));
+                    .anyMatch(s -> isAt(s, node));
         }
 
         private List<String> nodesThat(Predicate<NodeSpec> wanted) {
@@ -282,7 +319,8 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
             for (boolean ipv6 : new boolean[] {false, true}) {
                 gateway(node, nodes, ipv6).ifPresent(gateways::add);
             }
-            return new Node(node.name(), node.links(), node.directs(), List.copyOf(gateways));
+            return new Node(
+                    node.name(), node.links(), node.directs(), node.receives(), node.xdp(), List.copyOf(gateways));
         }
 
         /** The first address of a director in a network of the node. */
@@ -325,6 +363,9 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
             }
             SiteBuilder site = found.get();
             site.listen.add(socketAddress(server.address()));
+            if (service.forwarding().keepsPort()) {
+                site.everywhere.add(server.address().port());
+            }
             List<CheckSpec> checks = server.checks().isEmpty() ? service.checks() : server.checks();
             for (CheckSpec check : checks) {
                 // A check may ask another port of the server, where something must answer as well.
@@ -463,6 +504,7 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
         private final String name;
         private final String node;
         private final Set<InetSocketAddress> listen = new LinkedHashSet<>();
+        private final Set<Integer> everywhere = new TreeSet<>();
         private final Set<String> texts = new TreeSet<>();
         private final SequencedMap<String, Integer> statuses = new LinkedHashMap<>();
 
@@ -479,7 +521,12 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
             SequencedMap<String, Site.Page> pages = new LinkedHashMap<>();
             pages.put("/", new Site.Page(sorry ? 503 : 200, text + "\n"));
             statuses.forEach((path, status) -> pages.put(path, new Site.Page(status, text + "\n")));
-            return new Site(name, node, List.copyOf(listen), Collections.unmodifiableSequencedMap(pages));
+            return new Site(
+                    name,
+                    node,
+                    List.copyOf(listen),
+                    Set.copyOf(everywhere),
+                    Collections.unmodifiableSequencedMap(pages));
         }
     }
 }

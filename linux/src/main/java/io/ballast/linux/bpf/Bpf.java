@@ -24,6 +24,7 @@ final class Bpf {
     static final int MAP_UPDATE_ELEM = 2;
     static final int MAP_DELETE_ELEM = 3;
     static final int MAP_GET_NEXT_KEY = 4;
+    static final int PROG_LOAD = 5;
     static final int OBJ_PIN = 6;
     static final int OBJ_GET = 7;
     static final int PROG_TEST_RUN = 10;

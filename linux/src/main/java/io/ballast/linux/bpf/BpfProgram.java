@@ -14,6 +14,9 @@ import java.util.stream.IntStream;
 
 /** A program that the kernel's verifier has accepted. */
 public final class BpfProgram implements AutoCloseable {
+    private static final int XDP = 6; // BPF_PROG_TYPE_XDP
+    private static final byte MOVE_IMMEDIATE = (byte) 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K, to register 0
+    private static final byte EXIT = (byte) 0x95; // BPF_JMP | BPF_EXIT
     private static final int INFO_SIZE = 232; // struct bpf_prog_info
     private static final int CONTEXT_SIZE = 24; // struct xdp_md
     private static final int LIVE_FRAMES = 1 << 1; // BPF_F_TEST_XDP_LIVE_FRAMES
@@ -45,6 +48,27 @@ public final class BpfProgram implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             descriptor.close();
             throw e;
+        }
+    }
+
+    /**
+     * An XDP program that lets every packet pass. A veth takes what a program at its other end transmits only where it
+     * has a program itself, and this is one. Needs CAP_BPF and CAP_NET_ADMIN.
+     */
+    public static BpfProgram passing() throws IOException {
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment instructions = kernel.allocate(16, 8);
+            instructions.set(ValueLayout.JAVA_BYTE, 0, MOVE_IMMEDIATE); // r0 = XDP_PASS
+            instructions.set(ValueLayout.JAVA_INT, 4, XdpAction.PASS.number());
+            instructions.set(ValueLayout.JAVA_BYTE, 8, EXIT);
+            MemorySegment attributes = Bpf.attributes(kernel);
+            attributes.set(ValueLayout.JAVA_INT, 0, XDP);
+            attributes.set(ValueLayout.JAVA_INT, 4, 2);
+            attributes.set(ValueLayout.JAVA_LONG, 8, instructions.address());
+            attributes.set(ValueLayout.JAVA_LONG, 16, kernel.string("Apache-2.0").address());
+            Bpf.setName(attributes, 48, "passing");
+            int fd = Bpf.check(kernel.bpf(Bpf.PROG_LOAD, attributes), "load", "a program that passes everything");
+            return of(Descriptor.own(fd, "passing"));
         }
     }
 

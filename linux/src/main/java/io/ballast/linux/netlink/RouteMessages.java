@@ -53,8 +53,11 @@ final class RouteMessages {
     private static final int IFLA_XDP = 43;
     private static final int IFLA_INFO_KIND = 1;
     private static final int IFLA_INFO_DATA = 2;
+    private static final int IFLA_XDP_FD = 1;
     private static final int IFLA_XDP_ATTACHED = 2;
+    private static final int IFLA_XDP_FLAGS = 3;
     private static final int IFLA_XDP_PROG_ID = 4;
+    private static final int XDP_FLAGS_DRV_MODE = 1 << 2;
     private static final int IFLA_MACVLAN_MODE = 1;
     private static final int IFLA_IPTUN_LOCAL = 2;
     private static final int IFLA_IPTUN_REMOTE = 3;
@@ -139,6 +142,14 @@ final class RouteMessages {
 
     static Writer setAddress(int index, MacAddress address) {
         return link(RTM_NEWLINK, 0, index, 0, 0).attribute(IFLA_ADDRESS, address.bytes());
+    }
+
+    static Writer setXdp(int index, int program) {
+        Writer request = link(RTM_NEWLINK, 0, index, 0, 0);
+        int xdp = request.begin(IFLA_XDP);
+        return request.attributeI32(IFLA_XDP_FD, program)
+                .attributeI32(IFLA_XDP_FLAGS, XDP_FLAGS_DRV_MODE)
+                .end(xdp);
     }
 
     static Writer deleteLink(int index) {

@@ -94,6 +94,16 @@ public final class RouteNetlink implements AutoCloseable {
                 RouteMessages.setAddress(link, address), "RTM_NEWLINK", () -> name(link) + " address " + address);
     }
 
+    /**
+     * Puts an XDP program on an interface, in native mode and in place of any that was put there so. It stays as long as
+     * the interface does; one that its owner may lose goes there by {@link io.ballast.linux.bpf.XdpLink}.
+     *
+     * @param program the program's descriptor
+     */
+    public void setXdp(int link, int program) throws IOException {
+        netlink.change(RouteMessages.setXdp(link, program), "RTM_NEWLINK", () -> name(link) + " xdp");
+    }
+
     // Addresses.
 
     /** The addresses of all interfaces. */
