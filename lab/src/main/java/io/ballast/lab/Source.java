@@ -19,9 +19,9 @@ import java.util.List;
 /** A description that a lab is to be made from. */
 public record Source(String name, DescriptionText text, Description description) {
 
-    /** The example that comes with the program, so that the demo runs anywhere. */
-    public static Source example(Terminal terminal) throws IOException, Failure {
-        String resource = "examples/farm.yaml";
+    /** An example that comes with the program, so that the demo runs anywhere: {@code farm.yaml}, {@code xdp.yaml}. */
+    public static Source example(String name, Terminal terminal) throws IOException, Failure {
+        String resource = "examples/" + name;
         try (InputStream in = Source.class.getResourceAsStream(resource)) {
             if (in == null) {
                 throw new IOException("the program was built without " + resource);

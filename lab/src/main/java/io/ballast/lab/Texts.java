@@ -1,7 +1,9 @@
 package io.ballast.lab;
 
 import io.ballast.core.config.Addresses;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.topology.Topology.Node;
 import java.net.InetSocketAddress;
 import java.time.Instant;
@@ -21,6 +23,14 @@ public final class Texts {
     public static String url(InetSocketAddress address) {
         String text = HostPort.join(Addresses.print(address.getAddress()), address.getPort());
         return "http://" + (address.getPort() == 80 ? text.substring(0, text.length() - 3) : text);
+    }
+
+    /** {@code engine xdp, forwarding dr}; empty for the engine userspace, which has nothing to choose. */
+    public static String engine(ServiceSpec service) {
+        return service.engine() == EngineKind.USERSPACE
+                ? ""
+                : "engine " + service.engine().yamlName() + ", forwarding "
+                        + service.forwarding().yamlName();
     }
 
     /** All addresses of a node, each once. */

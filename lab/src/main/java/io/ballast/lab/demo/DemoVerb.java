@@ -8,6 +8,7 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -22,6 +23,7 @@ import io.ballast.lab.drill.Row;
 import io.ballast.lab.drill.Scenario;
 import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.LabStore;
+import io.ballast.lab.farm.Privileges;
 import io.ballast.lab.farm.WebServer;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -38,10 +40,10 @@ public final class DemoVerb implements Verb {
 
     @Override
     public VerbSpec spec() {
-        return VerbSpec.of("demo", "Watch a web farm lose a server without its clients noticing")
+        return VerbSpec.of("demo", "Watch a web farm lose a server and go on without it")
                 .describe("Brings up a director, three web servers and a client on this machine (in network namespaces"
-                        + " as root, on loopback addresses otherwise), asks 1,000 times a second, kills a web"
-                        + " server and starts it again. Takes half a minute and leaves nothing behind.")
+                        + " as root, on loopback addresses otherwise), with the engine xdp where it works here and the"
+                        + " engine userspace where not, asks 1,000 times a second, kills a web server and starts it again. Takes half a minute and leaves nothing behind.")
                 .option(Option.value("--rate", ValueKind.NUMBER, "N", "requests a second (default: 1000)"))
                 .option(LabVerb.LOOPBACK)
                 .example("ballast demo", "the whole product in half a minute");
@@ -58,17 +60,12 @@ public final class DemoVerb implements Verb {
         Terminal terminal = call.terminal();
         Screen screen = new Screen(
                 call.json() ? new Terminal(terminal.err(), terminal.err(), "", call.environment()) : terminal);
-        Source source = Source.example(terminal);
         screen.say("A web farm on this machine: one address, three web servers behind it, and a client in front.");
-        Lab.Plan plan = new Lab.Plan(
-                "demo-" + ProcessHandle.current().pid(),
-                Path.of(source.name()),
-                source.text(),
-                LabVerb.namespaces(call),
-                true);
         Report report;
-        try (Lab lab = LabVerb.store(call).up(plan, step -> screen.say("  " + step))) {
+        EngineKind engine;
+        try (Lab lab = lab(call, screen)) {
             ServiceSpec service = lab.description().services().firstEntry().getValue();
+            engine = service.engine();
             picture(lab, service).forEach(screen::say);
             screen.say(explanation(service));
             Watch watch = new Watch(lab, service, screen, terminal);
@@ -77,18 +74,47 @@ public final class DemoVerb implements Verb {
                 watch.begin(drill.daemon());
                 Row row = drill.run(Scenario.KILLED);
                 watch.end();
-                report = new Report("What the client saw of it all:", drill.plan(), 12, List.of(row));
+                report = new Report("What the client saw of it all:", drill.plan(), 12, List.of(row), Optional.empty());
             }
         }
         screen.say("");
         report.lines().forEach(screen::say);
         screen.say("");
-        screen.say(verdict(report));
+        screen.say(verdict(report, engine));
         screen.say("Everything was taken away again: processes, network and files. More of this: ballast drill --help");
         if (call.json()) {
             terminal.json(report.toJson());
         }
         return report.kept() ? Exit.DONE : Exit.FAILED;
+    }
+
+    /** The farm with the engine xdp where that works here, and with the engine userspace where not. */
+    private static Lab lab(Invocation call, Screen screen) throws Exception {
+        boolean namespaces = LabVerb.namespaces(call);
+        Optional<String> missing = call.flag(LabVerb.LOOPBACK.name())
+                ? Optional.of("on loopback addresses there are no packets to forward")
+                : Privileges.missingForXdp();
+        if (missing.isEmpty()) {
+            screen.say(
+                    "Engine: xdp. The kernel sends each packet on to a server, which answers the client itself (direct"
+                            + " routing).");
+            Lab lab = up("xdp.yaml", namespaces, call, screen);
+            if (lab.answering()) {
+                return lab;
+            }
+            lab.close();
+            missing = Optional.of("it forwards nothing on this machine");
+        }
+        screen.say("Engine: userspace, a process that passes on what clients and servers say. Not xdp: " + missing.get()
+                + ".");
+        return up("farm.yaml", namespaces, call, screen);
+    }
+
+    private static Lab up(String example, boolean namespaces, Invocation call, Screen screen) throws Exception {
+        Source source = Source.example(example, call.terminal());
+        Lab.Plan plan = new Lab.Plan(
+                "demo-" + ProcessHandle.current().pid(), Path.of(source.name()), source.text(), namespaces, true);
+        return LabVerb.store(call).up(plan, step -> screen.say("  " + step));
     }
 
     private static List<String> picture(Lab lab, ServiceSpec service) {
@@ -128,7 +154,7 @@ public final class DemoVerb implements Verb {
                 + (check.rise() == 1 ? "one success brings" : check.rise() + " successes bring") + " it back.";
     }
 
-    private static String verdict(Report report) {
+    private static String verdict(Report report, EngineKind engine) {
         Optional<Long> failures =
                 report.rows().getFirst().seen().map(s -> s.load().failures());
         long requests =
@@ -142,6 +168,13 @@ public final class DemoVerb implements Verb {
                         "A web server died in the middle of %,d requests, and no client noticed.",
                         requests)
                 : String.format(
-                        Locale.ROOT, "A web server died, and %,d of %,d requests failed.", failures.get(), requests);
+                        Locale.ROOT,
+                        "A web server died, and %,d of %,d requests failed%s.",
+                        failures.get(),
+                        requests,
+                        engine == EngineKind.USERSPACE
+                                ? ""
+                                : ": its share, until the checks had it out. The engine " + engine.yamlName()
+                                        + " sends packets on and asks nobody again");
     }
 }

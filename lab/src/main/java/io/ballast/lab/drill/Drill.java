@@ -3,6 +3,7 @@ package io.ballast.lab.drill;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Json;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -166,6 +167,14 @@ public final class Drill implements AutoCloseable {
     public Row run(Scenario scenario) throws InterruptedException {
         if (scenario.needsNamespaces() && !lab.namespaces()) {
             return Row.skipped(scenario, "needs network namespaces, and so root");
+        }
+        if (scenario.needsUserspace() && service.engine() != EngineKind.USERSPACE) {
+            return Row.skipped(
+                    scenario,
+                    "the engine " + service.engine().yamlName()
+                            + (scenario == Scenario.WORKER_KILLED
+                                    ? " has no traffic worker"
+                                    : " sends packets, which the drill's sorry server would not understand"));
         }
         try {
             use(

@@ -11,9 +11,11 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.LabVerb;
 import io.ballast.lab.Source;
+import io.ballast.lab.Texts;
 import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.LabStore;
 import io.ballast.lab.topology.DescriptionText;
@@ -97,13 +99,15 @@ public final class DrillVerb implements Verb {
         }
         Source.check(text);
         String service = service(call, source);
+        ServiceSpec drilled = source.description().services().get(service);
+        boolean packets = drilled != null && drilled.engine() != EngineKind.USERSPACE;
         boolean hasSorry = source.description().services().values().stream()
                 .anyMatch(s -> s.name().equals(service) && s.sorry().isPresent());
         // The lab is made with a sorry server, so that one runs; the daemon is told of it for one scenario only.
         Lab.Plan plan = new Lab.Plan(
                 "drill-" + ProcessHandle.current().pid(),
                 Path.of(source.name()).toAbsolutePath(),
-                hasSorry ? text : text.withSorry(service, Optional.of(SORRY)),
+                hasSorry || packets ? text : text.withSorry(service, Optional.of(SORRY)),
                 LabVerb.namespaces(call),
                 true);
         try (Lab lab = LabVerb.store(call).up(plan, step -> progress(terminal, "lab: " + step))) {
@@ -168,7 +172,11 @@ public final class DrillVerb implements Verb {
                 progress(terminal, "  " + row.summary());
             }
             return new Report(
-                    title(call, lab, drill), drill.plan(), call.number("--faults-per-year", 12), List.copyOf(rows));
+                    title(call, lab, drill),
+                    drill.plan(),
+                    call.number("--faults-per-year", 12),
+                    List.copyOf(rows),
+                    Limit.note(drill.service()));
         }
     }
 
@@ -177,8 +185,9 @@ public final class DrillVerb implements Verb {
         CheckSpec check = service.checks().stream().findFirst().orElse(null);
         return String.format(
                 Locale.ROOT,
-                "Drill of %s: %d servers, %s, %,.0f requests a second (%s), %s%s, %s",
+                "Drill of %s: %s%d servers, %s, %,.0f requests a second (%s), %s%s, %s",
                 service.name(),
+                Texts.engine(service).isEmpty() ? "" : Texts.engine(service) + ", ",
                 service.servers().size(),
                 service.scheduler().yamlName(),
                 drill.plan().rate(),
@@ -188,7 +197,7 @@ public final class DrillVerb implements Verb {
                         : check.probe().yamlName() + " check every "
                                 + check.interval().toMillis() + " ms, time-out "
                                 + check.timeout().toMillis() + " ms, fall " + check.fall(),
-                service.connectRetry().attempts() == 0
+                !Limit.asksAgain(service)
                         ? ", no retry"
                         : ", retry " + service.connectRetry().attempts()
                                 + (service.connectRetry().replayBytes() > 0 ? " with replay" : ""),

@@ -1,6 +1,7 @@
 package io.ballast.lab.drill;
 
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.load.Outcome;
 import java.time.Duration;
@@ -21,7 +22,8 @@ interface Limit {
     /**
      * What this service promises in this scenario: a dead server is out after {@code fall x (interval + timeout)}; until
      * then a connection that it does not accept goes to another one, as often as connect-retry says; and what it had
-     * accepted and not begun to answer is asked again where replay allows it. A new node process, a new description and
+     * accepted and not begun to answer is asked again where replay allows it. An engine that forwards packets asks nobody
+     * again: there the dead server's share of requests fails until it is out. A new node process, a new description and
      * a new worker cost nobody a connection, save those under way in a worker that was killed.
      */
     static List<Limit> of(Scenario scenario, ServiceSpec service) {
@@ -31,7 +33,7 @@ interface Limit {
                 .min(Duration::compareTo)
                 .orElse(Duration.ZERO)
                 .plus(SLACK);
-        boolean retry = service.connectRetry().attempts() > 0;
+        boolean retry = asksAgain(service);
         boolean replay = retry && service.connectRetry().replayBytes() > 0;
         Limit unanswered = replay ? failures(0) : downtime(retry ? UNDER_WAY : out);
         return switch (scenario) {
@@ -43,6 +45,21 @@ interface Limit {
             case RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED -> List.of(failures(0));
             case WORKER_KILLED -> List.of(refused(0), downtime(UNDER_WAY), gap(Duration.ofSeconds(1)));
         };
+    }
+
+    /** Whether a connection that a server does not accept goes to another one. */
+    static boolean asksAgain(ServiceSpec service) {
+        return service.engine() == EngineKind.USERSPACE
+                && service.connectRetry().attempts() > 0;
+    }
+
+    /** What is to be known about a service's limits; empty for most. */
+    static Optional<String> note(ServiceSpec service) {
+        return when(
+                service.engine() != EngineKind.USERSPACE,
+                "The engine " + service.engine().yamlName()
+                        + " sends packets on and asks nobody again: until the checks"
+                        + " have a dead server out, its share of the requests fails, and its limit is the time of that.");
     }
 
     private static Duration timeToLeave(CheckSpec check) {

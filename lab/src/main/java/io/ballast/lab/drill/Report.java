@@ -12,8 +12,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
-/** A drill's report: the table, and what is to be read under it. */
-public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows) {
+/**
+ * A drill's report: the table, and what is to be read under it.
+ *
+ * @param note what is to be known about the limits
+ */
+public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> rows, Optional<String> note) {
 
     /** Whether no limit was exceeded. */
     public boolean kept() {
@@ -85,6 +89,7 @@ public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> 
             }
             row.exceeded().forEach(e -> lines.add(row.scenario().label() + ": EXCEEDED: " + e));
         }
+        note.ifPresent(lines::add);
         lines.add("GAP: longest time without a right answer. P50, P99, MAX: latency from the moment a request was due."
                 + " LEFT, BACK: until the server was out of the table, and in it again.");
         lines.add(
@@ -100,6 +105,7 @@ public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> 
         json.addProperty("rate", plan.rate());
         json.addProperty("faultsPerYear", faultsPerYear);
         json.addProperty("kept", kept());
+        note.ifPresent(n -> json.addProperty("note", n));
         JsonArray array = new JsonArray();
         rows.forEach(r -> array.add(r.toJson(faultsPerYear)));
         json.add("rows", array);

@@ -74,6 +74,11 @@ public enum Scenario {
         return this == LINK_CUT;
     }
 
+    /** What of the engine userspace it is about: its worker, or a server that it can ask in the others' place. */
+    boolean needsUserspace() {
+        return this == WORKER_KILLED || this == ALL_DOWN_SORRY;
+    }
+
     /** Whether a real server is expected to leave the table, and to come back. */
     boolean serverLeaves() {
         return switch (this) {

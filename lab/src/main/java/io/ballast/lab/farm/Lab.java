@@ -58,6 +58,7 @@ public final class Lab implements AutoCloseable {
     private final Map<String, WebServer> webServers = new LinkedHashMap<>();
     private final Map<String, Daemon> daemons = new LinkedHashMap<>();
     private final Path file;
+    private boolean answering;
     private LabRecord record;
     private DescriptionText text;
     private Description description;
@@ -136,7 +137,7 @@ public final class Lab implements AutoCloseable {
             daemon.awaitReady();
             progress.accept("the daemon on " + daemon.node() + " (pid " + daemon.pid() + ")");
         }
-        awaitAnswers();
+        answering = awaitAnswers();
         record = record.withReady();
         record.write(directory);
     }
@@ -164,19 +165,21 @@ public final class Lab implements AutoCloseable {
      * Waits until a client gets to the servers of services whose packets the kernel forwards: addresses have to be known
      * all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
      */
-    private void awaitAnswers() throws IOException, InterruptedException {
+    private boolean awaitAnswers() throws IOException, InterruptedException {
         List<InetSocketAddress> asked = description.services().values().stream()
                 .filter(s -> s.engine() == EngineKind.XDP)
                 .flatMap(s -> addresses(s).stream())
                 .toList();
-        if (asked.isEmpty() || network == null) {
-            return;
+        if (network == null) {
+            return true;
         }
-        try (NetworkNamespace client = NetworkNamespace.named(
-                LabRecord.namespace(name, client().name()))) {
+        try (NetworkNamespace client = NetworkNamespace.named(LabRecord.namespace(name, client().name()))) {
             long until = System.nanoTime() + PATIENCE.toNanos();
             for (InetSocketAddress address : asked) {
-                for (int answered = 0; answered < ANSWERS && System.nanoTime() < until; ) {
+                for (int answered = 0; answered < ANSWERS; ) {
+                    if (System.nanoTime() > until) {
+                        return false;
+                    }
                     if (client.call(() -> accepts(address))) {
                         answered++;
                     } else {
@@ -185,6 +188,7 @@ public final class Lab implements AutoCloseable {
                     }
                 }
             }
+            return true;
         }
     }
 
@@ -216,6 +220,11 @@ public final class Lab implements AutoCloseable {
     /** Whether its nodes are network namespaces; otherwise they are loopback addresses. */
     public boolean namespaces() {
         return kind == Kind.NAMESPACES;
+    }
+
+    /** Whether clients got to the servers of each service whose packets the kernel forwards, when the lab came up. */
+    public boolean answering() {
+        return answering;
     }
 
     /** What it is made of. */

@@ -103,7 +103,7 @@ final class Network {
         }
     }
 
-    private static List<String> configuration(Node node, int index) {
+    private List<String> configuration(Node node, int index) {
         List<String> lines = new ArrayList<>(List.of("link set dev lo up"));
         int device = 0;
         for (Link link : node.links()) {
@@ -112,7 +112,12 @@ final class Network {
             for (Cidr address : link.addresses()) {
                 lines.add("addr add " + address + " dev " + link.device()
                         // Duplicate address detection would hold the address back for a second or two.
-                        + (address.address() instanceof Inet6Address ? " nodad" : ""));
+                        + (address.address() instanceof Inet6Address ? " nodad" : "")
+                        // A node's own packets come from its own address: a real server would answer itself.
+                        + (address.address() instanceof Inet6Address
+                                        && topology.virtual().contains(address.address())
+                                ? " preferred_lft 0"
+                                : ""));
             }
             if (ipv6 && !link.device().equals("lo")) {
                 lines.add("addr add fe80::" + Integer.toHexString(index) + ":" + Integer.toHexString(++device)

@@ -1,6 +1,8 @@
 package io.ballast.lab.farm;
 
+import io.ballast.director.xdp.XdpDirector;
 import io.ballast.linux.Capability;
+import io.ballast.linux.bpf.BpfSupport;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
@@ -15,6 +17,21 @@ public final class Privileges {
             return Optional.of("not root (CAP_SYS_ADMIN and CAP_NET_ADMIN)");
         }
         return Programs.find("ip").isEmpty() ? Optional.of("ip(8) is missing (package iproute2)") : Optional.empty();
+    }
+
+    /** Why a lab's nodes cannot have the engine xdp, as far as can be told without one; empty where they can. */
+    public static Optional<String> missingForXdp() {
+        if (missingForNamespaces().isPresent()) {
+            return missingForNamespaces();
+        }
+        if (XdpDirector.class.getResource("director.bpf.o") == null) {
+            return Optional.of("this build has none, as there was no clang or libbpf-dev when it was made");
+        }
+        try {
+            return BpfSupport.missing().stream().findFirst();
+        } catch (IOException e) {
+            return Optional.of(String.valueOf(e.getMessage()));
+        }
     }
 
     /** Why packets cannot be captured; empty where they can. */

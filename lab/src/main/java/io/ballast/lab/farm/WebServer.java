@@ -173,7 +173,8 @@ public final class WebServer {
             StringBuilder listen = new StringBuilder();
             site.single().forEach(a -> listen.append(hostPort(a)).append('\n'));
             // One socket of the JDK's takes both address families.
-            site.everywhere().forEach(port -> listen.append("[::]:").append(port).append('\n'));
+            site.everywhere()
+                    .forEach(port -> listen.append("[::]:").append(port).append('\n'));
             Files.writeString(directory.resolve("listen"), listen);
             Files.writeString(directory.resolve("pages"), settings);
             Files.writeString(directory.resolve("mode"), mode.name());

@@ -1,5 +1,6 @@
 package io.ballast.lab.topology;
 
+import io.ballast.core.config.ForwardingMethod;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -51,6 +52,13 @@ public final class DescriptionText {
             map.remove("sorry");
             address.ifPresent(a -> map.put("sorry", a));
         });
+    }
+
+    /** With this way of forwarding for every service. */
+    public DescriptionText withForwarding(ForwardingMethod method) {
+        return changed(root -> map(root.get("services"))
+                .values()
+                .forEach(service -> map(service).put("forwarding", method.yamlName())));
     }
 
     /** With another weight for a service's server, by its place in the list. */

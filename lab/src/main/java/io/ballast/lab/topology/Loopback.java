@@ -13,9 +13,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -86,11 +86,17 @@ public final class Loopback {
                         s.pages()))
                 .toList();
         List<Node> nodes = topology.nodes().stream()
-                .map(n -> new Node(n.name(), n.links().stream().map(this::apply).toList(), n.directs(), List.of(), false, List.of()))
+                .map(n -> new Node(
+                        n.name(),
+                        n.links().stream().map(this::apply).toList(),
+                        n.directs(),
+                        List.of(),
+                        false,
+                        List.of()))
                 .toList();
         List<String> notes = new ArrayList<>(topology.notes());
         notes.addAll(notes());
-        return new Topology(topology.name(), nodes, List.of(), sites, List.copyOf(notes));
+        return new Topology(topology.name(), nodes, List.of(), sites, Set.of(), List.copyOf(notes));
     }
 
     private Link apply(Link link) {

@@ -28,6 +28,7 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
 
 /**
  * The network and the servers that a description asks for, found without any key that only a lab would need.
@@ -50,9 +51,16 @@ import java.util.regex.PatternSyntaxException;
  *
  * @param name the description's
  * @param segments the bridges
+ * @param virtual the addresses that services listen on
  * @param notes what the lab does not do, for people
  */
-public record Topology(String name, List<Node> nodes, List<Segment> segments, List<Site> sites, List<String> notes) {
+public record Topology(
+        String name,
+        List<Node> nodes,
+        List<Segment> segments,
+        List<Site> sites,
+        Set<InetAddress> virtual,
+        List<String> notes) {
 
     /**
      * One node.
@@ -158,15 +166,21 @@ public record Topology(String name, List<Node> nodes, List<Segment> segments, Li
                 List<String> receives = receives(node, services);
                 boolean xdp = !receives.isEmpty()
                         || services.stream().anyMatch(s -> service(s).engine() == EngineKind.XDP);
-                bare.add(new Node(
-                        node.name(), links(node, services, networks), services, receives, xdp, List.of()));
+                bare.add(new Node(node.name(), links(node, services, networks), services, receives, xdp, List.of()));
             }
             List<Node> nodes = bare.stream().map(n -> withGateways(n, bare)).toList();
             List<Segment> segments = networks.stream()
                     .map(n -> new Segment(
                             n.stream().map(Derivation::network).distinct().toList()))
                     .toList();
-            return new Topology(description.name(), nodes, segments, sites(nodes), List.copyOf(notes));
+            return new Topology(description.name(), nodes, segments, sites(nodes), virtual(), List.copyOf(notes));
+        }
+
+        private Set<InetAddress> virtual() {
+            return description.services().values().stream()
+                    .flatMap(s -> s.listen().stream())
+                    .map(Endpoint::address)
+                    .collect(Collectors.toUnmodifiableSet());
         }
 
         /** The services that each node directs. */

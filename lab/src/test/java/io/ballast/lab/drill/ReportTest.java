@@ -14,6 +14,7 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,14 +58,18 @@ class ReportTest {
 
     /** Checks every 100 ms, time-out 200 ms, fall 2: out after 600 ms, and half a second of slack. */
     private static ServiceSpec service(String retry) {
+        return described("connect-retry: " + retry);
+    }
+
+    private static ServiceSpec described(String key) {
         String text = """
                 services:
                   web:
                     listen: "192.0.2.1:80"
-                    connect-retry: %s
+                    %s
                     servers: ["192.0.2.2:80"]
                     checks: [{ type: tcp, interval: 100ms, timeout: 200ms, fall: 2 }]
-                """.formatted(retry);
+                """.formatted(key);
         return new DescriptionReader()
                 .read("test.yaml", text)
                 .description()
@@ -94,6 +99,28 @@ class ReportTest {
                         "2",
                         seen(load(Map.of(5, 1L, 6, 1L, 7, 1L), Map.of(), Outcome.RESET), 300, 100)))
                 .containsExactly("requests failed for 300 ms, at most for 200 ms");
+    }
+
+    @Test
+    void anEngineThatForwardsPacketsPromisesNothingBeforeTheChecksHaveSeenIt() {
+        ServiceSpec service = described("engine: xdp");
+        assertThat(service.connectRetry().attempts()).as("by default").isPositive();
+        List<Limit> limits = Limit.of(Scenario.KILLED, service);
+        Map<Integer, Long> eleven = new HashMap<>();
+        for (int slice = 5; slice < 16; slice++) {
+            eleven.put(slice, 1L);
+        }
+        Observation before = seen(load(eleven, Map.of(), Outcome.REFUSED), 1100, 100);
+        assertThat(Row.of(Scenario.KILLED, before, limits).exceeded()).isEmpty();
+        Observation after = seen(load(Map.of(5, 3L, 9, 1L), Map.of(), Outcome.REFUSED), 300, 100);
+        assertThat(Row.of(Scenario.KILLED, after, limits).exceeded())
+                .containsExactly("1 requests failed that were due after the server was out");
+        Observation late = seen(load(Map.of(5, 3L), Map.of(), Outcome.REFUSED), 1101, 100);
+        assertThat(Row.of(Scenario.KILLED, late, limits).exceeded())
+                .containsExactly("the server was out after 1101 ms, at most after 1100 ms");
+        assertThat(Limit.note(service))
+                .hasValueSatisfying(note -> assertThat(note).contains("asks nobody again"));
+        assertThat(Limit.note(service("2"))).isEmpty();
     }
 
     @Test
@@ -153,7 +180,7 @@ class ReportTest {
                 false,
                 200,
                 "");
-        return new Report("Drill of web", plan, 12, List.of(rows));
+        return new Report("Drill of web", plan, 12, List.of(rows), Optional.empty());
     }
 
     @Test

@@ -19,11 +19,13 @@ import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.ProbeSpec.TextMatch;
 import io.ballast.core.config.ServerSpec;
+import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.lab.topology.Topology.Link;
 import io.ballast.lab.topology.Topology.Node;
 import io.ballast.lab.topology.Topology.Segment;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -129,6 +131,31 @@ class TopologyTest {
                 description(PAIR, service("web", List.of(tcp("203.0.113.7", 80)), List.of("lb"), List.of())));
         assertThat(nodeOf(elsewhere, "lb").links())
                 .contains(new Link("lo", -1, List.of(Descriptions.cidr("203.0.113.7/32"))));
+    }
+
+    @Test
+    void realServersWhosePacketsAreStillTheServicesRunTheDaemonAndAnswerEverywhere() throws Exception {
+        Description description = new DescriptionReader()
+                .read(Path.of("../examples/xdp.yaml"))
+                .description()
+                .orElseThrow();
+        Topology topology = Topology.of(description);
+        assertThat(topology.directors()).extracting(Node::name).containsExactly("director");
+        assertThat(topology.daemons()).extracting(Node::name).containsExactly("director", "www1", "www2", "www3");
+        assertThat(topology.clients()).extracting(Node::name).containsExactly("client");
+        assertThat(nodeOf(topology, "www1").receives()).containsExactly("web", "web6");
+        assertThat(nodeOf(topology, "director").receives()).isEmpty();
+        assertThat(topology.nodes())
+                .filteredOn(Node::xdp)
+                .extracting(Node::name)
+                .doesNotContain("client");
+        assertThat(topology.virtual())
+                .containsExactlyInAnyOrder(
+                        InetAddress.ofLiteral("192.168.10.80"), InetAddress.ofLiteral("fd00:10::80"));
+        Site www1 = site(topology, "www1");
+        assertThat(www1.listen()).containsExactly(at("192.168.10.11", 80), at("fd00:10::11", 80));
+        assertThat(www1.everywhere()).containsExactly(80);
+        assertThat(www1.single()).isEmpty();
     }
 
     @Test

@@ -65,7 +65,8 @@ public final class BpfProgram implements AutoCloseable {
             attributes.set(ValueLayout.JAVA_INT, 0, XDP);
             attributes.set(ValueLayout.JAVA_INT, 4, 2);
             attributes.set(ValueLayout.JAVA_LONG, 8, instructions.address());
-            attributes.set(ValueLayout.JAVA_LONG, 16, kernel.string("Apache-2.0").address());
+            attributes.set(
+                    ValueLayout.JAVA_LONG, 16, kernel.string("Apache-2.0").address());
             Bpf.setName(attributes, 48, "passing");
             int fd = Bpf.check(kernel.bpf(Bpf.PROG_LOAD, attributes), "load", "a program that passes everything");
             return of(Descriptor.own(fd, "passing"));

@@ -7,9 +7,11 @@ import io.ballast.linux.Capability;
 import io.ballast.linux.Errno;
 import io.ballast.linux.Host;
 import io.ballast.linux.LinuxException;
+import io.ballast.linux.Offload;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.net.InetAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -162,6 +164,42 @@ class XdpLinkTest {
             }
             assertThat(first.info().programId()).isEqualTo(id);
         }
+    }
+
+    @Test
+    void programThatPassesAllStaysWithoutAnybodyHoldingIt() throws Exception {
+        int right = wire.ifindex("right");
+        int id;
+        try (BpfProgram passing = BpfProgram.passing()) {
+            wire.change(netlink -> netlink.setXdp(right, passing.fd()));
+            id = passing.info().id();
+        }
+        assertThat(wire.call(() -> XdpLink.attached(right)))
+                .contains(new XdpLink.Attached(id, "passing", XdpLink.Mode.NATIVE));
+        long before = wire.received("right");
+        wire.change(netlink -> netlink.keepNeighbour(left, InetAddress.ofLiteral("fe80::9"))); // asks who has it
+        Host.await("received through the program", () -> {
+            try {
+                return wire.received("right") > before;
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
+    @Test
+    void offloadsAreSwitched() throws Exception {
+        for (Offload offload : Offload.values()) {
+            for (boolean on : new boolean[] {false, true}) {
+                boolean set = wire.call(() -> {
+                    offload.set("left", on);
+                    return offload.of("left");
+                });
+                assertThat(set).as("%s", offload).isEqualTo(on);
+            }
+        }
+        assertThatThrownBy(() -> wire.call(() -> Offload.TRANSMIT_CHECKSUM.of("nosuch")))
+                .hasMessage("ioctl SIOCETHTOOL TRANSMIT_CHECKSUM of nosuch: ENODEV: no such device");
     }
 
     @Test
