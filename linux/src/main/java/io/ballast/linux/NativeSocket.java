@@ -91,6 +91,34 @@ public final class NativeSocket implements AutoCloseable {
         }
     }
 
+    /**
+     * A socket for whole Ethernet frames of one type, by one interface (packet(7)): a read gives a frame with its header,
+     * a write sends one. Needs CAP_NET_RAW.
+     *
+     * @param ifindex the interface's number
+     * @param etherType of linux/if_ether.h, for instance 0x0806 for ARP
+     */
+    public static NativeSocket packet(int ifindex, int etherType) throws IOException {
+        try (Kernel kernel = Kernel.open()) {
+            short type = Short.reverseBytes((short) etherType); // as the network has it
+            // Without a type it hears nothing until it is bound to its interface.
+            int fd = kernel.socket(
+                    Constants.AF_PACKET, Constants.SOCK_RAW | Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC, 0);
+            LinuxException.check(fd, "socket", "packet", Capability.NET_RAW);
+            NativeSocket socket = new NativeSocket(fd, "packet", false, true);
+            MemorySegment address = kernel.allocate(20, 4); // struct sockaddr_ll
+            address.set(ValueLayout.JAVA_SHORT, 0, (short) Constants.AF_PACKET);
+            address.set(ValueLayout.JAVA_SHORT, 2, type);
+            address.set(ValueLayout.JAVA_INT, 4, ifindex);
+            int result = kernel.bind(fd, address);
+            if (result < 0) {
+                socket.close();
+                throw new LinuxException(-result, "bind", "packet socket of interface " + ifindex);
+            }
+            return socket;
+        }
+    }
+
     private static int socket(int family, int type, int protocol, String name) throws LinuxException {
         try (Kernel kernel = Kernel.open()) {
             int flags = Constants.SOCK_NONBLOCK | Constants.SOCK_CLOEXEC;

@@ -851,7 +851,7 @@ public final class Daemon {
                 storeTrouble,
                 overridden,
                 node.xdp().condition(),
-                Stream.of(node.xdp().trouble(), realServer.trouble())
+                Stream.concat(node.xdp().warnings().stream(), Stream.of(realServer.trouble()))
                         .filter(trouble -> !trouble.isEmpty())
                         .toList());
     }

@@ -1,5 +1,6 @@
 package io.ballast.director.xdp;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.loop.Loop;
@@ -9,7 +10,13 @@ import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.neighbour.ArpProbe;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.MacAddress;
+import io.ballast.linux.netlink.Neighbour;
+import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -27,6 +34,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,6 +44,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class XdpOnDemand implements ForwardingEngine {
     private static final Duration AGAIN = Duration.ofSeconds(10);
+    private static final Duration ASKING_WHO_ELSE = Duration.ofSeconds(30);
+    private static final Duration ANSWERING = Duration.ofMillis(500);
 
     /** What opening gives. */
     public interface Opened extends ForwardingEngine {
@@ -64,6 +74,13 @@ public final class XdpOnDemand implements ForwardingEngine {
         /** Opens it on these, or takes over what is there. */
         Opened open(List<String> devices) throws IOException;
 
+        /**
+         * Who else on these networks answers ARP for the addresses.
+         *
+         * @return by address, for people; without those that nobody answers for
+         */
+        Map<InetAddress, String> impostors(List<String> devices, Set<Inet4Address> addresses) throws IOException;
+
         /** Takes away whatever is there, open nowhere. */
         void dismantle() throws IOException;
     }
@@ -82,6 +99,8 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     private String trouble = "";
     private @Nullable Timer retry;
+    private @Nullable Timer asking;
+    private Map<InetAddress, String> impostors = Map.of();
     /** Whether nothing of it is in the kernel, as far as is known. */
     private boolean gone;
 
@@ -205,7 +224,69 @@ public final class XdpOnDemand implements ForwardingEngine {
             opened.close();
             opened = null;
         }
+        if (asking != null) {
+            asking.cancel();
+            asking = null;
+        }
+        impostors = Map.of();
         looked = Set.of();
+    }
+
+    /**
+     * A real server that has the service's address and answers ARP for it takes clients' packets past the director, until
+     * the next ARP answer gives them back: the classic mistake with direct routing, and hard to see from any one machine.
+     */
+    private void askWhoElse() {
+        Set<Inet4Address> asked = new HashSet<>();
+        for (Forwarding service : wanted.values()) {
+            for (InetAddress address : service.method().keepsPort() ? addresses(service) : Set.<InetAddress>of()) {
+                if (address instanceof Inet4Address ipv4) {
+                    asked.add(ipv4);
+                }
+            }
+        }
+        List<String> where = devices;
+        Opened then = opened;
+        beside.execute(() -> {
+            Map<InetAddress, String> found;
+            try {
+                found = asked.isEmpty() ? Map.of() : kernel.impostors(where, asked);
+            } catch (IOException e) {
+                // No network at the moment, or no permission: then nothing is known, which is no finding.
+                found = Map.of();
+            }
+            Map<InetAddress, String> heard = found;
+            loop.execute(() -> {
+                if (opened == null || !opened.equals(then)) {
+                    return;
+                }
+                tell(heard);
+                asking = loop.schedule(ASKING_WHO_ELSE, this::askWhoElse);
+            });
+        });
+    }
+
+    private void tell(Map<InetAddress, String> heard) {
+        heard.forEach((address, who) -> {
+            if (!who.equals(impostors.get(address))) {
+                events.note(true, Addresses.print(address), impostor(address, who));
+            }
+        });
+        impostors.forEach((address, who) -> {
+            if (!heard.containsKey(address)) {
+                events.note(
+                        false,
+                        Addresses.print(address),
+                        "nobody else answers ARP for " + Addresses.print(address) + " any more");
+            }
+        });
+        impostors = heard;
+    }
+
+    private static String impostor(InetAddress address, String who) {
+        return who + " answers ARP for " + Addresses.print(address)
+                + ", so clients may send to it past this director: on a real server set net.ipv4.conf.all.arp_ignore=1 and"
+                + " net.ipv4.conf.all.arp_announce=2 (`ballast run` does there)";
     }
 
     private void look() {
@@ -229,6 +310,7 @@ public final class XdpOnDemand implements ForwardingEngine {
                 } else {
                     wanted.values().forEach(engine::put);
                     engine.retain(Set.copyOf(wanted.keySet()));
+                    askWhoElse();
                 }
                 finish();
             });
@@ -269,9 +351,14 @@ public final class XdpOnDemand implements ForwardingEngine {
         finish();
     }
 
-    /** Why it cannot be had; empty where it can, or nobody wants it. */
-    public String trouble() {
-        return trouble;
+    /** What is wrong around it, for people. */
+    public List<String> warnings() {
+        List<String> warnings = new ArrayList<>();
+        if (!trouble.isEmpty()) {
+            warnings.add(trouble);
+        }
+        impostors.forEach((address, who) -> warnings.add(impostor(address, who)));
+        return warnings;
     }
 
     /** How the engine is; empty where nobody wants it, or it cannot be had. */
@@ -287,6 +374,27 @@ public final class XdpOnDemand implements ForwardingEngine {
     @Override
     public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
         return opened == null ? CompletableFuture.completedFuture(List.of()) : opened.connections(service, limit);
+    }
+
+    /** The hosts of these MAC addresses, by their IP addresses where this machine knows them. */
+    private static String names(RouteNetlink netlink, Set<MacAddress> macs) {
+        List<Neighbour> neighbours;
+        try {
+            neighbours = netlink.neighbours();
+        } catch (IOException e) {
+            neighbours = List.of();
+        }
+        List<String> names = new ArrayList<>();
+        for (MacAddress mac : macs) {
+            String known = neighbours.stream()
+                    .filter(n -> mac.equals(n.mac()) && n.address() instanceof Inet4Address)
+                    .map(n -> Addresses.print(n.address()))
+                    .distinct()
+                    .sorted()
+                    .collect(Collectors.joining(", "));
+            names.add(known.isEmpty() ? "the host " + mac : known + " (" + mac + ")");
+        }
+        return String.join(" and ", names);
     }
 
     /**
@@ -317,6 +425,22 @@ public final class XdpOnDemand implements ForwardingEngine {
                     @Override
                     public Opened open(List<String> devices) throws IOException {
                         return XdpDirector.open(loop, events, bpffs, instance, devices, XdpDirector.Capacity.DEFAULT);
+                    }
+
+                    @Override
+                    public Map<InetAddress, String> impostors(List<String> devices, Set<Inet4Address> addresses)
+                            throws IOException {
+                        Map<InetAddress, String> all = new LinkedHashMap<>();
+                        try (RouteNetlink netlink = RouteNetlink.open()) {
+                            for (String device : devices) {
+                                Optional<Link> link = netlink.link(device).filter(Link::up);
+                                if (link.isPresent()) {
+                                    ArpProbe.whoElseHas(link.get(), addresses, ANSWERING)
+                                            .forEach((address, macs) -> all.put(address, names(netlink, macs)));
+                                }
+                            }
+                        }
+                        return all;
                     }
 
                     @Override

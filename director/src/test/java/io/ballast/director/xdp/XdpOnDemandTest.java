@@ -12,6 +12,7 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.Forwardings;
 import io.ballast.director.ServiceStatistics;
 import java.io.IOException;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -32,6 +33,7 @@ class XdpOnDemandTest {
     private final SimulatedLoop beside = time.newLoop("beside");
     private final List<String> calls = new ArrayList<>();
     private String broken = "";
+    private Map<InetAddress, String> impostors = Map.of();
 
     private final class Fake implements XdpOnDemand.Opened {
         @Override
@@ -117,6 +119,12 @@ class XdpOnDemandTest {
                     }
                     calls.add("open " + devices);
                     return new Fake();
+                }
+
+                @Override
+                public Map<InetAddress, String> impostors(List<String> devices, Set<Inet4Address> addresses) {
+                    assertThat(addresses).isNotEmpty();
+                    return impostors;
                 }
 
                 @Override
@@ -209,5 +217,22 @@ class XdpOnDemandTest {
         assertThat(after(() -> engine.dismantle().thenRun(() -> end.add("done"))))
                 .containsExactly("close", "dismantle");
         assertThat(end).containsExactly("done");
+    }
+
+    @Test
+    void whoAnswersForTheAddressAsWellIsSaidOnceUntilItEnds() {
+        impostors = Map.of(FRONT, "10.1.0.3");
+        assertThat(after(() -> engine.put(service("a", FRONT))))
+                .last()
+                .asString()
+                .contains("10.1.0.3 answers ARP");
+        calls.clear();
+        time.runFor(Duration.ofMinutes(5));
+        assertThat(calls).isEmpty();
+        assertThat(engine.warnings()).singleElement().asString().contains("arp_ignore");
+        impostors = Map.of();
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).singleElement().asString().contains("nobody else");
+        assertThat(engine.warnings()).isEmpty();
     }
 }
