@@ -4,14 +4,17 @@
  * interface receives, before the kernel has seen it.
  *
  *	read the packet (packet.h) -> whose is it: vips4, vips6 -> choose the server (schedule.h)
- *	-> send it there (send.h)
+ *	-> send it there (send.h), translated where the service wants that (translate.h)
+ *
+ * What a server of such a service sends is no service's by its addresses, but that of a connection (nat.h): it is
+ * translated as well and goes to the client, the way that the client's packets come.
  *
  * What is not a service's, or not understood, passes untouched to the kernel.
  */
 #pragma once
 
 #include "schedule.h"
-#include "send.h"
+#include "translate.h"
 
 /* A length with its bound: Linux 6.1 does not see that a swapped short is one, and clang drops a plain mask. */
 static __always_inline __u32 short_be(__be16 value)
@@ -93,40 +96,148 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *pack
 	return send(ctx, packet, server);
 }
 
-static __always_inline int forward(struct xdp_md *ctx, const struct packet *packet, const struct vip *vip)
+/* NAT: answers go back the way that this packet came. */
+static __noinline int remember_way(struct xdp_md *ctx, const struct packet *packet, const struct vip *vip)
+{
+	__u32 place = (packet->flow & ~FRESH) - 1, mtu = 0;
+	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	union {
+		__be32 be[4];
+		__u64 words[2];
+	} asked = {};
+
+	if (!back || (void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return 0;
+	if (has_ipv6 && packet->v6)
+		to_be(asked.words, &packet->destination);
+	else
+		asked.be[0] = bpf_htonl(packet->destination.low);
+	__builtin_memcpy(back->vip_be, asked.be, sizeof(asked.be));
+	__builtin_memcpy(back->to, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(back->from, eth->h_dest, ETH_ALEN);
+	back->interface = ctx->ingress_ifindex;
+	back->tags = packet->tags;
+	back->l3 = packet->l3;
+	back->open_ticks = vip->open_ticks;
+	back->idle_ticks = vip->idle_ticks;
+	back->closing_ticks = vip->closing_ticks;
+	bpf_check_mtu(ctx, 0, &mtu, 0, 0);
+	back->mtu = mtu;
+	return 0;
+}
+
+static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, const struct vip *vip)
 {
 	__u32 index = choose(vip, packet);
 	struct server *server = server_at(index);
 
 	if (!server) {
-		count_reason(PASS_NO_SERVER);
+		if (index != NOWHERE)
+			count_reason(PASS_NO_SERVER);
 		return XDP_PASS;
 	}
+	if (has_nat && packet->flow & FRESH)
+		remember_way(ctx, packet, vip);
 	if (has_fragments && packet->fragment) {
+		struct fragment_to to = { .index = index };
 		struct fragment_key key;
 
 		fragment_key(&key, packet);
-		bpf_map_update_elem(&fragments, &key, &index, BPF_ANY);
+		bpf_map_update_elem(&fragments, &key, &to, BPF_ANY);
 	}
 	return deliver(ctx, packet, server, index);
+}
+
+/* What tells a connection from another that has come to its place. */
+static __always_inline __u32 check_of(const struct flow *flow)
+{
+	return flow->client.low ^ ((__u32)flow->client_port << 16 | flow->port) ^ flow->vip;
+}
+
+/* A packet of a server to the client of the connection in this place. */
+static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, __u32 place, const struct flow *flow)
+{
+	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
+	struct endpoints next = {};
+	struct traffic *counted;
+	int verdict;
+	__u32 index;
+
+	if (!back || !back->mtu)
+		return XDP_PASS;
+	if (packet->length > back->mtu)
+		return too_big(ctx, packet, back->mtu);
+	if (has_ipv6 && packet->v6) {
+		__builtin_memcpy(next.from, back->vip_be, 16);
+		to_be(next.to_words, &flow->client);
+	} else {
+		next.from[0] = back->vip_be[0];
+		next.to[0] = bpf_htonl(flow->client.low);
+	}
+	next.from_port_be = bpf_htons(flow->port);
+	next.to_port_be = bpf_htons(flow->client_port);
+	index = flow->server;
+	verdict = translate(ctx, packet, &next);
+	if (verdict != XDP_TX)
+		return verdict;
+	counted = bpf_map_lookup_elem(&traffic, &index);
+	if (counted) {
+		counted->packets_back++;
+		counted->bytes_back += packet->length;
+	}
+	return leave(ctx, packet, back->to, back->from, back->tags, back->l3, back->interface);
+}
+
+static __always_inline struct flow *flow_at(__u32 place)
+{
+	struct bucket *bucket = flow_bucket(place / WAYS);
+
+	return bucket ? &bucket->flow[place % WAYS] : NULL;
+}
+
+/* What no service's address is in may be the answer of a server; else it is the kernel's. */
+static __always_inline int answer(struct xdp_md *ctx, const struct packet *packet)
+{
+	__u32 place = answered(packet) - 1;
+	struct flow *flow = place == NOBODY ? NULL : flow_at(place);
+
+	if (!flow)
+		return XDP_PASS;
+	if (has_fragments && packet->fragment) {
+		struct fragment_to to = { .index = place | BACK, .check = check_of(flow) };
+		struct fragment_key key;
+
+		fragment_key(&key, packet);
+		bpf_map_update_elem(&fragments, &key, &to, BPF_ANY);
+	}
+	return go_back(ctx, packet, place, flow);
 }
 
 /* A fragment without ports goes where the first of its datagram went. */
 static __always_inline int follow(struct xdp_md *ctx, struct packet *packet)
 {
 	struct fragment_key key;
+	struct fragment_to *to;
 	struct server *server;
-	__u32 *index;
 
 	fragment_key(&key, packet);
-	index = bpf_map_lookup_elem(&fragments, &key);
-	server = index ? server_at(*index) : NULL;
+	to = bpf_map_lookup_elem(&fragments, &key);
+	packet->does = GOES_ON;
+	if (has_nat && to && to->index & BACK) {
+		__u32 place = to->index & ~BACK;
+		struct flow *flow = flow_at(place);
+
+		if (flow && check_of(flow) == to->check)
+			return go_back(ctx, packet, place, flow);
+		to = NULL;
+	}
+	server = to ? server_at(to->index) : NULL;
 	if (!server) {
 		count_reason(PASS_FRAGMENT);
 		return XDP_PASS;
 	}
-	packet->does = GOES_ON;
-	return deliver(ctx, packet, server, *index);
+	return deliver(ctx, packet, server, to->index);
 }
 
 static __always_inline struct vip *vip4(__be32 addr_be, const struct packet *packet)
@@ -155,6 +266,13 @@ static __always_inline struct vip *vip6(const struct in6_addr *address, const st
 	return vip;
 }
 
+/* No service's, but perhaps a server's answer. */
+static __always_inline struct vip *perhaps(struct packet *packet)
+{
+	packet->may = MAY_ANSWER;
+	return NULL;
+}
+
 static __always_inline bool icmp_error4(__u8 type)
 {
 	return type == 3 || type == 11 || type == 12;
@@ -174,14 +292,14 @@ static __always_inline struct vip *error4(void *l4, void *end, struct packet *pa
 	if (!read_quoted_ports((void *)ip + ip->ihl * 4, end, packet))
 		return NULL;
 	vip = vip4(ip->saddr, packet);
-	if (!vip)
+	if (!vip && !has_nat)
 		return NULL;
 	address4(&packet->source, ip->daddr);
 	address4(&packet->destination, ip->saddr);
-	return vip;
+	return vip ? vip : perhaps(packet);
 }
 
-/* The service's endpoint that the packet is for; NULL where it is not, or where follows is set. */
+/* The service's endpoint that the packet is for; NULL where it is not, or where it may be something else. */
 static __always_inline struct vip *read4(void *l3, void *end, struct packet *packet)
 {
 	struct iphdr *ip = l3;
@@ -195,6 +313,8 @@ static __always_inline struct vip *read4(void *l3, void *end, struct packet *pac
 	packet->length = short_be(ip->tot_len);
 	packet->tos = ip->tos;
 	packet->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
+	if (has_nat)
+		packet->l4 = ip->ihl * 4;
 	if (l3 + packet->length > end)
 		return NULL;
 	if (ip->frag_off & bpf_htons(IP_OFFSET | IP_MF)) {
@@ -204,7 +324,7 @@ static __always_inline struct vip *read4(void *l3, void *end, struct packet *pac
 		if (ip->frag_off & bpf_htons(IP_OFFSET)) {
 			address4(&packet->source, ip->saddr);
 			address4(&packet->destination, ip->daddr);
-			packet->follows = 1;
+			packet->may = MAY_FOLLOW;
 			return NULL;
 		}
 		packet->fragment = 1;
@@ -214,11 +334,11 @@ static __always_inline struct vip *read4(void *l3, void *end, struct packet *pac
 	if (!read_ports(l3, l4, end, packet))
 		return NULL;
 	vip = vip4(ip->daddr, packet);
-	if (!vip)
+	if (!vip && !has_nat)
 		return NULL;
 	address4(&packet->source, ip->saddr);
 	address4(&packet->destination, ip->daddr);
-	return vip;
+	return vip ? vip : perhaps(packet);
 }
 
 static __always_inline struct vip *error6(void *l4, void *end, struct packet *packet)
@@ -234,11 +354,11 @@ static __always_inline struct vip *error6(void *l4, void *end, struct packet *pa
 	if (!read_quoted_ports(ip + 1, end, packet))
 		return NULL;
 	vip = vip6(&ip->saddr, packet);
-	if (!vip)
+	if (!vip && !has_nat)
 		return NULL;
 	address6(&packet->source, ip->daddr.in6_u.u6_addr32);
 	address6(&packet->destination, ip->saddr.in6_u.u6_addr32);
-	return vip;
+	return vip ? vip : perhaps(packet);
 }
 
 /* How many extension headers are looked through; one with more passes to the kernel. */
@@ -260,12 +380,16 @@ static __always_inline void *past_extensions(void *l4, void *end, struct packet 
 		packet->proto = extension->next;
 		if (kind == IPPROTO_FRAGMENT) {
 			l4 += sizeof(*extension);
+			if (has_nat)
+				packet->l4 += sizeof(*extension);
 			packet->fragment_id = extension->id_be;
 			packet->fragment = !!(extension->offset_be & bpf_htons(0xfff9));
 			*later = !!(extension->offset_be & bpf_htons(0xfff8));
 			return l4;
 		}
 		l4 += 8 + extension->length * 8;
+		if (has_nat)
+			packet->l4 += 8 + extension->length * 8;
 	}
 	return NULL;
 }
@@ -279,6 +403,8 @@ static __always_inline struct vip *read6(void *l3, void *end, struct packet *pac
 	if (l4 > end || ip->version != 6)
 		return NULL;
 	packet->v6 = 1;
+	if (has_nat)
+		packet->l4 = sizeof(*ip);
 	packet->dont_fragment = 1;
 	packet->proto = ip->nexthdr;
 	packet->length = short_be(ip->payload_len) + sizeof(*ip);
@@ -298,7 +424,7 @@ static __always_inline struct vip *read6(void *l3, void *end, struct packet *pac
 		if (later) {
 			address6(&packet->source, ip->saddr.in6_u.u6_addr32);
 			address6(&packet->destination, ip->daddr.in6_u.u6_addr32);
-			packet->follows = 1;
+			packet->may = MAY_FOLLOW;
 			return NULL;
 		}
 		if (packet->proto != IPPROTO_TCP && packet->proto != IPPROTO_UDP)
@@ -307,11 +433,11 @@ static __always_inline struct vip *read6(void *l3, void *end, struct packet *pac
 	if (!read_ports(l3, l4, end, packet))
 		return NULL;
 	vip = vip6(&ip->daddr, packet);
-	if (!vip)
+	if (!vip && !has_nat)
 		return NULL;
 	address6(&packet->source, ip->saddr.in6_u.u6_addr32);
 	address6(&packet->destination, ip->daddr.in6_u.u6_addr32);
-	return vip;
+	return vip ? vip : perhaps(packet);
 }
 
 static __always_inline bool is_vlan(__be16 type)
@@ -353,5 +479,7 @@ static __always_inline int balance(struct xdp_md *ctx)
 		vip = read6(l3, end, &packet);
 	if (vip)
 		return forward(ctx, &packet, vip);
-	return has_fragments && packet.follows ? follow(ctx, &packet) : XDP_PASS;
+	if (has_fragments && packet.may == MAY_FOLLOW)
+		return follow(ctx, &packet);
+	return has_nat && packet.may == MAY_ANSWER ? answer(ctx, &packet) : XDP_PASS;
 }

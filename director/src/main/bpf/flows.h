@@ -20,16 +20,23 @@ static __always_inline __u64 flow_hash(const struct address *client, __u32 vip, 
 	return hash_of(client->high, client->low ^ flow_seed, rest);
 }
 
+/*
+ * NAT: by the client alone, whose address and port stand in the server's answer as well. So both directions of a
+ * connection lead to one place, and what a client opens from one port shares a bucket.
+ */
+static __always_inline __u64 nat_hash(const struct address *client, __u16 client_port, __u8 proto)
+{
+	return hash_of(client->high, client->low ^ flow_seed, (__u32)proto << 16 | client_port);
+}
+
 static __always_inline __u32 flow_tag(__u64 hash)
 {
 	return (hash >> 32) | 2;
 }
 
-static __always_inline struct bucket *flow_bucket(__u64 hash)
+static __always_inline struct bucket *flow_bucket(__u32 number)
 {
-	__u32 index = hash & bucket_mask;
-
-	return bpf_map_lookup_elem(&flows, &index);
+	return bpf_map_lookup_elem(&flows, &number);
 }
 
 static __always_inline bool flow_matches(const struct flow *flow, const struct address *client, __u32 vip,
@@ -39,15 +46,21 @@ static __always_inline bool flow_matches(const struct flow *flow, const struct a
 	       flow->client_port == client_port && flow->port == port;
 }
 
-static __always_inline struct flow *flow_find(struct bucket *bucket, __u32 tag, const struct address *client,
-					      __u32 vip, __u16 client_port, __u16 port)
+/* The flow's place in its bucket; WAYS where it is not remembered. */
+static __always_inline __u32 flow_find(const struct bucket *bucket, __u32 tag, const struct address *client, __u32 vip,
+				       __u16 client_port, __u16 port)
 {
 #pragma clang loop unroll(disable)
 	for (__u32 way = 0; way < WAYS; way++) {
 		if (bucket->tag[way] == tag && flow_matches(&bucket->flow[way], client, vip, client_port, port))
-			return &bucket->flow[way];
+			return way;
 	}
-	return NULL;
+	return WAYS;
+}
+
+static __always_inline struct server *server_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&servers, &index);
 }
 
 /* ---- loads ---- */
@@ -161,11 +174,68 @@ static __always_inline void load_state(__u32 server, __u8 from, __u8 to)
 		load_change(server, active, inactive);
 }
 
-/* ---- adding ---- */
+/* ---- states ---- */
+
+static __always_inline __u8 state_of(__u32 word)
+{
+	struct flow flow = { .word = word };
+
+	return flow.state;
+}
+
+/*
+ * Another state, and the load that goes with it. Two CPUs may have a packet of one connection each, and a third may be
+ * forgetting it: only one of them changes the word, and that one counts.
+ */
+static __always_inline void flow_turn(struct flow *flow, __u32 word, __u8 state)
+{
+	struct flow next = { .word = word };
+
+	next.state = state;
+	if (__sync_val_compare_and_swap(&flow->word, word, next.word) == word)
+		load_state(flow->server, state_of(word), state);
+}
+
+/* ---- full NAT: ports ---- */
+
+/* A connection that has expired is seen by no CPU any more after about a second. */
+#define SETTLED 8
+
+static __always_inline __u32 port_number(const struct address *server, __u16 port, __u16 director_port, __u8 proto)
+{
+	__u64 rest = (__u64)proto << 32 | (__u32)port << 16 | director_port;
+
+	return hash_of(server->high, server->low ^ flow_seed, rest) & port_mask;
+}
+
+static __always_inline __u32 *port_owner(__u32 number)
+{
+	__u32 index = number / LINE;
+	struct port_line *line = bpf_map_lookup_elem(&ports, &index);
+
+	return line ? &line->owner[number % LINE] : NULL;
+}
 
 static __always_inline bool expired(const struct flow *flow, __u32 now)
 {
 	return (__s32)(flow->expires - now) < 0;
+}
+
+/* ---- adding ---- */
+
+/* Counts out the flow of a place that the caller has claimed. */
+static __always_inline void flow_forget(struct flow *flow, __u32 place)
+{
+	__u32 word = __sync_lock_test_and_set(&flow->word, 0);
+
+	load_state(flow->server, state_of(word), 0);
+	if (has_full_nat && flow->claim) {
+		__u32 *owner = port_owner(flow->claim - 1);
+
+		if (owner)
+			__sync_val_compare_and_swap(owner, place + 1, 0);
+		flow->claim = 0;
+	}
 }
 
 /*
@@ -198,31 +268,31 @@ static __always_inline __u32 flow_place(const struct bucket *bucket, __u32 now)
 	return best;
 }
 
-/* Claims a place; the caller fills it and then publishes it. NULL where every place is being written. */
-static __always_inline struct flow *flow_claim(struct bucket *bucket, __u32 now, __u32 *claimed)
+static __always_inline bool claim(struct bucket *bucket, __u32 way, __u32 tag)
 {
-	__u32 way = flow_place(bucket, now);
-	struct flow *flow;
-	__u32 tag;
-
-	if (way >= WAYS)
-		return NULL;
-	flow = &bucket->flow[way];
-	tag = bucket->tag[way];
-	if (tag == TAG_BUSY || !__sync_bool_compare_and_swap(&bucket->tag[way], tag, TAG_BUSY))
-		return NULL;
-	if (tag) {
-		if (!expired(flow, now))
-			count_reason(FLOW_EVICTED);
-		load_state(flow->server, flow->state, 0);
-	}
-	*claimed = way;
-	return flow;
+	return __sync_val_compare_and_swap(&bucket->tag[way], tag, TAG_BUSY) == tag;
 }
 
-/* Nothing to publish where the place was the flow's already: way is then WAYS. */
+/* Claims a place; the caller fills it and then publishes it. WAYS where every place is being written. */
+static __always_inline __u32 flow_claim(struct bucket *bucket, __u32 number, __u32 now)
+{
+	__u32 way = flow_place(bucket, now), tag;
+
+	if (way >= WAYS)
+		return WAYS;
+	tag = bucket->tag[way];
+	if (tag == TAG_BUSY || !claim(bucket, way, tag))
+		return WAYS;
+	if (tag) {
+		if (!expired(&bucket->flow[way], now))
+			count_reason(FLOW_EVICTED);
+		flow_forget(&bucket->flow[way], number * WAYS + way);
+	}
+	return way;
+}
+
+/* Shows a claimed place to packets; with tag 0 as a free one. */
 static __always_inline void flow_publish(struct bucket *bucket, __u32 way, __u32 tag)
 {
-	if (way < WAYS)
-		__sync_lock_test_and_set(&bucket->tag[way], tag);
+	__sync_lock_test_and_set(&bucket->tag[way], tag);
 }

@@ -47,9 +47,12 @@ enum scheduler {
 #define VIP_HASH_PORT	0x0001	/* the client's port counts in the hash */
 #define VIP_LOOKUP	0x0002	/* connections may be remembered: look before deciding */
 #define VIP_REMEMBER	0x0004	/* every connection is remembered, not only those in moved slots */
+#define VIP_NAT		0x0008	/* addresses are translated; goes with LOOKUP and REMEMBER */
+#define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 
 #define NO_SERVER	0xffff		/* in a slot */
 #define NOBODY		0xffffffff	/* in a tree */
+#define NOWHERE		0xfffffffe	/* instead of a server's index: the packet is the kernel's, and why is counted */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
 /* One address, protocol and port of a service. Replaced as a whole, so that a packet sees the old or the new one. */
@@ -95,6 +98,8 @@ struct node_line {
 #define SERVER_TUNNEL6	0x0008	/* inside IPv6 */
 #define SERVER_GUE	0x0010	/* the tunnel is GUE rather than plain IP in IP */
 #define SERVER_DOWN	0x0020	/* its checks fail: flows without a connection move */
+#define SERVER_NAT	0x0040	/* under its own address and port */
+#define SERVER_FULL_NAT	0x0080	/* and from the director's address source: goes with NAT */
 
 /* The fragments of one datagram. */
 struct fragment_key {
@@ -113,10 +118,10 @@ struct server {
 	__u32 interface;
 	__u32 mtu;		/* of that interface */
 	__be32 addr_be;		/* IPv4: of the server, or the tunnel's end */
-	__be32 source_be;	/* IPv4: the tunnel's beginning */
+	__be32 source_be;	/* IPv4: the tunnel's beginning, or the director's address for full NAT */
 	__u32 header_sum;	/* of the constant words of the tunnel's IPv4 header */
 	__u32 service;
-	__be16 gue_port_be;
+	__be16 port_be;		/* of GUE; of the server for NAT, 0 for the one that the client asked for */
 	__u16 member;		/* its number in the service */
 	__u32 zero[5];
 	__be32 addr6_be[4];
@@ -148,6 +153,8 @@ struct traffic {
 	__u64 packets;
 	__u64 bytes;
 	__u64 connections;
+	__u64 packets_back;	/* to clients; those of NAT only, others are not seen */
+	__u64 bytes_back;
 };
 
 /* Why a packet did not go the usual way; index of reasons, per CPU, counted for the whole director. */
@@ -159,6 +166,9 @@ enum reason {
 	DROP_HEADROOM,		/* no room for a tunnel's header */
 	FLOW_TABLE_FULL,	/* a connection that could not be remembered; it was forwarded all the same */
 	FLOW_EVICTED,		/* one that was forgotten for another */
+	PASS_NO_FLOW,		/* NAT: the end of a connection that nobody remembers, or an error about it */
+	PASS_NO_PORT,		/* NAT: no port was free, or the server's answers would be another connection's as well */
+	PASS_TTL,		/* NAT: it has travelled far enough; the kernel answers */
 	REASONS
 };
 
@@ -183,10 +193,15 @@ struct flow {
 	__u16 port;		/* that the client asked for */
 	__u32 server;		/* index of servers */
 	__u32 expires;		/* in ticks */
-	__u8 state;
-	__u8 proto;
-	__u16 nothing;
-	__u32 zero;
+	union {
+		struct {
+			__u8 state;
+			__u8 proto;
+			__be16 nat_port_be;	/* full NAT: the director's port, under which the server knows the client */
+		};
+		__u32 word;	/* changed as a whole where what it says is counted */
+	};
+	__u32 claim;		/* full NAT: which of ports is this one's, from 1 on */
 };
 
 struct bucket {
@@ -235,6 +250,41 @@ struct server_note {
 	char name[NAME];
 };
 
+/*
+ * NAT: how answers get to a flow's client, as its last packets came. One for each place of the flow table, and one cache
+ * line.
+ */
+struct way_back {
+	__be32 vip_be[4];	/* that the client asked for; IPv4: the first */
+	__u8 to[6];		/* the router that the client's packets came from, or the client */
+	__u8 from[6];		/* to which they came */
+	__u32 interface;
+	__u64 tags;		/* VLAN: between the frame's addresses and its last type */
+	__u32 l3;		/* length of the frame's header */
+	__u32 mtu;		/* of that interface */
+	__u32 open_ticks;	/* the endpoint's */
+	__u32 idle_ticks;
+	__u32 closing_ticks;
+	__u32 zero;
+};
+
+/*
+ * Full NAT: whose a port is, by a hash of the server's address and port, the director's port and the protocol: the
+ * number of the flow's place from 1 on, or 0. Two connections that the server could not tell apart have the same hash,
+ * so whoever writes his number first has the port.
+ */
+struct port_line {
+	__u32 owner[LINE];
+};
+
+/* Where a first fragment went. */
+struct fragment_to {
+	__u32 index;	/* of servers; of a flow's place where BACK is set */
+	__u32 check;	/* of that flow, whose place may be another's by now */
+};
+
+#define BACK 0x80000000
+
 /* 2^27 ns, about 134 ms. */
 #define TICK_SHIFT 27
 
@@ -248,3 +298,5 @@ _Static_assert(sizeof(struct bucket) == 352, "bucket");
 _Static_assert(sizeof(struct origin) == 24, "origin");
 _Static_assert(sizeof(struct service_note) == 104, "service_note");
 _Static_assert(sizeof(struct server_note) == 104, "server_note");
+_Static_assert(sizeof(struct traffic) == 40, "traffic");
+_Static_assert(sizeof(struct way_back) == 64, "way_back");

@@ -17,6 +17,15 @@ const volatile __u8 has_any_port = 1;	/* some service takes every port of an add
 const volatile __u8 has_fragments = 1;
 const volatile __u8 has_icmp = 1;
 const volatile __u8 has_vlan = 1;
+const volatile __u8 has_nat = 1;	/* some service's addresses are translated */
+const volatile __u8 has_full_nat = 1;	/* the clients' as well */
+/*
+ * The director's ports for full NAT. Not those that the kernel gives its own connections (net.ipv4.ip_local_port_range,
+ * 32768 and above), some of which go to the same servers: the answers to those must not be taken for clients'.
+ */
+const volatile __u32 nat_first_port = 1024;
+const volatile __u32 nat_ports = 31744;
+const volatile __u32 port_mask = 0;	/* number of owners in ports - 1 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -100,7 +109,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct fragment_key);
-	__type(value, __u32);
+	__type(value, struct fragment_to);
 } fragments SEC(".maps");
 
 struct {
@@ -126,6 +135,22 @@ struct {
 	__type(key, __u32);
 	__type(value, struct server_note);
 } server_notes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct way_back);
+} ways_back SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct port_line);
+} ports SEC(".maps");
 
 static __always_inline void count_reason(__u32 reason)
 {

@@ -28,6 +28,11 @@ enum opening {
 	ENDS,		/* FIN or RST */
 };
 
+enum may {
+	MAY_FOLLOW = 1,	/* a later fragment, which has no ports */
+	MAY_ANSWER,	/* of a server whose service's addresses are translated */
+};
+
 /* A packet of a client; for an ICMP error, what the packet that it is about would have been the other way round. */
 struct packet {
 	struct address source;
@@ -41,12 +46,18 @@ struct packet {
 	__u8 fragment;	/* the first of several: what follows has to go where it went */
 	__u8 dont_fragment;
 	__u8 tos;
-	__u8 follows;	/* a later one: without ports */
+	__u8 may;	/* enum may, where it is for no service */
 	__u32 fragment_id;
 	__u32 l3;	/* where the IP header begins */
 	__u32 length;	/* of the IP packet */
 	__u64 tags;	/* VLAN: what stands between the frame's addresses and its last type */
+	__u32 flow;	/* NAT: number of the remembered connection from 1 on, and FRESH */
+	__be16 nat_port_be;	/* full NAT: of that one */
+	__u16 l4;	/* NAT: where the next header begins, counted from l3 */
 };
+
+/* The way back has to be written: the flow is new, or it was not for a while. */
+#define FRESH 0x80000000
 
 /* ICMP's and ICMPv6's common beginning. */
 struct icmp_error {

@@ -2,7 +2,7 @@
 /* Which server a packet goes to. */
 #pragma once
 
-#include "flows.h"
+#include "nat.h"
 
 /* The slot of a table that the packet's client leads to, relative to the table's first. */
 static __always_inline __u32 slot_of(const struct vip *vip, const struct packet *packet)
@@ -73,34 +73,29 @@ static __always_inline void given(const struct vip *vip, __u32 server)
 	load->turn = service->last + (share == 1 ? STRIDE : STRIDE / share);
 }
 
-static __always_inline struct server *server_at(__u32 index)
-{
-	return bpf_map_lookup_elem(&servers, &index);
-}
-
 static __always_inline __u32 lifetime(const struct vip *vip, __u8 state)
 {
 	return state == FLOW_ESTABLISHED ? vip->idle_ticks :
 	       state == FLOW_OPENING ? vip->open_ticks : vip->closing_ticks;
 }
 
-/* Brings a known flow up to date with its packet. */
-static __always_inline void flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
+/* Brings a known flow up to date with its packet; true where it has not been for a tick. */
+static __always_inline bool flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
 {
-	__u8 state = flow->state;
-	__u32 expires;
+	__u32 word = flow->word, expires;
+	__u8 before = state_of(word), state = before;
 
 	if (packet->does == ENDS)
 		state = FLOW_CLOSING;
 	else if (packet->does == GOES_ON && state == FLOW_OPENING)
 		state = FLOW_ESTABLISHED;
-	if (state != flow->state) {
-		load_state(flow->server, flow->state, state);
-		flow->state = state;
-	}
+	if (state != before)
+		flow_turn(flow, word, state);
 	expires = now + lifetime(vip, state);
-	if (flow->expires != expires)
-		flow->expires = expires;
+	if (flow->expires == expires)
+		return false;
+	flow->expires = expires;
+	return true;
 }
 
 /* Whether a packet may still go where its flow went. */
@@ -123,6 +118,8 @@ static __always_inline void flow_write(const struct vip *vip, const struct packe
 	flow->server = server;
 	flow->state = state;
 	flow->proto = packet->proto;
+	flow->nat_port_be = 0;
+	flow->claim = 0;
 	flow->expires = now + lifetime(vip, state);
 }
 
@@ -147,18 +144,63 @@ static __always_inline __u32 server_of_unknown(const struct vip *vip, const stru
 	return member == NO_SERVER ? NOBODY : vip->servers + member;
 }
 
+static __always_inline bool nat(const struct vip *vip)
+{
+	return has_nat && vip->flags & VIP_NAT;
+}
+
+static __always_inline bool full_nat(const struct vip *vip)
+{
+	return has_nat && has_full_nat && vip->flags & VIP_FULL_NAT;
+}
+
+/*
+ * Remembers a connection in a place of its bucket: in that of one that is to make way for it, else where there is room.
+ * The place, or WAYS where it could not be.
+ */
+static __always_inline __u32 learn_in(const struct vip *vip, const struct packet *packet, struct bucket *bucket,
+				      __u32 number, __u32 tag, __u32 way, __u32 index, __u32 now)
+{
+	__u8 state = packet->does == OPENS ? FLOW_OPENING : FLOW_ESTABLISHED;
+	struct flow *flow;
+
+	if (way < WAYS) {
+		if (!claim(bucket, way, tag))
+			way = WAYS;
+		else
+			flow_forget(&bucket->flow[way], number * WAYS + way);
+	} else {
+		way = flow_claim(bucket, number, now);
+	}
+	if (way >= WAYS) {
+		count_reason(FLOW_TABLE_FULL);
+		return WAYS;
+	}
+	flow = &bucket->flow[way];
+	flow_write(vip, packet, flow, index, state, now);
+	if (full_nat(vip) && !port_claim(number * WAYS + way, index, packet->v6, now)) {
+		count_reason(PASS_NO_PORT);
+		flow->word = 0;
+		flow_publish(bucket, way, 0);
+		return WAYS;
+	}
+	given(vip, index);
+	load_state(index, 0, state);
+	flow_publish(bucket, way, tag);
+	return way;
+}
+
 /*
  * The index of the server of a packet whose connection may be remembered, and what there is to remember of it; NOBODY
  * where no server can take it. An ICMP error changes nothing and adds nothing. A function of its own for the verifier's
  * sake.
  */
-__noinline __u32 recall(const struct vip *vip, const struct packet *packet)
+__noinline __u32 recall(const struct vip *vip, struct packet *packet)
 {
-	__u32 now, tag, way = WAYS, index;
+	__u32 now, tag, way, index, number;
 	__u16 client_port, port;
 	struct bucket *bucket;
 	struct server *server;
-	struct flow *flow;
 	bool learn;
 	__u64 hash;
 
@@ -166,38 +208,62 @@ __noinline __u32 recall(const struct vip *vip, const struct packet *packet)
 		return NOBODY;
 	client_port = bpf_ntohs(packet->source_port_be);
 	port = bpf_ntohs(packet->port_be);
-	hash = flow_hash(&packet->source, vip->id, client_port, port);
+	if (nat(vip) && !full_nat(vip))
+		hash = nat_hash(&packet->source, client_port, packet->proto);
+	else
+		hash = flow_hash(&packet->source, vip->id, client_port, port);
 	tag = flow_tag(hash);
-	bucket = flow_bucket(hash);
+	number = hash & bucket_mask;
+	bucket = flow_bucket(number);
 	if (!bucket)
 		return NOBODY;
 	now = ticks();
-	flow = flow_find(bucket, tag, &packet->source, vip->id, client_port, port);
-	if (flow && !expired(flow, now)) {
+	way = flow_find(bucket, tag, &packet->source, vip->id, client_port, port);
+	if (way < WAYS) {
+		struct flow *flow = &bucket->flow[way];
+
 		index = flow->server;
 		server = server_at(index);
-		if (server && still(packet, flow, server)) {
-			if (!packet->icmp)
-				flow_seen(vip, packet, flow, now);
+		if (!expired(flow, now) && server && still(packet, flow, server)) {
+			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
+
+			if (nat(vip)) {
+				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
+				packet->nat_port_be = flow->nat_port_be;
+			}
 			return index;
 		}
 	}
 	index = server_of_unknown(vip, packet, &learn);
-	if (index == NOBODY || !learn || packet->icmp || packet->does == ENDS)
+	if (index == NOBODY)
 		return index;
-	if (flow) {
-		load_state(flow->server, flow->state, 0);
-	} else {
-		flow = flow_claim(bucket, now, &way);
-		if (!flow) {
-			count_reason(FLOW_TABLE_FULL);
+	if (!learn || packet->icmp || packet->does == ENDS) {
+		if (!nat(vip))
 			return index;
+		count_reason(PASS_NO_FLOW);
+		return NOWHERE;
+	}
+	if (nat(vip) && !full_nat(vip)) {
+		__u32 other = rival(number, tag, packet, index, now);
+
+		/* One that is closing makes way. */
+		if (other < WAYS && other != way) {
+			if (bucket->flow[other].state != FLOW_CLOSING || !claim(bucket, other, tag)) {
+				count_reason(PASS_NO_PORT);
+				return NOWHERE;
+			}
+			flow_forget(&bucket->flow[other], number * WAYS + other);
+			flow_publish(bucket, other, 0);
 		}
 	}
-	given(vip, index);
-	flow_write(vip, packet, flow, index, packet->does == OPENS ? FLOW_OPENING : FLOW_ESTABLISHED, now);
-	load_state(index, 0, flow->state);
-	flow_publish(bucket, way, tag);
+	way = learn_in(vip, packet, bucket, number, tag, way, index, now);
+	/* With NAT there is no way back where there is no memory. */
+	if (way >= WAYS)
+		return nat(vip) ? NOWHERE : index;
+	if (nat(vip)) {
+		packet->flow = (number * WAYS + way + 1) | FRESH;
+		packet->nat_port_be = bucket->flow[way & (WAYS - 1)].nat_port_be;
+	}
 	return index;
 }
 
@@ -205,7 +271,7 @@ __noinline __u32 recall(const struct vip *vip, const struct packet *packet)
  * Finds the server: by memory, by table or by order. The way of a service by hash while nothing is changing is the short
  * one: no memory is asked.
  */
-static __always_inline __u32 choose(const struct vip *vip, const struct packet *packet)
+static __always_inline __u32 choose(const struct vip *vip, struct packet *packet)
 {
 	bool learn;
 

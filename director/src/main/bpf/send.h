@@ -50,15 +50,14 @@ static __always_inline __u16 sum_of(__be32 *words, __u32 length)
 }
 
 /* The frame's header in front of a new packet: VLAN tags stay as they came. */
-static __always_inline void frame(void *data, const struct packet *packet, const __u8 *to, const __u8 *from,
-				  __be16 type)
+static __always_inline void frame(void *data, __u32 l3, __u64 tags, const __u8 *to, const __u8 *from, __be16 type)
 {
 	ethernet(data, to, from);
-	if (has_vlan && packet->l3 > sizeof(struct ethhdr))
-		__builtin_memcpy(data + 2 * ETH_ALEN, &packet->tags, sizeof(packet->tags));
-	if (!has_vlan || packet->l3 == sizeof(struct ethhdr))
+	if (has_vlan && l3 > sizeof(struct ethhdr))
+		__builtin_memcpy(data + 2 * ETH_ALEN, &tags, sizeof(tags));
+	if (!has_vlan || l3 == sizeof(struct ethhdr))
 		*(__be16 *)(data + 12) = type;
-	else if (packet->l3 == sizeof(struct ethhdr) + sizeof(struct vlan))
+	else if (l3 == sizeof(struct ethhdr) + sizeof(struct vlan))
 		*(__be16 *)(data + 16) = type;
 	else
 		*(__be16 *)(data + 20) = type;
@@ -93,7 +92,7 @@ static __always_inline void write_gue(struct udphdr *udp, const struct packet *p
 	__u64 hash = hash_of(packet->source.high, packet->source.low, packet->source_port_be);
 
 	udp->source = bpf_htons(0xc000 | (hash & 0x3fff));
-	udp->dest = server->gue_port_be;
+	udp->dest = server->port_be;
 	udp->len = bpf_htons(packet->length + sizeof(*udp));
 	udp->check = 0;
 }
@@ -120,7 +119,7 @@ static __always_inline int send_tunnel4(struct xdp_md *ctx, const struct packet 
 	if (data + MAX_L3 > (void *)(long)ctx->data_end ||
 	    (void *)(ip + 1) + sizeof(struct udphdr) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	frame(data, packet, server->to, server->from, bpf_htons(ETH_P_IP));
+	frame(data, packet->l3, packet->tags, server->to, server->from, bpf_htons(ETH_P_IP));
 	write_ip(ip, packet->tos, packet->length + more,
 		 gue ? IPPROTO_UDP : packet->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP, server->source_be, server->addr_be);
 	/* An inner packet that may be fragmented may be so outside as well: then not by us, but on the way. */
@@ -147,7 +146,7 @@ static __always_inline int send_tunnel6(struct xdp_md *ctx, const struct packet 
 	if (data + MAX_L3 > (void *)(long)ctx->data_end ||
 	    (void *)(ip + 1) + sizeof(struct udphdr) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	frame(data, packet, server->to, server->from, bpf_htons(ETH_P_IPV6));
+	frame(data, packet->l3, packet->tags, server->to, server->from, bpf_htons(ETH_P_IPV6));
 	write_ip6(ip, packet->tos, packet->length + udp,
 		  gue ? IPPROTO_UDP : packet->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
 	__builtin_memcpy(&ip->saddr, server->source6_be, 16);
@@ -182,7 +181,7 @@ static __always_inline int too_big4(struct xdp_md *ctx, const struct packet *pac
 	if (data + MAX_L3 > (void *)(long)ctx->data_end ||
 	    (void *)(icmp + 1) + QUOTED4 > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	frame(data, packet, to, from, bpf_htons(ETH_P_IP));
+	frame(data, packet->l3, packet->tags, to, from, bpf_htons(ETH_P_IP));
 	write_ip(ip, 0, front + QUOTED4, IPPROTO_ICMP, bpf_htonl(packet->destination.low),
 		 bpf_htonl(packet->source.low));
 	ip->check = sum_of((void *)ip, sizeof(*ip));
@@ -222,7 +221,7 @@ static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *pac
 	if (data + MAX_L3 > (void *)(long)ctx->data_end ||
 	    (void *)(icmp + 1) + QUOTED6 > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	frame(data, packet, to, from, bpf_htons(ETH_P_IPV6));
+	frame(data, packet->l3, packet->tags, to, from, bpf_htons(ETH_P_IPV6));
 	write_ip6(ip, 0, length, IPPROTO_ICMPV6);
 	ip->saddr = vip;
 	ip->daddr = client;
@@ -238,11 +237,11 @@ static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *pac
 	return XDP_TX;
 }
 
-static __always_inline int too_big(struct xdp_md *ctx, const struct packet *packet, __u32 mtu)
+static __noinline int too_big(struct xdp_md *ctx, const struct packet *packet, __u32 mtu)
 {
 	count_reason(DROP_TOO_BIG);
 	/* An error is never answered by an error, and of fragments only the first is. */
-	if (packet->icmp || packet->follows)
+	if (packet->icmp || packet->may == MAY_FOLLOW)
 		return XDP_DROP;
 	return packet->v6 ? too_big6(ctx, packet, mtu) : too_big4(ctx, packet, mtu);
 }
@@ -256,17 +255,4 @@ static __always_inline __u32 overhead(const struct server *server)
 	else if (server->flags & SERVER_TUNNEL6)
 		bytes = sizeof(struct ipv6hdr);
 	return bytes + (server->flags & SERVER_GUE ? sizeof(struct udphdr) : 0);
-}
-
-static __always_inline int send(struct xdp_md *ctx, const struct packet *packet, const struct server *server)
-{
-	if (packet->length + overhead(server) > server->mtu)
-		return too_big(ctx, packet, server->mtu - overhead(server));
-	if (has_tunnel && server->flags & SERVER_TUNNEL4)
-		return has_gue && server->flags & SERVER_GUE ? send_tunnel4(ctx, packet, server, true)
-							     : send_tunnel4(ctx, packet, server, false);
-	if (has_tunnel && server->flags & SERVER_TUNNEL6)
-		return has_gue && server->flags & SERVER_GUE ? send_tunnel6(ctx, packet, server, true)
-							     : send_tunnel6(ctx, packet, server, false);
-	return send_direct(ctx, server);
 }

@@ -18,8 +18,7 @@ public enum EngineKind {
     public boolean has(ForwardingMethod method) {
         return switch (method) {
             case PROXY -> this == USERSPACE;
-            case DR, TUNNEL, GUE -> this == XDP;
-            case NAT, FULLNAT -> false;
+            case DR, TUNNEL, GUE, NAT, FULLNAT -> this == XDP;
         };
     }
 

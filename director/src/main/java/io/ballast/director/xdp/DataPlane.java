@@ -48,11 +48,20 @@ class DataPlane implements AutoCloseable {
      * @param slotLines lines of {@value Layout#LINE} slots
      * @param nodeLines lines of {@value Layout#LINE} nodes
      * @param buckets of {@value Layout#WAYS} remembered connections; a power of two
+     * @param nat whether addresses can be translated, which takes another {@value #NAT_BYTES} bytes for each connection
      */
-    record Sizes(int endpoints, int services, int servers, int slotLines, int nodeLines, int buckets) {}
+    record Sizes(int endpoints, int services, int servers, int slotLines, int nodeLines, int buckets, boolean nat) {
+        Sizes(int endpoints, int services, int servers, int slotLines, int nodeLines, int buckets) {
+            this(endpoints, services, servers, slotLines, nodeLines, buckets, true);
+        }
+    }
 
-    /** Traffic of one server since it has its number. */
-    record Traffic(long packets, long bytes, long connections) {}
+    /**
+     * Traffic of one server since it has its number.
+     *
+     * @param packetsBack to clients: those that were translated, the others do not pass here
+     */
+    record Traffic(long packets, long bytes, long connections, long packetsBack, long bytesBack) {}
 
     /** Why packets went another way than to a server, or a connection was not remembered: layout.h's reasons, in order. */
     enum Reason {
@@ -62,14 +71,19 @@ class DataPlane implements AutoCloseable {
         DROP_TOO_BIG,
         DROP_HEADROOM,
         FLOW_TABLE_FULL,
-        FLOW_EVICTED
+        FLOW_EVICTED,
+        PASS_NO_FLOW,
+        PASS_NO_PORT,
+        PASS_TTL
     }
 
     /** Words that the data plane changes as well. */
     private static final VarHandle COUNTER = ValueLayout.JAVA_INT.varHandle();
 
-    /** So long after a connection has expired no packet of it is under way that could still find it. */
-    private static final long SWEEP_AFTER_NANOS = 60_000_000_000L;
+    /** For each connection: enough that of the ports that are tried one is free; makes a line for each bucket. */
+    private static final int PORT_OWNERS = 2;
+
+    static final int NAT_BYTES = Layout.WAY_BACK + PORT_OWNERS * 4;
 
     /** Where the program and its tables are. */
     private interface Source extends AutoCloseable {
@@ -97,6 +111,7 @@ class DataPlane implements AutoCloseable {
     private final MemorySegment loads;
     private final MemorySegment services;
     private final FlowTable flows;
+    private final MemorySegment ports;
     private final Notes notes;
 
     /** The tables that are pinned in a folder, each under its name, with the program {@code director}. */
@@ -116,14 +131,22 @@ class DataPlane implements AutoCloseable {
         loads = memory("loads");
         services = memory("services");
         notes = new Notes(memory("service_notes"), memory("server_notes"));
-        flows = new FlowTable(memory("flows"));
+        ports = memory("ports");
+        flows = new FlowTable(memory("flows"), ports);
         sizes = new Sizes(
                 vips4.info().shape().maxEntries(),
                 (int) (services.byteSize() / Layout.SERVICE),
                 (int) (servers.byteSize() / Layout.SERVER),
                 (int) (slots.byteSize() / Layout.LINE_BYTES),
                 (int) (nodes.byteSize() / Layout.LINE_BYTES),
-                flows.buckets());
+                flows.buckets(),
+                hasNat(source));
+    }
+
+    private static boolean hasNat(Source source) throws IOException {
+        try (BpfMap map = source.map("ways_back")) {
+            return map.info().shape().maxEntries() > 1;
+        }
     }
 
     private MemorySegment memory(String map) throws IOException {
@@ -180,8 +203,21 @@ class DataPlane implements AutoCloseable {
         object.resize("slots", sizes.slotLines());
         object.resize("tree_nodes", sizes.nodeLines());
         object.resize("flows", sizes.buckets());
-        object.set("bucket_mask", sizes.buckets() - 1);
+        if (sizes.nat()) {
+            // What is more than a number can say is more than the kernel gives.
+            object.resize("ways_back", Math.clamp((long) sizes.buckets() * Layout.WAYS, 1, Integer.MAX_VALUE));
+            object.resize("ports", sizes.buckets());
+        }
+        setConstants(object, sizes.buckets(), sizes.nat(), flowSeed);
+    }
+
+    /** Sets the constants for tables of these sizes, before loading. */
+    static void setConstants(BpfObject object, int buckets, boolean nat, long flowSeed) {
+        object.set("bucket_mask", buckets - 1);
         object.set("flow_seed", flowSeed);
+        object.set("port_mask", nat ? (long) buckets * Layout.LINE - 1 : 0);
+        object.set("has_nat", nat ? 1 : 0);
+        object.set("has_full_nat", nat ? 1 : 0);
     }
 
     private record Loaded(BpfObject object) implements Source {
@@ -337,7 +373,7 @@ class DataPlane implements AutoCloseable {
         record.set(INT, Layout.SERVER_HEADER_SUM, target.headerSum());
         record.set(INT, Layout.SERVER_SERVICE, target.service());
         record.set(SHORT, Layout.SERVER_MEMBER, (short) target.member());
-        record.set(SHORT, Layout.SERVER_GUE_PORT, Short.reverseBytes((short) target.guePort()));
+        record.set(SHORT, Layout.SERVER_PORT, Short.reverseBytes((short) target.port()));
         record.set(SHORT, Layout.SERVER_FLAGS, (short) target.flags());
     }
 
@@ -452,15 +488,19 @@ class DataPlane implements AutoCloseable {
         long packets = 0;
         long bytes = 0;
         long connections = 0;
+        long packetsBack = 0;
+        long bytesBack = 0;
         if (values != null) {
             MemorySegment perCpu = MemorySegment.ofArray(values);
             for (long at = 0; at + Layout.TRAFFIC <= values.length; at += Layout.TRAFFIC) {
                 packets += perCpu.get(LONG, at);
                 bytes += perCpu.get(LONG, at + 8);
                 connections += perCpu.get(LONG, at + 16);
+                packetsBack += perCpu.get(LONG, at + 24);
+                bytesBack += perCpu.get(LONG, at + 32);
             }
         }
-        return new Traffic(packets, bytes, connections);
+        return new Traffic(packets, bytes, connections, packetsBack, bytesBack);
     }
 
     /** Counters by reason since the program was loaded. */
@@ -495,8 +535,8 @@ class DataPlane implements AutoCloseable {
     }
 
     /**
-     * Forgets connections and counts them out of their servers' loads: those that have expired for a minute, and those
-     * of endpoints that are no more. The data plane does so itself only when it needs their place.
+     * Forgets connections and counts them out of their servers' loads: those that have expired, and those of endpoints
+     * that are no more. The data plane does so itself only when it needs their place.
      *
      * @param from the first bucket that is looked at
      * @param to the one behind the last
@@ -504,13 +544,14 @@ class DataPlane implements AutoCloseable {
      * @return the numbers of the servers whose load changed
      */
     BitSet sweep(int from, int to, IntPredicate endpoints) {
-        int longAgo = (int) ((System.nanoTime() - SWEEP_AFTER_NANOS) >>> Layout.TICK_SHIFT);
+        int longAgo = (int) (System.nanoTime() >>> Layout.TICK_SHIFT) - Layout.SETTLED_TICKS;
+        Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0 || !endpoints.test(place.vip());
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
-            boolean over = place.expires() - longAgo < 0 || !endpoints.test(place.vip());
-            if (over && place.forget() && isServer(place.server())) {
+            int state = over.test(place) ? place.forget(over) : 0;
+            if (state != 0 && isServer(place.server())) {
                 long counter = (long) place.server() * Layout.LOAD
-                        + (place.isEstablished() ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+                        + (state == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
                 if (loads.get(INT, counter) > 0) {
                     var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
                     changed.set(place.server());
@@ -553,6 +594,27 @@ class DataPlane implements AutoCloseable {
             return true;
         });
         return counts;
+    }
+
+    /** How many ports connections of full NAT have. */
+    long portsTaken() {
+        long taken = 0;
+        for (long at = 0; at < ports.byteSize(); at += 4) {
+            taken += ports.get(INT, at) == 0 ? 0 : 1;
+        }
+        return taken;
+    }
+
+    /** The director's address toward a server of full NAT. */
+    Optional<InetAddress> source(int number) {
+        MemorySegment record = servers.asSlice((long) number * Layout.SERVER, Layout.SERVER);
+        if ((record.get(SHORT, Layout.SERVER_FLAGS) & Layout.FULL_NAT) == 0) {
+            return Optional.empty();
+        }
+        boolean ipv4 = record.get(INT, Layout.SERVER_ADDRESS) != 0;
+        MemorySegment source =
+                ipv4 ? record.asSlice(Layout.SERVER_SOURCE, 4) : record.asSlice(Layout.SERVER_SOURCE6, 16);
+        return Optional.of(Notes.addressOf(source.toArray(ValueLayout.JAVA_BYTE)));
     }
 
     private static byte[] intKey(int number) {

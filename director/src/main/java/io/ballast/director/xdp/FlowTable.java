@@ -16,9 +16,10 @@ final class FlowTable {
 
     private static final int RUN = 64;
     private static final int BUCKET_WORDS = Layout.BUCKET / Integer.BYTES;
-    private static final VarHandle TAG = ValueLayout.JAVA_INT.varHandle();
+    private static final VarHandle WORD = ValueLayout.JAVA_INT.varHandle();
 
     private final MemorySegment memory;
+    private final MemorySegment ports;
     private final int[] words = new int[RUN * BUCKET_WORDS];
 
     /** A place with a connection in it, which is another's with the next step. */
@@ -51,16 +52,42 @@ final class FlowTable {
             return RememberedFlow.of(MemorySegment.ofArray(words).asSlice(4L * flow, Layout.FLOW));
         }
 
-        /** Makes the place free; false where it has become another connection's meanwhile. */
-        boolean forget() {
-            return TAG.compareAndSet(memory, at, tag, 0);
+        /**
+         * Makes the place free, as flows.h does it, and gives the connection's port back.
+         *
+         * @param over whether it is to be, asked again once no packet can change the place any more
+         * @return the state in which the connection was counted; 0 where it stays, or has become another meanwhile
+         */
+        int forget(Predicate<Place> over) {
+            if (!WORD.compareAndSet(memory, at, tag, BEING_WRITTEN)) {
+                return 0;
+            }
+            long start = at - at % Layout.BUCKET;
+            long live = start + Layout.BUCKET_FLOWS + (at - start) / Integer.BYTES * Layout.FLOW;
+            MemorySegment.copy(memory, ValueLayout.JAVA_INT, live, words, flow, Layout.FLOW / Integer.BYTES);
+            if (!over.test(this)) {
+                WORD.setVolatile(memory, at, tag);
+                return 0;
+            }
+            // A packet that found the place before may change the word still, or count what it changes; not both.
+            words[flow + Layout.FLOW_STATE / Integer.BYTES] = (int) WORD.getAndSet(memory, live + Layout.FLOW_STATE, 0);
+            int claim = words[flow + Layout.FLOW_CLAIM / Integer.BYTES];
+            if (claim > 0 && claim <= ports.byteSize() / Integer.BYTES) {
+                int number = (int) (start / Layout.BUCKET) * Layout.WAYS + (int) (at - start) / Integer.BYTES;
+                var _ = WORD.compareAndSet(ports, (claim - 1L) * Integer.BYTES, number + 1, 0);
+                WORD.setVolatile(memory, live + Layout.FLOW_CLAIM, 0);
+            }
+            WORD.setVolatile(memory, at, 0);
+            return state();
         }
     }
 
     private final Place place = new Place();
 
-    FlowTable(MemorySegment memory) {
+    /** The table, and that of full NAT's ports, which belong to its places. */
+    FlowTable(MemorySegment memory, MemorySegment ports) {
         this.memory = memory;
+        this.ports = ports;
     }
 
     int buckets() {

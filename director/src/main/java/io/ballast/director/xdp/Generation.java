@@ -34,7 +34,11 @@ final class Generation {
     private static final String PROGRAM = "director";
     private static final String NEW_PROGRAM = "director_new";
     private static final String ORIGIN = "origin";
+    private static final String WAYS_BACK = "ways_back";
+    /** What is remembered of connections; these tables belong together, and are never copied. */
     private static final String FLOWS = "flows";
+
+    private static final Set<String> CONNECTIONS = Set.of(FLOWS, WAYS_BACK, "ports");
 
     /**
      * Whose tables they are.
@@ -106,7 +110,11 @@ final class Generation {
         Files.createDirectories(folder);
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
             DataPlane.configure(object, sizes, flowSeed);
-            Set<String> copied = smaller == null ? Set.of() : share(object, smaller);
+            Set<String> copied = Set.of();
+            if (smaller != null) {
+                copied = share(object, smaller);
+                smaller.setConstants(object, flowSeed);
+            }
             object.load();
             for (String name : object.maps()) {
                 try (BpfMap map = object.map(name)) {
@@ -140,11 +148,8 @@ final class Generation {
         for (String name : object.maps()) {
             try (BpfMap map = BpfMap.openPinned(smaller.folder.resolve(name))) {
                 int has = map.info().shape().maxEntries();
-                if (name.equals(FLOWS)) {
-                    object.set("bucket_mask", has - 1);
-                }
                 // Whose tables they are is of each generation its own.
-                if (name.equals(ORIGIN) || (has < object.shape(name).maxEntries() && !name.equals(FLOWS))) {
+                if (name.equals(ORIGIN) || (has < object.shape(name).maxEntries() && !CONNECTIONS.contains(name))) {
                     tooSmall.add(name);
                 } else {
                     object.reuse(name, map);
@@ -153,6 +158,15 @@ final class Generation {
         }
         tooSmall.remove(ORIGIN);
         return tooSmall;
+    }
+
+    /** Sets the constants that follow from the tables of connections. */
+    private void setConstants(BpfObject object, long flowSeed) throws IOException {
+        try (BpfMap flows = BpfMap.openPinned(folder.resolve(FLOWS));
+                BpfMap waysBack = BpfMap.openPinned(folder.resolve(WAYS_BACK))) {
+            int buckets = flows.info().shape().maxEntries();
+            DataPlane.setConstants(object, buckets, waysBack.info().shape().maxEntries() > 1, flowSeed);
+        }
     }
 
     private static void copy(Path from, BpfMap to) throws IOException {
@@ -196,17 +210,12 @@ final class Generation {
             return false;
         }
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
-            int buckets = 1;
             for (String name : object.maps()) {
                 try (BpfMap map = BpfMap.openPinned(folder.resolve(name))) {
                     object.reuse(name, map);
-                    if (name.equals(FLOWS)) {
-                        buckets = map.info().shape().maxEntries();
-                    }
                 }
             }
-            object.set("bucket_mask", buckets - 1);
-            object.set("flow_seed", origin.flowSeed());
+            setConstants(object, origin.flowSeed());
             object.load();
             try (BpfProgram program = object.program(PROGRAM)) {
                 program.pin(folder.resolve(NEW_PROGRAM));

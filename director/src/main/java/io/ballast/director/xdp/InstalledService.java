@@ -5,6 +5,7 @@ import io.ballast.core.config.SchedulerKind;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.scheduler.ScheduleTable;
+import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
@@ -37,6 +38,10 @@ final class InstalledService {
         int lastWeight;
         /** When it is cut off, in nanoseconds; {@link Long#MAX_VALUE} where it is not to be. */
         long cutAt = Long.MAX_VALUE;
+
+        /** The director's address toward it, once there is one. */
+        @Nullable
+        InetAddress source;
 
         boolean gone;
         boolean cut;

@@ -25,6 +25,8 @@ final class Layout {
     static final int FLAG_HASH_PORT = 1;
     static final int FLAG_LOOKUP = 2;
     static final int FLAG_REMEMBER = 4;
+    static final int FLAG_NAT = 8;
+    static final int FLAG_FULL_NAT = 0x10;
 
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
@@ -36,7 +38,7 @@ final class Layout {
     static final int SERVER_SOURCE = 28;
     static final int SERVER_HEADER_SUM = 32;
     static final int SERVER_SERVICE = 36;
-    static final int SERVER_GUE_PORT = 40;
+    static final int SERVER_PORT = 40;
     static final int SERVER_MEMBER = 42;
     static final int SERVER_ADDRESS6 = 64;
     static final int SERVER_SOURCE6 = 80;
@@ -47,6 +49,8 @@ final class Layout {
     static final int TUNNEL6 = 0x08;
     static final int GUE = 0x10;
     static final int DOWN = 0x20;
+    static final int NAT = 0x40;
+    static final int FULL_NAT = 0x80;
 
     static final int LOAD = 24;
     static final int LOAD_ACTIVE = 0;
@@ -63,7 +67,7 @@ final class Layout {
     static final int SERVICE_LEAVES = 24;
     static final int SERVICE_SCHEDULER = 28;
 
-    static final int TRAFFIC = 24;
+    static final int TRAFFIC = 40;
 
     static final int WAYS = 8;
     static final int FLOW = 40;
@@ -74,8 +78,12 @@ final class Layout {
     static final int FLOW_EXPIRES = 28;
     static final int FLOW_STATE = 32;
     static final int FLOW_PROTO = 33;
+    static final int FLOW_NAT_PORT = 34;
+    static final int FLOW_CLAIM = 36;
     static final int BUCKET_FLOWS = WAYS * 4;
     static final int BUCKET = BUCKET_FLOWS + WAYS * FLOW;
+
+    static final int WAY_BACK = 64;
 
     static final int OPENING = 1;
     static final int ESTABLISHED = 2;
@@ -113,6 +121,8 @@ final class Layout {
     static final int SERVER_IPV6 = 4;
 
     static final int TICK_SHIFT = 27;
+    /** flows.h: so long after a connection has expired no processor can take it for alive. */
+    static final int SETTLED_TICKS = 8;
 
     private Layout() {}
 }

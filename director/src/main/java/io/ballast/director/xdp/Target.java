@@ -11,12 +11,12 @@ import java.util.Optional;
  * @param member its number in the service
  * @param flags of {@link Layout}: READY and the like
  * @param address of the server, or the tunnel's end
- * @param source where a tunnel begins; the family of {@code address}
- * @param guePort where the server takes GUE, 0 for no GUE
+ * @param source where a tunnel begins, or the director's address for full NAT; the family of {@code address}
+ * @param port where the server takes GUE; for NAT its port, 0 for the one that the client asked for
  * @param hop empty while the next hop is not known
  */
 record Target(
-        int service, int member, int flags, InetAddress address, InetAddress source, int guePort, Optional<Hop> hop) {
+        int service, int member, int flags, InetAddress address, InetAddress source, int port, Optional<Hop> hop) {
 
     /** The sum of those 16-bit words of the tunnel's IPv4 header that never change, as the data plane adds them up. */
     int headerSum() {

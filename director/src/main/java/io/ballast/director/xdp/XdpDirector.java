@@ -66,7 +66,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
 
     /**
      * How much there is room for. The kernel gives the memory when the tables are made: about 256 KiB for each table,
-     * 45 bytes for each connection and 500 for each server.
+     * 120 bytes for each connection and 500 for each server.
      *
      * @param services at most
      * @param servers at most, over all services; each service takes the next power of two above twice its servers
@@ -74,7 +74,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
      * @param connections that can be remembered
      */
     public record Capacity(int services, int servers, int tables, int connections) {
-        /** A tenth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
+        /** A fifth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
         public static final Capacity DEFAULT = new Capacity(1_000, 16_384, 200, 1_000_000);
 
         DataPlane.Sizes sizes() {

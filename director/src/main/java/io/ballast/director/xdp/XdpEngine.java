@@ -35,6 +35,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.LongSupplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -56,13 +57,16 @@ final class XdpEngine implements ForwardingEngine {
     private static final int GUE_PORT = 6080;
 
     /** In so many ticks every connection is looked at once, and then what can be given back. */
-    private static final int SWEEP_PARTS = 16;
+    private static final int SWEEP_PARTS = 8;
 
     /** What a service has taken of the data plane. */
     private static final class Installed {
         final InstalledService service;
         final int firstServer;
         final Vip.Kind kind;
+        /** The flags of its endpoints that say how addresses are translated. */
+        int translation;
+
         final Map<Endpoint, Integer> endpoints = new LinkedHashMap<>();
         final Map<InetAddress, Hops.Listener> watched = new HashMap<>();
         int tree = -1;
@@ -145,6 +149,13 @@ final class XdpEngine implements ForwardingEngine {
             refuse(next, "the engine xdp has no forwarding " + next.method().yamlName());
             return;
         }
+        if (translation(next.method()) != 0 && mixes(next)) {
+            refuse(
+                    next,
+                    "forwarding " + next.method().yamlName()
+                            + " translates no IPv4 into IPv6: servers must have addresses of the service's family");
+            return;
+        }
         Vip.Kind kind = InstalledService.kind(next.scheduler());
         if (kind == null) {
             refuse(
@@ -154,8 +165,12 @@ final class XdpEngine implements ForwardingEngine {
             return;
         }
         try {
-            // Another kind of schedule, or more servers than numbers, is another service to the data plane.
-            if (installed == null || installed.kind != kind || !installed.service.update(next, clock.getAsLong())) {
+            // Another kind of schedule or way to the servers, or more servers than numbers, is another service to the
+            // data plane.
+            if (installed == null
+                    || installed.kind != kind
+                    || installed.translation != translation(next.method())
+                    || !installed.service.update(next, clock.getAsLong())) {
                 installed = install(next, kind, installed);
             }
             if (installed == null) {
@@ -170,6 +185,22 @@ final class XdpEngine implements ForwardingEngine {
             refuse(next, String.valueOf(e.getMessage()));
         }
         failed.put(next.service(), next);
+    }
+
+    private static int translation(ForwardingMethod method) {
+        return switch (method) {
+            case PROXY, DR, TUNNEL, GUE -> 0;
+            case NAT -> Layout.FLAG_NAT;
+            case FULLNAT -> Layout.FLAG_NAT | Layout.FLAG_FULL_NAT;
+        };
+    }
+
+    private static boolean mixes(Forwarding forwarding) {
+        Set<Boolean> families = new HashSet<>();
+        forwarding.listen().forEach(endpoint -> families.add(endpoint.ipv6()));
+        Stream.concat(forwarding.servers().stream().map(Forwarding.Server::address), forwarding.sorry().stream())
+                .forEach(address -> families.add(!(address.getAddress() instanceof Inet4Address)));
+        return families.size() > 1;
     }
 
     /** Says so once for each reason. */
@@ -204,6 +235,7 @@ final class XdpEngine implements ForwardingEngine {
         serviceNumbers.set(number);
         Installed installed = new Installed(new InstalledService(number, capacity, first.service()), servers, kind);
         installed.tree = tree;
+        installed.translation = translation(first.method());
         installed.predecessor = predecessor;
         if (predecessor != null) {
             // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
@@ -345,26 +377,45 @@ final class XdpEngine implements ForwardingEngine {
             flags |= Layout.DOWN;
         }
         ForwardingMethod method = installed.service.forwarding().method();
-        if (method != ForwardingMethod.DR) {
-            flags |= address instanceof Inet4Address ? Layout.TUNNEL4 : Layout.TUNNEL6;
+        int port = 0;
+        switch (method) {
+            case DR, PROXY -> {}
+            case TUNNEL -> flags |= tunnel(address);
+            case GUE -> {
+                flags |= tunnel(address) | Layout.GUE;
+                port = GUE_PORT;
+            }
+            case NAT, FULLNAT -> {
+                flags |= Layout.NAT | (method == ForwardingMethod.FULLNAT ? Layout.FULL_NAT : 0);
+                port = placed.described.address().getPort();
+            }
         }
-        if (method == ForwardingMethod.GUE) {
-            flags |= Layout.GUE;
+        InetAddress source = source(installed, placed, address);
+        if (method == ForwardingMethod.FULLNAT && source.equals(address)) {
+            // There is no address yet under which the server could answer.
+            flags &= ~Layout.READY;
         }
+        return new Target(installed.service.number, placed.member, flags, address, source, port, hop);
+    }
+
+    private static int tunnel(InetAddress address) {
+        return address instanceof Inet4Address ? Layout.TUNNEL4 : Layout.TUNNEL6;
+    }
+
+    /** Connections of full NAT end where the director's address changes, so that it stays as long as the server's does. */
+    private InetAddress source(Installed installed, Placed placed, InetAddress address) {
         InetAddress source = installed
                 .service
                 .forwarding()
                 .source()
+                .filter(given -> given.getClass().equals(address.getClass()))
+                .or(() -> Optional.ofNullable(placed.source))
                 .or(() -> hops.sourceFor(address))
                 .orElse(address);
-        return new Target(
-                installed.service.number,
-                placed.member,
-                flags,
-                address,
-                source,
-                method == ForwardingMethod.GUE ? GUE_PORT : 0,
-                hop);
+        if (!source.equals(address)) {
+            placed.source = source;
+        }
+        return source;
     }
 
     private void writeOrder(Installed installed) {
@@ -490,8 +541,8 @@ final class XdpEngine implements ForwardingEngine {
         boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
         int slots = installed.table == null ? 0 : installed.table.length();
         int flags = 0;
-        if (installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
-            flags = Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER;
+        if (installed.translation != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
+            flags = Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | installed.translation;
         } else if (installed.lingering) {
             flags = Layout.FLAG_LOOKUP;
         }
@@ -730,6 +781,7 @@ final class XdpEngine implements ForwardingEngine {
             }
             installed.endpoints.put(endpoint, vip.id());
             installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
+            installed.translation = vip.flags() & (Layout.FLAG_NAT | Layout.FLAG_FULL_NAT);
             if (installed.table != null && vip.slots() != installed.lines) {
                 plane.endpoint(
                         endpoint.address(),
@@ -774,6 +826,7 @@ final class XdpEngine implements ForwardingEngine {
             installed.table = plane.slots(installed.lines, note.slotCount());
         }
         for (Placed placed : installed.service.everybody()) {
+            placed.source = plane.source(installed.firstServer + placed.member).orElse(null);
             plane.hop(installed.firstServer + placed.member)
                     .ifPresent(hop -> known.put(placed.described.address().getAddress(), hop));
         }
@@ -833,12 +886,14 @@ final class XdpEngine implements ForwardingEngine {
         List<ServerStatistics> servers = new ArrayList<>();
         long connections = 0;
         long bytes = 0;
+        long bytesBack = 0;
         int active = 0;
         for (Placed placed : installed.service.everybody()) {
             Load load = plane.load(installed.firstServer + placed.member);
             Traffic traffic = plane.traffic(installed.firstServer + placed.member);
             connections += traffic.connections();
             bytes += traffic.bytes();
+            bytesBack += traffic.bytesBack();
             active += load.active();
             servers.add(new ServerStatistics(
                     placed.name.equals(InstalledService.SORRY) ? "sorry" : placed.name,
@@ -847,9 +902,9 @@ final class XdpEngine implements ForwardingEngine {
                     traffic.connections(),
                     0,
                     traffic.bytes(),
-                    0));
+                    traffic.bytesBack()));
         }
-        return new ServiceStatistics(installed.service.name, connections, active, 0, 0, bytes, 0, servers);
+        return new ServiceStatistics(installed.service.name, connections, active, 0, 0, bytes, bytesBack, servers);
     }
 
     @Override

@@ -117,14 +117,14 @@ final class Bench implements AutoCloseable {
                 new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, 0, 450, 6700, 900));
     }
 
-    void server(int number, int flags, InetAddress address, InetAddress source, int guePort, int mtu) {
+    void server(int number, int flags, InetAddress address, InetAddress source, int port, int mtu) {
         Target target = new Target(
                 0,
                 number,
                 flags | Layout.READY | Layout.NEW,
                 address,
                 source,
-                guePort,
+                port,
                 Optional.of(new Hop(
                         new MacAddress(0x0200_0001_0000L + number), new MacAddress(0x0200_0000_00aaL), LOOPBACK, mtu)));
         targets.put(number, target);
@@ -132,11 +132,27 @@ final class Bench implements AutoCloseable {
         plane.allow(number, 1, 0);
     }
 
+    /** The server is reached by another interface. */
+    void interfaceOf(int number, int index) {
+        Target old = Objects.requireNonNull(targets.get(number));
+        Hop hop = old.hop().orElseThrow();
+        plane.server(
+                number,
+                new Target(
+                        old.service(),
+                        old.member(),
+                        old.flags(),
+                        old.address(),
+                        old.source(),
+                        old.port(),
+                        Optional.of(new Hop(hop.to(), hop.from(), index, hop.mtu()))));
+    }
+
     void flags(int number, int flags) {
         Target old = Objects.requireNonNull(targets.get(number));
         plane.server(
                 number,
-                new Target(old.service(), old.member(), flags, old.address(), old.source(), old.guePort(), old.hop()));
+                new Target(old.service(), old.member(), flags, old.address(), old.source(), old.port(), old.hop()));
     }
 
     void unready(int number) {

@@ -124,6 +124,19 @@ final class Frames {
                 : join(ip6(from, to, proto, 0, 63, payload.length), payload);
     }
 
+    /** The same packet after one more router. */
+    static byte[] hop(byte[] packet) {
+        byte[] next = packet.clone();
+        if (packet[0] >> 4 == 6) {
+            next[7]--;
+            return next;
+        }
+        next[8]--;
+        int header = (packet[0] & 15) * 4;
+        return join(
+                with(first(with(next, 10, 0), header), 10, sum(first(with(next, 10, 0), header))), tail(next, header));
+    }
+
     static byte[] frame(byte[] to, byte[] from, byte[] packet) {
         return join(to, from, shorts(packet[0] >> 4 == 6 ? 0x86dd : 0x0800), packet);
     }

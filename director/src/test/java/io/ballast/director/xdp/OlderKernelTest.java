@@ -16,6 +16,7 @@ final class OlderKernelTest {
                 List.of(
                         PacketTest.class,
                         NoiseTest.class,
+                        NatTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         AdoptionTest.class,

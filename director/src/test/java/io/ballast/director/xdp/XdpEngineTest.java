@@ -2,7 +2,9 @@ package io.ballast.director.xdp;
 
 import static io.ballast.director.xdp.Frames.ACK;
 import static io.ballast.director.xdp.Frames.DIRECTOR;
+import static io.ballast.director.xdp.Frames.FIN;
 import static io.ballast.director.xdp.Frames.ROUTER;
+import static io.ballast.director.xdp.Frames.RST;
 import static io.ballast.director.xdp.Frames.SYN;
 import static io.ballast.director.xdp.Frames.address;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -24,6 +26,8 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,6 +37,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Forwardings in, packets through the kernel's program, and what the engine says about them. */
@@ -52,6 +57,7 @@ final class XdpEngineTest {
     private Bench bench;
     private XdpEngine engine;
     private long now;
+    private ForwardingMethod method = ForwardingMethod.DR;
 
     @BeforeEach
     void open() throws Exception {
@@ -122,12 +128,12 @@ final class XdpEngineTest {
         return new Server("s" + number, new InetSocketAddress(address("10.9.0." + number), 80), weight, 0, state);
     }
 
-    private static Forwarding forwarding(SchedulerKind scheduler, OnDown onDown, List<Server> servers, String sorry) {
+    private Forwarding forwarding(SchedulerKind scheduler, OnDown onDown, List<Server> servers, String sorry) {
         return new Forwarding(
                 "web",
                 List.of(WEB),
                 scheduler,
-                ForwardingMethod.DR,
+                method,
                 Optional.empty(),
                 TIMEOUTS,
                 new ServiceSpec.Limits(0, 0, 0),
@@ -388,5 +394,131 @@ final class XdpEngineTest {
         assertThat(events)
                 .containsExactly("notListening web 192.0.2.1:80/tcp: the engine xdp has no scheduler lblc:"
                         + " it has mh, rr, wrr, lc, wlc, sh, dh, sed and nq");
+    }
+
+    /** A translated connection as its client and its server have it. */
+    private record Translated(InetAddress client, InetAddress server, InetAddress seen, int port) {}
+
+    private static InetAddress clientAddress(int client) {
+        return address("198.51." + (client >> 8) + "." + (client & 255));
+    }
+
+    /** What a server is asked when a client sends this. */
+    private Translated ask(int client, int flags) throws Exception {
+        Bench.Out out = packet(client, flags);
+        assertThat(out.action()).isEqualTo(XdpAction.TX);
+        byte[] frame = out.frame();
+        return new Translated(
+                clientAddress(client),
+                InetAddress.getByAddress(Arrays.copyOfRange(frame, 30, 34)),
+                InetAddress.getByAddress(Arrays.copyOfRange(frame, 26, 30)),
+                ((frame[34] & 0xff) << 8) | (frame[35] & 0xff));
+    }
+
+    private Bench.Out answer(Translated to, int flags) throws Exception {
+        byte[] segment = Frames.tcp(to.server(), 80, to.seen(), to.port(), flags, new byte[10]);
+        return bench.run(Frames.frame(DIRECTOR, ROUTER, Frames.ip(to.server(), to.seen(), Frames.TCP, segment)));
+    }
+
+    private void assertAnswered(Translated to, int flags) throws Exception {
+        Bench.Out out = answer(to, flags);
+        assertThat(out.action()).isEqualTo(XdpAction.TX);
+        byte[] segment = Frames.tcp(VIP, 80, to.client(), 5000, flags, new byte[10]);
+        assertThat(out.frame())
+                .containsExactly(
+                        Frames.frame(ROUTER, DIRECTOR, Frames.hop(Frames.ip(VIP, to.client(), Frames.TCP, segment))));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"NAT, MH", "NAT, WLC", "FULLNAT, RR", "FULLNAT, WLC"})
+    void translatedConnectionsAreSpreadAnsweredAndCounted(ForwardingMethod translating, SchedulerKind scheduler)
+            throws Exception {
+        method = translating;
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(4), ""));
+        Map<InetAddress, Integer> count = new HashMap<>();
+        List<Translated> connections = new ArrayList<>();
+        for (int client = 0; client < 400; client++) {
+            Translated connection = ask(client, SYN);
+            assertThat(connection.seen())
+                    .isEqualTo(translating == ForwardingMethod.NAT ? clientAddress(client) : address("10.9.255.254"));
+            count.merge(connection.server(), 1, Integer::sum);
+            assertAnswered(connection, SYN | ACK);
+            assertThat(ask(client, ACK)).isEqualTo(connection);
+            connections.add(connection);
+        }
+        assertThat(count).hasSize(4);
+        assertThat(count.values()).allMatch(number -> number > 60);
+        ServiceStatistics statistics = statistics();
+        assertThat(statistics.connections()).isEqualTo(400);
+        assertThat(statistics.active()).isEqualTo(400);
+        assertThat(statistics.bytesIn()).isEqualTo(400L * 2 * 40);
+        assertThat(statistics.bytesOut()).isEqualTo(400L * 50);
+        // One server drains, one is lost, one leaves: their connections go on, in both directions.
+        List<Server> servers = new ArrayList<>(up(3));
+        servers.set(0, server(1, 0, ServerState.UP));
+        servers.set(1, server(2, 1, ServerState.DOWN));
+        engine.put(forwarding(scheduler, OnDown.KEEP, servers, ""));
+        for (int client = 0; client < 400; client++) {
+            assertThat(ask(client, ACK)).isEqualTo(connections.get(client));
+            assertAnswered(connections.get(client), ACK);
+            assertThat(ask(1000 + client, SYN).server()).isEqualTo(address("10.9.0.3"));
+        }
+        // When the drain time-out is over, those of the server that left go to another.
+        now += TIMEOUTS.drain().toNanos();
+        engine.tick();
+        for (int client = 0; client < 400; client++) {
+            Translated connection = connections.get(client);
+            boolean left = connection.server().equals(address("10.9.0.4"));
+            assertThat(ask(client, ACK).equals(connection)).isEqualTo(!left);
+            if (!left) {
+                assertAnswered(connection, FIN | ACK);
+            }
+        }
+        engine.remove("web");
+        // The sweep comes by every connection in so many ticks.
+        for (int tick = 0; tick < 20; tick++) {
+            engine.tick();
+        }
+        for (Translated connection : connections) {
+            assertThat(answer(connection, ACK).action()).isEqualTo(XdpAction.PASS);
+        }
+    }
+
+    @Test
+    void lostServersTranslatedConnectionsAreMovedWhereTheServiceWantsIt() throws Exception {
+        method = ForwardingMethod.FULLNAT;
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.RESET, up(2), ""));
+        Translated one = ask(1, SYN);
+        Translated other = ask(2, SYN);
+        assertThat(one.server()).isNotEqualTo(other.server());
+        List<Server> servers = up(2);
+        int lost = one.server().getAddress()[3];
+        servers.set(lost - 1, server(lost, 1, ServerState.DOWN));
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.RESET, servers, ""));
+        Translated moved = ask(1, ACK);
+        assertThat(moved.server()).isEqualTo(other.server());
+        assertAnswered(moved, RST);
+        assertThat(answer(one, ACK).action()).isEqualTo(XdpAction.PASS);
+        assertThat(ask(2, ACK)).isEqualTo(other);
+    }
+
+    @Test
+    void anotherForwardingMethodTakesOver() throws Exception {
+        for (ForwardingMethod each : EnumSet.complementOf(EnumSet.of(ForwardingMethod.PROXY))) {
+            method = each;
+            engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(2), ""));
+            assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.TX);
+        }
+        assertThat(events).noneMatch(event -> event.startsWith("not"));
+    }
+
+    @Test
+    void addressesOfAnotherFamilyAreNotTranslated() {
+        method = ForwardingMethod.NAT;
+        Server six = new Server("six", new InetSocketAddress(address("2001:db8::1"), 80), 1, 0, ServerState.UP);
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, List.of(six), ""));
+        assertThat(events)
+                .containsExactly("notListening web 192.0.2.1:80/tcp: forwarding nat translates no IPv4 into IPv6:"
+                        + " servers must have addresses of the service's family");
     }
 }

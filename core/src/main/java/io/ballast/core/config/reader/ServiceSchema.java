@@ -266,8 +266,11 @@ final class ServiceSchema {
             "forwarding",
             Types.choice(Types.words(ForwardingMethod.values(), ForwardingMethod::yamlName)),
             "How packets get to the servers; `proxy` is what the engine userspace does, and the engine xdp has `dr`"
-                    + " (direct routing, its default), `tunnel` (IP in IP) and `gue` (the same inside UDP). With all"
-                    + " three, servers have the service's address themselves and answer the client directly.",
+                    + " (direct routing, its default), `tunnel` (IP in IP), `gue` (the same inside UDP), `nat` and"
+                    + " `fullnat`. With the first three, servers have the service's address themselves and answer the"
+                    + " client directly. With `nat` they are asked under their own address and port, and the director"
+                    + " must be their way to the clients; with `fullnat` they see the director's address as the"
+                    + " client's, and may be anywhere.",
             "tunnel");
     private static final Key<Persistence> PERSISTENCE = Key.optional(
             "persistence",
@@ -644,7 +647,7 @@ final class ServiceSchema {
         }
     }
 
-    /** What servers must be like for packets that are not translated. */
+    /** What servers must be like for packets that are forwarded one by one. */
     private static void packets(Values v, ServiceSpec spec) {
         String method = "forwarding " + spec.forwarding().yamlName();
         for (ServerSpec server : spec.servers()) {
@@ -659,7 +662,7 @@ final class ServiceSchema {
                     return;
                 }
                 boolean otherFamily = address.isPresent() && (address.get() instanceof Inet6Address) != endpoint.ipv6();
-                if (spec.forwarding() == ForwardingMethod.DR && otherFamily) {
+                if (!mixesFamilies(spec.forwarding()) && otherFamily) {
                     v.error(
                             SERVERS,
                             method + " needs servers with an address of the same family as " + endpoint + "; "
@@ -676,6 +679,10 @@ final class ServiceSchema {
                 return;
             }
         }
+    }
+
+    private static boolean mixesFamilies(ForwardingMethod method) {
+        return method == ForwardingMethod.TUNNEL || method == ForwardingMethod.GUE;
     }
 
     private static <T> String words(T[] all, Predicate<T> which, Function<T, String> name) {

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * NAT's side of memory: whose answer a server's packet is.
+ *
+ * A connection has one place in the flow table, which both of its directions find. With NAT the server sees the client's
+ * address and port, so its answer names the bucket as the client's packet does. With full NAT it sees a port of the
+ * director's, and the table of ports says whose that is.
+ */
+#pragma once
+
+#include "flows.h"
+
+/* How many ports are tried for a connection. */
+#define PORT_TRIES 16
+
+static __always_inline bool server_is(const struct server *server, const struct address *address, bool v6)
+{
+	struct address own;
+
+	if (v6)
+		address6(&own, server->addr6_be);
+	else
+		address4(&own, server->addr_be);
+	return own.low == address->low && own.high == address->high;
+}
+
+static __always_inline bool director_is(const struct server *server, const struct address *address, bool v6)
+{
+	struct address own;
+
+	if (v6)
+		address6(&own, server->source6_be);
+	else
+		address4(&own, server->source_be);
+	return own.low == address->low && own.high == address->high;
+}
+
+static __always_inline __be16 server_port(const struct server *server, __u16 asked)
+{
+	return server->port_be ? server->port_be : bpf_htons(asked);
+}
+
+/*
+ * The place in the bucket of another connection of the client, to another of the services' endpoints, that has the same
+ * server under the same port: their answers could not be told apart. WAYS where there is none.
+ */
+__noinline __u32 rival(__u32 number, __u32 tag, const struct packet *packet, __u32 index, __u32 now)
+{
+	struct bucket *bucket = flow_bucket(number);
+	struct server *server = server_at(index);
+	struct address end;
+	__be16 port_be;
+
+	if (!bucket || !server || !packet)
+		return WAYS;
+	port_be = server_port(server, bpf_ntohs(packet->port_be));
+	if (packet->v6)
+		address6(&end, server->addr6_be);
+	else
+		address4(&end, server->addr_be);
+#pragma clang loop unroll(disable)
+	for (__u32 way = 0; way < WAYS; way++) {
+		struct flow *flow = &bucket->flow[way];
+		struct server *other;
+
+		if (bucket->tag[way] != tag || expired(flow, now) || flow->client.low != packet->source.low ||
+		    flow->client.high != packet->source.high || flow->proto != packet->proto ||
+		    flow->client_port != bpf_ntohs(packet->source_port_be))
+			continue;
+		other = server_at(flow->server);
+		if (other && other->flags & SERVER_NAT && !(other->flags & SERVER_FULL_NAT) &&
+		    server_is(other, &end, packet->v6) && server_port(other, flow->port) == port_be)
+			return way;
+	}
+	return WAYS;
+}
+
+/* Whether a port's owner has none: it has gone, or expired so long ago that no CPU can take it for alive. */
+__noinline int port_left(__u32 owner, __u32 number, __u32 now)
+{
+	__u32 place = owner - 1, way = place % WAYS, tag;
+	struct bucket *bucket = flow_bucket(place / WAYS);
+	struct flow *flow;
+
+	if (!bucket)
+		return true;
+	tag = bucket->tag[way];
+	flow = &bucket->flow[way];
+	if (tag == TAG_BUSY)
+		return false;
+	return !tag || flow->claim != number + 1 || expired(flow, now - SETTLED);
+}
+
+/* Finds the connection in a place a port that the server knows no other by; 0 where none of those tried is free. */
+__noinline int port_claim(__u32 place, __u32 index, __u32 v6, __u32 now)
+{
+	struct bucket *bucket = flow_bucket(place / WAYS);
+	struct server *server = server_at(index);
+	__u16 server_side;
+	struct address end;
+	struct flow *flow;
+	__u64 which;
+
+	if (!bucket || !server)
+		return 0;
+	flow = &bucket->flow[place % WAYS];
+	if (v6)
+		address6(&end, server->addr6_be);
+	else
+		address4(&end, server->addr_be);
+	server_side = bpf_ntohs(server_port(server, flow->port));
+	which = flow_hash(&flow->client, flow->vip, flow->client_port, flow->port);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < PORT_TRIES; i++) {
+		__u16 candidate = nat_first_port + scale(which, nat_ports);
+		__u32 number = port_number(&end, server_side, candidate, flow->proto);
+		__u32 *owner = port_owner(number), before;
+
+		if (!owner)
+			return 0;
+		before = *owner;
+		if ((!before || port_left(before, number, now)) &&
+		    __sync_val_compare_and_swap(owner, before, place + 1) == before) {
+			flow->nat_port_be = bpf_htons(candidate);
+			flow->claim = number + 1;
+			return 1;
+		}
+		which += 0x9e3779b97f4a7c15ULL;
+	}
+	return 0;
+}
+
+/* Whether the packet is the server's side of the connection. */
+static __always_inline bool answers(const struct packet *packet, const struct flow *flow, bool full)
+{
+	struct server *server = server_at(flow->server);
+
+	if (!server || !(server->flags & SERVER_NAT) || !!(server->flags & SERVER_FULL_NAT) != full ||
+	    flow->proto != packet->proto || server_port(server, flow->port) != packet->source_port_be ||
+	    !server_is(server, &packet->source, packet->v6))
+		return false;
+	if (full)
+		return flow->nat_port_be == packet->port_be && director_is(server, &packet->destination, packet->v6);
+	return flow->client_port == bpf_ntohs(packet->port_be) && flow->client.low == packet->destination.low &&
+	       flow->client.high == packet->destination.high;
+}
+
+static __always_inline void answer_seen(const struct packet *packet, struct flow *flow, __u32 place, __u32 now)
+{
+	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
+	__u32 word = flow->word, expires;
+	__u8 state = state_of(word);
+
+	if (!back || packet->icmp || packet->may == MAY_FOLLOW)
+		return;
+	if (packet->does == ENDS && state != FLOW_CLOSING) {
+		flow_turn(flow, word, FLOW_CLOSING);
+		state = FLOW_CLOSING;
+	}
+	expires = now + (state == FLOW_ESTABLISHED ? back->idle_ticks :
+			 state == FLOW_OPENING ? back->open_ticks : back->closing_ticks);
+	if (flow->expires != expires)
+		flow->expires = expires;
+}
+
+/* The place, from 1 on, of the connection that a server's packet belongs to, or an error about one; 0 for none. */
+__noinline __u32 answered(const struct packet *packet)
+{
+	__u32 now, number, tag, place;
+	struct bucket *bucket;
+	struct flow *flow;
+	__u64 hash;
+	__u16 port;
+
+	if (!packet)
+		return 0;
+	now = ticks();
+	port = bpf_ntohs(packet->port_be);
+	if (has_full_nat && (__u32)port - nat_first_port < nat_ports) {
+		__u32 *owner = port_owner(port_number(&packet->source, bpf_ntohs(packet->source_port_be), port,
+						      packet->proto));
+
+		place = owner ? *owner : 0;
+		bucket = place ? flow_bucket((place - 1) / WAYS) : NULL;
+		if (bucket) {
+			__u32 way = (place - 1) % WAYS;
+
+			flow = &bucket->flow[way];
+			if (bucket->tag[way] > TAG_BUSY && !expired(flow, now) && answers(packet, flow, true)) {
+				answer_seen(packet, flow, place - 1, now);
+				return place;
+			}
+		}
+	}
+	hash = nat_hash(&packet->destination, port, packet->proto);
+	tag = flow_tag(hash);
+	number = hash & bucket_mask;
+	bucket = flow_bucket(number);
+	if (!bucket)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (__u32 way = 0; way < WAYS; way++) {
+		flow = &bucket->flow[way];
+		if (bucket->tag[way] == tag && !expired(flow, now) && answers(packet, flow, false)) {
+			answer_seen(packet, flow, number * WAYS + way, now);
+			return number * WAYS + way + 1;
+		}
+	}
+	return 0;
+}
