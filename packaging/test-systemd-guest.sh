@@ -206,10 +206,10 @@ check "checks by HTTP, ICMP and programs find the servers up" until_true 60 both
 check "a server that is not there is found down" until_true 60 both 'state | grep -qx "gone down"' true
 check "  and the hook was run" until_true 30 grep -qx "web gone" /var/lib/ballast/hook.log
 check "no check complains of the limits" bash -c '! journalctl -q -u ballast -o cat -p warning --since -2min | grep -E "www[12]"'
-check "it runs with three capabilities, no new ones and a filter of system calls" bash -c '
+check "it runs with five capabilities, no new ones and a filter of system calls" bash -c '
   status=/proc/'"$(node)"'/status
   grep -E "^(Cap|NoNewPrivs|Seccomp)" $status
-  grep -qx "CapBnd:.0000000000003400" $status && grep -qx "NoNewPrivs:.1" $status && grep -qx "Seccomp:.2" $status'
+  grep -qx "CapBnd:.000000c000003400" $status && grep -qx "NoNewPrivs:.1" $status && grep -qx "Seccomp:.2" $status'
 check "its socket is for root only" bash -c '[ "$(stat -c %a /run/ballast /run/ballast/control.sock | tr "\n" " ")" = "700 600 " ]'
 check "an ordinary user may check a description" runuser -u nobody -- ballast check /etc/ballast/ballast.yaml
 check "  and is told that the table is not for him" exits 3 runuser -u nobody -- ballast list --socket /run/ballast/control.sock
@@ -307,6 +307,36 @@ sleep 1
 touch /tmp/load.stop
 wait $!
 check "  and of the requests meanwhile ($(head -n 1 /tmp/load.out)) none was refused" bash -c '! grep -i refused /tmp/load.out'
+
+# ---- the engine xdp -------------------------------------------------------------------------------------------------
+
+python3 -c 'import ctypes, os, sys
+module = os.open("/run/share/veth.ko", os.O_RDONLY)
+sys.exit(ctypes.CDLL(None).syscall(313, module, b"", 0) != 0)'
+ip link add front type veth peer name cable
+ip address add 192.0.2.1/24 dev front
+ip link set front up
+ip link set cable up
+program() { ip -d link show front | grep -oE 'prog/xdp id [0-9]+'; }
+fast() {
+  cat >>/etc/ballast/ballast.yaml <<'YAML'
+  fast:
+    listen: ["192.0.2.1:80/tcp"]
+    engine: xdp
+    servers: ["192.0.2.11:80"]
+YAML
+  systemctl reload ballast
+}
+with_load "the unit lets the engine xdp be" fast
+check "  on the interface of its address, in native mode" until_true 30 says '"front": "native"' ballast status --json
+before=$(program)
+with_load "  and it is the same after a restart" restart
+check "  (program $before)" both '[ -n "$before" ]' 'until_true 30 says "goes on with the tables that it found" log'
+check "  in the kernel as well" until_true 10 bash -c '[ "$(ip -d link show front | grep -oE "prog/xdp id [0-9]+")" = "'"$before"'" ]'
+cp /tmp/good.yaml /etc/ballast/ballast.yaml
+systemctl reload ballast
+check "  and gone with the last service that wanted it" until_true 30 not program
+ip link del front
 
 # ---- stop ---------------------------------------------------------------------------------------------------------
 

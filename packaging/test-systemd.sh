@@ -4,7 +4,7 @@
 # Boots a machine of its own: a minimal Debian without Java, on Debian's user-mode Linux, which is a kernel that runs as
 # an ordinary process. There packaging/test-systemd-guest.sh installs the package with apt, starts, reloads, restarts,
 # freezes, upgrades, stops and purges it under load, and says for each whether it went as the documents claim. The
-# machine has loopback only, and ends with its test; no namespace or device is made on the host.
+# machine has loopback and wires of its own only, and ends with its test; no namespace or device is made on the host.
 #
 # Wants root, and the packages mmdebstrap, user-mode-linux and e2fsprogs. The first run makes the root file system from
 # Debian's archive (a minute) and keeps it in the cache folder; --fresh makes it again. A run takes about five minutes;
@@ -55,11 +55,11 @@ trap clean EXIT
 trap 'exit 1' INT TERM HUP
 
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ballast
-tar=$cache/systemd-root.tar
+tar=$cache/systemd-root-2.tar
 if [ -n "$fresh" ] || [ ! -s "$tar" ]; then
   echo "making the root file system from Debian's archive"
   mkdir -p -- "$cache"
-  packages=systemd-sysv,dbus,iproute2,iputils-ping,python3
+  packages=systemd-sysv,dbus,iproute2,iputils-ping,python3,libbpf1
   if ! mmdebstrap --quiet --variant=minbase "--include=$packages" bookworm "$work/root.tar" >"$work/log" 2>&1; then
     tail -n 20 "$work/log" >&2
     exit 1
@@ -71,6 +71,7 @@ mkdir "$work/root" "$work/share"
 tar -C "$work/root" -xf "$tar" --exclude='./dev/*'
 cp -- "$deb" "$work/share/ballast.deb"
 cp -- "$here/test-systemd-guest.sh" "$work/share/guest.sh"
+find /usr/lib/uml/modules -name veth.ko -exec cp -- {} "$work/share/" \;
 # The next version: its jars have other names and times, as in an upgrade, so the running one loses its files.
 dpkg-deb -R "$deb" "$work/next"
 sed -i 's/^Version: .*/Version: 99/' "$work/next/DEBIAN/control"
