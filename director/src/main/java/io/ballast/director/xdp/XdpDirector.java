@@ -7,10 +7,12 @@ import io.ballast.director.ConnectionInfo;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfFs;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.Route;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.Scope;
 import java.io.IOException;
@@ -316,6 +318,28 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 }
             }
             return List.copyOf(devices);
+        }
+    }
+
+    /** The interfaces by which packets to these hosts leave, where there is a way; for the namespace of the calling thread. */
+    public static List<String> devicesToward(Set<InetAddress> hosts) throws IOException {
+        try (RouteNetlink netlink = RouteNetlink.open()) {
+            Map<Integer, Link> links = new LinkedHashMap<>();
+            netlink.links().forEach(link -> links.put(link.index(), link));
+            Set<String> devices = new LinkedHashSet<>();
+            for (InetAddress host : hosts) {
+                wayTo(netlink, host).forEach(hop -> deviceOf(links, hop.link()).ifPresent(devices::add));
+            }
+            return List.copyOf(devices);
+        }
+    }
+
+    /** Nothing where there is no way at the moment, as the trouble of the next hop says. */
+    private static List<Route.Hop> wayTo(RouteNetlink netlink, InetAddress host) throws IOException {
+        try {
+            return netlink.route(host).hops();
+        } catch (LinuxException e) {
+            return List.of();
         }
     }
 

@@ -23,6 +23,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -68,8 +69,13 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     /** How it comes and goes; called beside the loop, one call at a time. */
     public interface Kernel {
-        /** The interfaces that packets for these addresses arrive on. */
-        List<String> devices(Set<InetAddress> addresses) throws IOException;
+        /**
+         * The interfaces that packets arrive on.
+         *
+         * @param services addresses of services
+         * @param translated servers whose answers come back through here
+         */
+        List<String> devices(Set<InetAddress> services, Set<InetAddress> translated) throws IOException;
 
         /** Opens it on these, or takes over what is there. */
         Opened open(List<String> devices) throws IOException;
@@ -130,7 +136,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         } else if (!trouble.isEmpty()) {
             refuse(service);
         }
-        if (opened == null || !looked.containsAll(addresses(service))) {
+        if (opened == null || !looked.containsAll(addresses(service)) || !looked.containsAll(translated(service))) {
             var _ = settle();
         }
     }
@@ -152,6 +158,15 @@ public final class XdpOnDemand implements ForwardingEngine {
         Set<InetAddress> addresses = new HashSet<>();
         service.listen().forEach(endpoint -> addresses.add(endpoint.address()));
         return addresses;
+    }
+
+    private static Set<InetAddress> translated(Forwarding service) {
+        Set<InetAddress> servers = new HashSet<>();
+        if (!service.method().keepsPort()) {
+            service.servers().forEach(server -> servers.add(server.address().getAddress()));
+            service.sorry().ifPresent(sorry -> servers.add(sorry.getAddress()));
+        }
+        return servers;
     }
 
     private void refuse(Forwarding service) {
@@ -261,7 +276,11 @@ public final class XdpOnDemand implements ForwardingEngine {
                     return;
                 }
                 tell(heard);
-                asking = loop.schedule(ASKING_WHO_ELSE, this::askWhoElse);
+                asking = loop.schedule(ASKING_WHO_ELSE, () -> {
+                    // Also whether packets take other interfaces now.
+                    var _ = settle();
+                    askWhoElse();
+                });
             });
         });
     }
@@ -291,10 +310,16 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     private void look() {
         Set<InetAddress> addresses = new HashSet<>();
-        wanted.values().forEach(service -> addresses.addAll(addresses(service)));
-        run(() -> kernel.devices(addresses), found -> {
+        Set<InetAddress> servers = new HashSet<>();
+        wanted.values().forEach(service -> {
+            addresses.addAll(addresses(service));
+            servers.addAll(translated(service));
+        });
+        Set<InetAddress> all = new HashSet<>(addresses);
+        all.addAll(servers);
+        run(() -> kernel.devices(addresses, servers), found -> {
             if (opened != null && found.equals(devices)) {
-                looked = addresses;
+                looked = all;
                 finish();
                 return;
             }
@@ -303,7 +328,7 @@ public final class XdpOnDemand implements ForwardingEngine {
             run(() -> kernel.open(found), engine -> {
                 opened = engine;
                 devices = found;
-                looked = addresses;
+                looked = all;
                 trouble = "";
                 if (closed) {
                     letGo();
@@ -418,8 +443,11 @@ public final class XdpOnDemand implements ForwardingEngine {
                 events,
                 new Kernel() {
                     @Override
-                    public List<String> devices(Set<InetAddress> addresses) throws IOException {
-                        return XdpDirector.devicesOf(addresses);
+                    public List<String> devices(Set<InetAddress> services, Set<InetAddress> translated)
+                            throws IOException {
+                        Set<String> devices = new LinkedHashSet<>(XdpDirector.devicesOf(services));
+                        devices.addAll(XdpDirector.devicesToward(translated));
+                        return List.copyOf(devices);
                     }
 
                     @Override

@@ -101,7 +101,7 @@ class XdpOnDemandTest {
             },
             new XdpOnDemand.Kernel() {
                 @Override
-                public List<String> devices(Set<InetAddress> addresses) {
+                public List<String> devices(Set<InetAddress> addresses, Set<InetAddress> translated) {
                     List<String> devices = new ArrayList<>();
                     if (addresses.contains(FRONT)) {
                         devices.add("eth0");
