@@ -117,8 +117,9 @@ final class Bench implements AutoCloseable {
                 new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, 0, 450, 6700, 900));
     }
 
-    void server(int number, int flags, InetAddress address, InetAddress source, int port, int mtu) {
-        Target target = new Target(
+    /** A server of service 0 on the link. */
+    static Target target(int number, int flags, InetAddress address, InetAddress source, int port, int mtu) {
+        return new Target(
                 0,
                 number,
                 flags | Layout.READY | Layout.NEW,
@@ -127,6 +128,10 @@ final class Bench implements AutoCloseable {
                 port,
                 Optional.of(new Hop(
                         new MacAddress(0x0200_0001_0000L + number), new MacAddress(0x0200_0000_00aaL), LOOPBACK, mtu)));
+    }
+
+    void server(int number, int flags, InetAddress address, InetAddress source, int port, int mtu) {
+        Target target = target(number, flags, address, source, port, mtu);
         targets.put(number, target);
         plane.server(number, target);
         plane.allow(number, 1, 0);

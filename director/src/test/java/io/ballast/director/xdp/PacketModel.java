@@ -49,7 +49,9 @@ final class PacketModel {
         /** Sent where the first fragment is still remembered, else left to the kernel. */
         FOLLOWS,
         /** What is too long, and is not answered. */
-        DROPPED
+        DROPPED,
+        /** The same, where the first fragment is still remembered. */
+        FOLLOWS_AND_DROPPED
     }
 
     /** A verdict and the frame that is sent; the source port of GUE, where it has one, is free above 0xc000. */
@@ -313,7 +315,7 @@ final class PacketModel {
 
     private static Outcome tooBig(byte[] frame, int l3, byte[] packet, Packet read, int mtu) {
         if (read.error || read.follows) {
-            return new Outcome(Verdict.DROPPED, new byte[0], 0);
+            return new Outcome(read.follows ? Verdict.FOLLOWS_AND_DROPPED : Verdict.DROPPED, new byte[0], 0);
         }
         InetAddress vip = read.destination;
         InetAddress client = read.source;
@@ -338,6 +340,7 @@ final class PacketModel {
             case SENT -> expected.isSent(action, out);
             case FOLLOWS -> passed || expected.isSent(action, out);
             case DROPPED -> action == XdpAction.DROP;
+            case FOLLOWS_AND_DROPPED -> passed || action == XdpAction.DROP;
         };
         return right
                 ? null
