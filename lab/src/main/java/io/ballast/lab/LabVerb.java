@@ -211,6 +211,9 @@ public final class LabVerb implements Verb {
                     roles.add(site.sorry() ? "sorry server" : "web server");
                 }
             }
+            if (topology.echoes().stream().anyMatch(e -> e.node().equals(node.name()))) {
+                roles.add("UDP server");
+            }
             if (!node.receives().isEmpty()) {
                 roles.add("receives " + String.join(", ", node.receives()));
             }

@@ -41,9 +41,10 @@ public final class DemoVerb implements Verb {
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("demo", "Watch a web farm lose a server and go on without it")
-                .describe("Brings up a director, three web servers and a client on this machine (in network namespaces"
-                        + " as root, on loopback addresses otherwise), with the engine xdp where it works here and the"
-                        + " engine userspace where not, asks 1,000 times a second, kills a web server and starts it again. Takes half a minute and leaves nothing behind.")
+                .describe(
+                        "Brings up a director, three web servers and a client on this machine (in network namespaces"
+                                + " as root, on loopback addresses otherwise), with the engine xdp where it works here and the"
+                                + " engine userspace where not, asks 1,000 times a second, kills a web server and starts it again. Takes half a minute and leaves nothing behind.")
                 .option(Option.value("--rate", ValueKind.NUMBER, "N", "requests a second (default: 1000)"))
                 .option(LabVerb.LOOPBACK)
                 .example("ballast demo", "the whole product in half a minute");

@@ -9,16 +9,20 @@ import io.ballast.core.config.reader.ReadResult;
 import io.ballast.lab.farm.LabRecord.Kind;
 import io.ballast.lab.farm.LabRecord.Leader;
 import io.ballast.lab.topology.DescriptionText;
+import io.ballast.lab.topology.Echo;
 import io.ballast.lab.topology.Loopback;
 import io.ballast.lab.topology.Site;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Node;
 import io.ballast.linux.NetworkNamespace;
 import java.io.IOException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -47,6 +51,7 @@ import org.jspecify.annotations.Nullable;
 public final class Lab implements AutoCloseable {
     /** How long a service may take until it answers. */
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+    private static final int ANSWER_MILLIS = 200;
     /** So many connections in a row have to get to servers: more than there are in any example. */
     private static final int ANSWERS = 16;
 
@@ -125,6 +130,12 @@ public final class Lab implements AutoCloseable {
             progress.accept(plural(webServers.size(), "web server") + " ("
                     + webServers.values().iterator().next().program() + ")");
         }
+        for (Echo echo : topology.echoes()) {
+            startProcess(echo.node(), "echo-" + echo.name(), EchoServer.command(echo));
+        }
+        if (!topology.echoes().isEmpty()) {
+            progress.accept(plural(topology.echoes().size(), "UDP server"));
+        }
         for (Node node : runningDaemons()) {
             if (node.xdp()) {
                 LabStore.make(directory, () -> Pins.mount(nodeDirectory(node.name())));
@@ -166,21 +177,21 @@ public final class Lab implements AutoCloseable {
      * all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
      */
     private boolean awaitAnswers() throws IOException, InterruptedException {
-        List<InetSocketAddress> asked = description.services().values().stream()
+        List<Endpoint> asked = description.services().values().stream()
                 .filter(s -> s.engine() == EngineKind.XDP)
-                .flatMap(s -> addresses(s).stream())
+                .flatMap(s -> s.listen().stream())
                 .toList();
         if (network == null) {
             return true;
         }
         try (NetworkNamespace client = NetworkNamespace.named(LabRecord.namespace(name, client().name()))) {
             long until = System.nanoTime() + PATIENCE.toNanos();
-            for (InetSocketAddress address : asked) {
+            for (Endpoint endpoint : asked) {
                 for (int answered = 0; answered < ANSWERS; ) {
                     if (System.nanoTime() > until) {
                         return false;
                     }
-                    if (client.call(() -> accepts(address))) {
+                    if (client.call(() -> answers(endpoint))) {
                         answered++;
                     } else {
                         answered = 0;
@@ -192,12 +203,30 @@ public final class Lab implements AutoCloseable {
         }
     }
 
-    private static boolean accepts(InetSocketAddress address) {
+    private static boolean answers(Endpoint endpoint) {
+        if (endpoint.protocol() == Endpoint.Protocol.UDP) {
+            return ask(endpoint.socketAddress()).isPresent();
+        }
         try (Socket socket = new Socket()) {
-            socket.connect(address, 200);
+            socket.connect(endpoint.socketAddress(), ANSWER_MILLIS);
             return true;
         } catch (IOException e) {
             return false; // which is what is waited for
+        }
+    }
+
+    /** What comes back to a datagram that is sent from the calling thread's network, if anything does. */
+    static Optional<String> ask(InetSocketAddress address) {
+        byte[] question = "hello".getBytes(StandardCharsets.US_ASCII);
+        try (DatagramSocket socket = new DatagramSocket()) {
+            socket.setSoTimeout(ANSWER_MILLIS);
+            socket.connect(address); // nobody else's answer counts
+            socket.send(new DatagramPacket(question, question.length));
+            DatagramPacket answer = new DatagramPacket(new byte[100], 100);
+            socket.receive(answer);
+            return Optional.of(new String(answer.getData(), 0, answer.getLength(), StandardCharsets.US_ASCII));
+        } catch (IOException e) {
+            return Optional.empty(); // which is the question
         }
     }
 

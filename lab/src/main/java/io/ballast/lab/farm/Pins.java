@@ -1,9 +1,7 @@
 package io.ballast.lab.farm;
 
-import io.ballast.linux.Capability;
-import io.ballast.linux.Kernel;
-import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfFs;
+import io.ballast.node.Directories;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -15,37 +13,22 @@ import java.nio.file.Path;
  * find it.
  */
 final class Pins {
-    private static final int MNT_DETACH = 2;
-
     private Pins() {}
 
     private static Path of(Path node) {
-        return node.resolve("run").resolve("bpf");
+        return new Directories(node.resolve("run"), node.resolve("state")).bpf();
     }
 
     static void mount(Path node) throws IOException {
-        Path pins = of(node);
-        Files.createDirectories(pins);
-        try (Kernel kernel = Kernel.open()) {
-            LinuxException.check(
-                    kernel.mount("bpf", pins.toString(), "bpf", 0, "mode=0700"),
-                    "mount bpffs",
-                    pins.toString(),
-                    Capability.SYS_ADMIN);
-        }
+        BpfFs.mount(of(node));
     }
 
     /** Takes all those of a lab away, and with them the programs. */
     static void unmount(Path lab) throws IOException {
-        try (DirectoryStream<Path> nodes = Files.newDirectoryStream(lab, Files::isDirectory);
-                Kernel kernel = Kernel.open()) {
+        try (DirectoryStream<Path> nodes = Files.newDirectoryStream(lab, Files::isDirectory)) {
             for (Path node : nodes) {
                 if (BpfFs.isMounted(of(node))) {
-                    LinuxException.check(
-                            kernel.umount(of(node).toString(), MNT_DETACH),
-                            "umount",
-                            of(node).toString(),
-                            Capability.SYS_ADMIN);
+                    BpfFs.unmount(of(node));
                 }
             }
         }

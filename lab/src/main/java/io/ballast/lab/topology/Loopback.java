@@ -85,6 +85,15 @@ public final class Loopback {
                         Set.of(),
                         s.pages()))
                 .toList();
+        List<Echo> echoes = topology.echoes().stream()
+                .map(e -> new Echo(
+                        e.name(),
+                        e.node(),
+                        e.listen().stream()
+                                .flatMap(a -> place(a).stream())
+                                .distinct()
+                                .toList()))
+                .toList();
         List<Node> nodes = topology.nodes().stream()
                 .map(n -> new Node(
                         n.name(),
@@ -96,7 +105,7 @@ public final class Loopback {
                 .toList();
         List<String> notes = new ArrayList<>(topology.notes());
         notes.addAll(notes());
-        return new Topology(topology.name(), nodes, List.of(), sites, Set.of(), List.copyOf(notes));
+        return new Topology(topology.name(), nodes, List.of(), sites, echoes, Set.of(), List.copyOf(notes));
     }
 
     private Link apply(Link link) {

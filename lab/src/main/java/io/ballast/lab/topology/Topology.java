@@ -39,7 +39,7 @@ import java.util.stream.Collectors;
  *       families joins them into one segment, as a cable would.
  *   <li>A node directs a service when the service names it, or has one of its addresses; it runs the daemon.
  *   <li>A node whose address a real server has runs a web server there, with pages that satisfy the checks. A sorry
- *       server gets one too.
+ *       server gets one too. The real servers of UDP services send back what they get.
  *   <li>Where packets reach a real server still addressed to the service (direct routing, tunnels), the node runs the
  *       daemon as well, which takes them in; and its web server answers at every address.
  *   <li>The nodes that do neither are clients.
@@ -51,6 +51,7 @@ import java.util.stream.Collectors;
  *
  * @param name the description's
  * @param segments the bridges
+ * @param echoes the servers of UDP services
  * @param virtual the addresses that services listen on
  * @param notes what the lab does not do, for people
  */
@@ -59,6 +60,7 @@ public record Topology(
         List<Node> nodes,
         List<Segment> segments,
         List<Site> sites,
+        List<Echo> echoes,
         Set<InetAddress> virtual,
         List<String> notes) {
 
@@ -132,9 +134,10 @@ public record Topology(
         return nodes.stream().filter(n -> !n.director() && !serves(n.name())).toList();
     }
 
-    /** Whether a web server runs on the node. */
+    /** Whether a server of the lab runs on the node. */
     public boolean serves(String node) {
-        return sites.stream().anyMatch(s -> s.node().equals(node));
+        return sites.stream().anyMatch(s -> s.node().equals(node))
+                || echoes.stream().anyMatch(e -> e.node().equals(node));
     }
 
     /** The site of a real server, by its address. */
@@ -173,7 +176,7 @@ public record Topology(
                     .map(n -> new Segment(
                             n.stream().map(Derivation::network).distinct().toList()))
                     .toList();
-            return new Topology(description.name(), nodes, segments, sites(nodes), virtual(), List.copyOf(notes));
+            return new Topology(description.name(), nodes, segments, sites(nodes), echoes(nodes), virtual(), List.copyOf(notes));
         }
 
         private Set<InetAddress> virtual() {
@@ -351,14 +354,35 @@ public record Topology(
                     .findFirst();
         }
 
+        private List<Echo> echoes(List<Node> nodes) {
+            SequencedMap<String, Set<InetSocketAddress>> listen = new LinkedHashMap<>();
+            for (ServiceSpec service : description.services().values()) {
+                for (ServerSpec server : service.servers()) {
+                    if (speaks(service, Endpoint.Protocol.UDP)) {
+                        nodeAt(nodes, service, server.address()).ifPresent(node -> {
+                            Set<InetSocketAddress> there = listen.computeIfAbsent(node, _ -> new LinkedHashSet<>());
+                            there.add(socketAddress(server.address()));
+                            if (service.forwarding().keepsPort()) {
+                                service.listen().stream()
+                                        .filter(e -> e.protocol() == Endpoint.Protocol.UDP)
+                                        .forEach(e -> there.add(e.socketAddress()));
+                            }
+                        });
+                    }
+                }
+            }
+            return listen.entrySet().stream()
+                    .map(e -> new Echo(e.getKey(), e.getKey(), List.copyOf(e.getValue())))
+                    .toList();
+        }
+
+        private static boolean speaks(ServiceSpec service, Endpoint.Protocol protocol) {
+            return service.listen().stream().anyMatch(e -> e.protocol() == protocol);
+        }
+
         private List<Site> sites(List<Node> nodes) {
             SequencedMap<String, SiteBuilder> sites = new LinkedHashMap<>();
             for (ServiceSpec service : description.services().values()) {
-                if (service.listen().stream().allMatch(e -> e.protocol() == Endpoint.Protocol.UDP)) {
-                    notes.add("service " + service.name()
-                            + " is UDP: the lab's servers speak HTTP, nothing answers for it");
-                    continue;
-                }
                 for (ServerSpec server : service.servers()) {
                     serve(sites, nodes, service, server);
                 }
@@ -369,16 +393,19 @@ public record Topology(
 
         private void serve(
                 SequencedMap<String, SiteBuilder> sites, List<Node> nodes, ServiceSpec service, ServerSpec server) {
-            Optional<SiteBuilder> found = siteAt(sites, nodes, service, server.address());
-            if (found.isEmpty()) {
+            boolean tcp = speaks(service, Endpoint.Protocol.TCP);
+            if (nodeAt(nodes, service, server.address()).isEmpty()) {
                 notes.add("no node has the address of " + service.name() + "/" + server.name() + " (" + server.address()
                         + "): nothing answers there");
                 return;
             }
-            SiteBuilder site = found.get();
-            site.listen.add(socketAddress(server.address()));
-            if (service.forwarding().keepsPort()) {
-                site.everywhere.add(server.address().port());
+            if (tcp) {
+                siteAt(sites, nodes, service, server.address()).ifPresent(site -> {
+                    site.listen.add(socketAddress(server.address()));
+                    if (service.forwarding().keepsPort()) {
+                        site.everywhere.add(server.address().port());
+                    }
+                });
             }
             List<CheckSpec> checks = server.checks().isEmpty() ? service.checks() : server.checks();
             for (CheckSpec check : checks) {
@@ -391,11 +418,34 @@ public record Topology(
                                 .map(HostPort::port)
                                 .filter(p -> p != 0)
                                 .orElse(server.address().port());
+                if (check.probe() instanceof ProbeSpec.Udp udp && speaks(service, Endpoint.Protocol.UDP)) {
+                    satisfy(udp, service.name(), check);
+                    continue;
+                }
                 HostPort asked = new HostPort(host, port);
+                if (!tcp && asked.equals(server.address()) && !asksTcp(check.probe())) {
+                    continue;
+                }
                 siteAt(sites, nodes, service, asked).ifPresent(s -> {
                     s.listen.add(socketAddress(asked));
                     satisfy(s, service.name(), check);
                 });
+            }
+        }
+
+        private static boolean asksTcp(ProbeSpec probe) {
+            return !(probe instanceof ProbeSpec.Icmp
+                    || probe instanceof ProbeSpec.Exec
+                    || probe instanceof ProbeSpec.File);
+        }
+
+        /** An echo has in its answer what it was sent. */
+        private void satisfy(ProbeSpec.Udp udp, String service, CheckSpec check) {
+            if (udp.expect()
+                    .map(e -> e.regex() || !udp.send().contains(e.text()))
+                    .orElse(false)) {
+                notes.add("check " + check.name() + " of " + service
+                        + " wants another answer than what it sends: the lab's server sends just that back");
             }
         }
 
@@ -461,21 +511,25 @@ public record Topology(
         /** The site on the node that has this address; made where there is none yet. */
         private Optional<SiteBuilder> siteAt(
                 SequencedMap<String, SiteBuilder> sites, List<Node> nodes, ServiceSpec service, HostPort address) {
+            return nodeAt(nodes, service, address)
+                    .map(node -> sites.computeIfAbsent(node, _ -> new SiteBuilder(node, node)));
+        }
+
+        /** The node that has this address: the director where it is one of the loopback interface. */
+        private Optional<String> nodeAt(List<Node> nodes, ServiceSpec service, HostPort address) {
             Optional<InetAddress> literal = literal(address.host());
             if (literal.isEmpty()) {
                 return Optional.empty();
             }
             if (literal.get().isLoopbackAddress()) {
-                return directors(service).stream()
-                        .findFirst()
-                        .map(node -> sites.computeIfAbsent(node, _ -> new SiteBuilder(node, node)));
+                return directors(service).stream().findFirst();
             }
             return nodes.stream()
                     .filter(n -> n.links().stream()
                             .flatMap(l -> l.addresses().stream())
                             .anyMatch(c -> c.address().equals(literal.get())))
                     .findFirst()
-                    .map(n -> sites.computeIfAbsent(n.name(), _ -> new SiteBuilder(n.name(), n.name())));
+                    .map(Node::name);
         }
 
         private ServiceSpec service(String name) {

@@ -22,6 +22,8 @@ public final class BpfFs {
     private static final int STATFS_SIZE = 120;
     private static final long NOSUID_NODEV_NOEXEC = 2 | 4 | 8;
 
+    private static final int MNT_DETACH = 2;
+
     private BpfFs() {}
 
     /** True when a directory is there and is in a bpffs. */
@@ -55,6 +57,12 @@ public final class BpfFs {
         if (isMounted(DEFAULT)) {
             return DEFAULT;
         }
+        mount(directory);
+        return directory;
+    }
+
+    /** Mounts a new one at a directory, which is made where needed. Needs CAP_SYS_ADMIN. */
+    public static void mount(Path directory) throws IOException {
         Files.createDirectories(directory);
         try (Kernel kernel = Kernel.open()) {
             LinuxException.check(
@@ -63,6 +71,16 @@ public final class BpfFs {
                     directory.toString(),
                     Capability.SYS_ADMIN);
         }
-        return directory;
+    }
+
+    /** Unmounts the one at a directory; what is pinned there goes with its last mount. Needs CAP_SYS_ADMIN. */
+    public static void unmount(Path directory) throws IOException {
+        try (Kernel kernel = Kernel.open()) {
+            LinuxException.check(
+                    kernel.umount(directory.toString(), MNT_DETACH),
+                    "umount",
+                    directory.toString(),
+                    Capability.SYS_ADMIN);
+        }
     }
 }
