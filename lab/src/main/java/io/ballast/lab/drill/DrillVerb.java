@@ -11,6 +11,7 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.LabVerb;
@@ -100,6 +101,10 @@ public final class DrillVerb implements Verb {
         Source.check(text);
         String service = service(call, source);
         ServiceSpec drilled = source.description().services().get(service);
+        if (drilled != null && drilled.listen().stream().allMatch(e -> e.protocol() == Endpoint.Protocol.UDP)) {
+            throw Failure.usage("the service " + service
+                    + " is UDP, and the drill's client asks by HTTP; name another one with --service");
+        }
         boolean packets = drilled != null && drilled.engine() != EngineKind.USERSPACE;
         boolean hasSorry = source.description().services().values().stream()
                 .anyMatch(s -> s.name().equals(service) && s.sorry().isPresent());

@@ -1,8 +1,7 @@
 package io.ballast.lab.farm;
 
-import io.ballast.director.xdp.XdpDirector;
+import io.ballast.director.xdp.XdpSupport;
 import io.ballast.linux.Capability;
-import io.ballast.linux.bpf.BpfSupport;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
@@ -24,14 +23,7 @@ public final class Privileges {
         if (missingForNamespaces().isPresent()) {
             return missingForNamespaces();
         }
-        if (XdpDirector.class.getResource("director.bpf.o") == null) {
-            return Optional.of("this build has none, as there was no clang or libbpf-dev when it was made");
-        }
-        try {
-            return BpfSupport.missing().stream().findFirst();
-        } catch (IOException e) {
-            return Optional.of(String.valueOf(e.getMessage()));
-        }
+        return XdpSupport.missing().stream().findFirst();
     }
 
     /** Why packets cannot be captured; empty where they can. */

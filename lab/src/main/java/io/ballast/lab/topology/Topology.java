@@ -176,7 +176,8 @@ public record Topology(
                     .map(n -> new Segment(
                             n.stream().map(Derivation::network).distinct().toList()))
                     .toList();
-            return new Topology(description.name(), nodes, segments, sites(nodes), echoes(nodes), virtual(), List.copyOf(notes));
+            return new Topology(
+                    description.name(), nodes, segments, sites(nodes), echoes(nodes), virtual(), List.copyOf(notes));
         }
 
         private Set<InetAddress> virtual() {

@@ -156,6 +156,27 @@ class TopologyTest {
         assertThat(www1.listen()).containsExactly(at("192.168.10.11", 80), at("fd00:10::11", 80));
         assertThat(www1.everywhere()).containsExactly(80);
         assertThat(www1.single()).isEmpty();
+        assertThat(topology.echoes())
+                .hasSize(3)
+                .contains(new Echo("www1", "www1", List.of(at("192.168.10.11", 7), at("192.168.10.80", 7))));
+        assertThat(topology.notes()).isEmpty();
+    }
+
+    @Test
+    void theServersOfAUdpServiceSendBackWhatTheyGetAndSpeakNoHttp() {
+        List<Endpoint> listen = List.of(new Endpoint(InetAddress.ofLiteral("10.0.0.1"), 53, Endpoint.Protocol.UDP));
+        Topology topology = Topology.of(description(
+                PAIR,
+                service(
+                        "names",
+                        listen,
+                        List.of(),
+                        List.of(server("s", "10.0.0.2", 53)),
+                        check(new ProbeSpec.Udp("a?", Optional.of(new TextMatch("b", false)))))));
+        assertThat(topology.echoes()).containsExactly(new Echo("s", "s", List.of(at("10.0.0.2", 53))));
+        assertThat(topology.sites()).isEmpty();
+        assertThat(topology.clients()).isEmpty();
+        assertThat(topology.notes()).singleElement().asString().contains("another answer");
     }
 
     @Test
