@@ -50,7 +50,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Lab implements AutoCloseable {
     /** How long a service may take until it answers. */
-    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    private static final Duration PATIENCE = Duration.ofSeconds(20);
 
     private static final int ANSWER_MILLIS = 200;
     /** So many connections in a row have to get to servers: more than there are in any example. */

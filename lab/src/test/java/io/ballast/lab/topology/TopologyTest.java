@@ -143,7 +143,7 @@ class TopologyTest {
         assertThat(topology.directors()).extracting(Node::name).containsExactly("director");
         assertThat(topology.daemons()).extracting(Node::name).containsExactly("director", "www1", "www2", "www3");
         assertThat(topology.clients()).extracting(Node::name).containsExactly("client");
-        assertThat(nodeOf(topology, "www1").receives()).containsExactly("web", "web6");
+        assertThat(nodeOf(topology, "www1").receives()).containsExactly("web", "web6", "echo");
         assertThat(nodeOf(topology, "director").receives()).isEmpty();
         assertThat(topology.nodes())
                 .filteredOn(Node::xdp)
