@@ -10,4 +10,11 @@ import io.ballast.linux.netlink.MacAddress;
  * @param interfaceIndex of that interface
  * @param mtu of that interface, in bytes
  */
-record Hop(MacAddress to, MacAddress from, int interfaceIndex, int mtu) {}
+record Hop(MacAddress to, MacAddress from, int interfaceIndex, int mtu) {
+    /** To the director itself: its packets pass to the kernel, which gives them to whoever listens. */
+    static final Hop HERE = new Hop(new MacAddress(0), new MacAddress(0), 0, 0);
+
+    boolean isHere() {
+        return interfaceIndex == 0;
+    }
+}

@@ -15,6 +15,9 @@ interface Hops {
     /** Tells the listener now or as soon as something is known, and at every change until {@link #forget}. */
     void watch(InetAddress server, Listener listener);
 
+    /** Runs something once what is known of several servers has been told. */
+    void soon(Runnable task);
+
     /** Ends one {@link #watch} of the server. */
     void forget(InetAddress server, Listener listener);
 

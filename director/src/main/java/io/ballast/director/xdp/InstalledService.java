@@ -45,6 +45,8 @@ final class InstalledService {
 
         boolean gone;
         boolean cut;
+        /** The way to it was known once: until then it gets no connections, which would only be refused. */
+        boolean reached;
         /** Nothing of it is in the data plane yet. */
         boolean fresh = true;
 
@@ -68,7 +70,7 @@ final class InstalledService {
 
         /** Whether it may have new connections. */
         boolean takesNew() {
-            return !gone && !cut && described.state() == ServerState.UP && described.weight() > 0;
+            return !gone && !cut && reached && described.state() == ServerState.UP && described.weight() > 0;
         }
     }
 

@@ -34,6 +34,9 @@ final class KernelHops implements Hops, AutoCloseable {
     /** The kernel has heard that it need not keep the neighbours by then. */
     private static final Duration RELEASE = Duration.ofSeconds(1);
 
+    /** Answers of many servers come within this, so that a table is not written for each. */
+    private static final Duration SOON = Duration.ofMillis(5);
+
     private final Loop loop;
     private final EngineEvents events;
     private final IntFunction<@Nullable Link> links;
@@ -78,6 +81,15 @@ final class KernelHops implements Hops, AutoCloseable {
         }
     }
 
+    @Override
+    public void soon(Runnable task) {
+        loop.schedule(SOON, () -> {
+            if (started) {
+                task.run();
+            }
+        });
+    }
+
     /** Tells listeners from now on; before, they are only noted, by whichever thread makes this. */
     void start() {
         started = true;
@@ -106,9 +118,12 @@ final class KernelHops implements Hops, AutoCloseable {
     }
 
     private Optional<Hop> hop(Resolution resolution) {
-        return resolution instanceof Resolution.Hop hop && unfit(hop).isEmpty()
-                ? Optional.of(new Hop(hop.destination(), hop.source(), hop.link(), hop.mtu()))
-                : Optional.empty();
+        return switch (resolution) {
+            case Resolution.Hop hop
+            when unfit(hop).isEmpty() -> Optional.of(new Hop(hop.destination(), hop.source(), hop.link(), hop.mtu()));
+            case Resolution.Unresolved none when none.reason() == Reason.OWN_ADDRESS -> Optional.of(Hop.HERE);
+            default -> Optional.empty();
+        };
     }
 
     private Optional<String> unfit(Resolution.Hop hop) {

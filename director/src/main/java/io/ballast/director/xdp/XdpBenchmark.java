@@ -240,6 +240,11 @@ public final class XdpBenchmark implements AutoCloseable {
         }
 
         @Override
+        public void soon(Runnable task) {
+            task.run();
+        }
+
+        @Override
         public void watch(InetAddress server, Listener listener) {
             listener.hop(server, Optional.of(hop));
         }

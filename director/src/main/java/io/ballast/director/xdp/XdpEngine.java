@@ -79,6 +79,9 @@ final class XdpEngine implements ForwardingEngine {
         long changed;
         boolean lingering;
 
+        /** Its tables are being written. */
+        boolean writing;
+
         /** How far the sweep was when no endpoint led here any more. */
         long emptiedAt;
 
@@ -115,6 +118,9 @@ final class XdpEngine implements ForwardingEngine {
 
     /** How many parts of the table have been swept, over and over. */
     private long swept;
+
+    /** Those with servers that can be sent to since a moment ago. */
+    private final Set<Installed> reached = new HashSet<>();
 
     private int ticks;
     /** The last id given. None is given twice: a remembered connection names its endpoint's. */
@@ -258,7 +264,17 @@ final class XdpEngine implements ForwardingEngine {
 
     /** Brings the tables to what the service should be; false where there is no room. */
     private boolean write(Installed installed) throws IOException {
+        installed.writing = true;
+        try {
+            return writeAll(installed);
+        } finally {
+            installed.writing = false;
+        }
+    }
+
+    private boolean writeAll(Installed installed) throws IOException {
         watch(installed);
+        markReached(installed);
         note(installed);
         writeServers(installed);
         if (installed.kind.byLoad()) {
@@ -344,17 +360,57 @@ final class XdpEngine implements ForwardingEngine {
         } else {
             known.remove(server);
         }
+        if (installed.writing) {
+            return;
+        }
         for (Placed placed : installed.service.everybody()) {
             int number = installed.firstServer + placed.member;
-            if (placed.fresh || !placed.described.address().getAddress().equals(server)) {
+            if (!placed.described.address().getAddress().equals(server)) {
                 continue;
             }
-            if (installed.service.isKnown()) {
-                plane.server(number, target(installed, placed));
-            } else {
-                plane.hop(number, placed.cut ? Optional.empty() : hop);
+            if (!installed.service.isKnown()) {
+                plane.hop(number, placed.cut ? Optional.empty() : hop.filter(way -> !way.isHere()));
+                continue;
+            }
+            plane.server(number, target(installed, placed));
+            if (hop.isPresent() && !placed.reached) {
+                writeSoon(installed);
             }
         }
+    }
+
+    private void markReached(Installed installed) {
+        for (Placed placed : installed.service.everybody()) {
+            placed.reached |= known.containsKey(placed.described.address().getAddress());
+        }
+    }
+
+    /** Servers that can be sent to from now on are to have connections; many come at a time. */
+    private void writeSoon(Installed installed) {
+        boolean first = reached.isEmpty();
+        reached.add(installed);
+        if (first) {
+            hops.soon(() -> {
+                Set<Installed> due = Set.copyOf(reached);
+                reached.clear();
+                due.stream()
+                        .filter(each -> each.equals(services.get(each.service.name)))
+                        .forEach(this::rewrite);
+            });
+        }
+    }
+
+    private void rewrite(Installed installed) {
+        Forwarding forwarding = installed.service.forwarding();
+        try {
+            if (write(installed)) {
+                return;
+            }
+            refuse(forwarding, "the engine xdp has no room for another table: " + plane.sizes());
+        } catch (IOException e) {
+            refuse(forwarding, String.valueOf(e.getMessage()));
+        }
+        failed.put(forwarding.service(), forwarding);
     }
 
     private void writeServers(Installed installed) {
@@ -365,7 +421,7 @@ final class XdpEngine implements ForwardingEngine {
 
     private Target target(Installed installed, Placed placed) {
         InetAddress address = placed.described.address().getAddress();
-        Optional<Hop> hop = Optional.ofNullable(known.get(address));
+        Optional<Hop> hop = Optional.ofNullable(known.get(address)).filter(way -> !way.isHere());
         int flags = 0;
         if (hop.isPresent() && !placed.cut) {
             flags |= Layout.READY;
@@ -827,8 +883,10 @@ final class XdpEngine implements ForwardingEngine {
         }
         for (Placed placed : installed.service.everybody()) {
             placed.source = plane.source(installed.firstServer + placed.member).orElse(null);
-            plane.hop(installed.firstServer + placed.member)
-                    .ifPresent(hop -> known.put(placed.described.address().getAddress(), hop));
+            plane.hop(installed.firstServer + placed.member).ifPresent(hop -> {
+                known.put(placed.described.address().getAddress(), hop);
+                placed.reached = true;
+            });
         }
         watch(installed);
         return installed;
@@ -864,7 +922,10 @@ final class XdpEngine implements ForwardingEngine {
     /** Whether the service is in the tables as the last {@link #put} has it. */
     boolean serves(String service) {
         Installed installed = services.get(service);
-        return installed != null && installed.service.isKnown() && !failed.containsKey(service);
+        return installed != null
+                && installed.service.isKnown()
+                && !failed.containsKey(service)
+                && !reached.contains(installed);
     }
 
     // ---- Reading

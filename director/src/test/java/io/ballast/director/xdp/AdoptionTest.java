@@ -209,6 +209,11 @@ final class AdoptionTest {
         }
 
         @Override
+        public void soon(Runnable task) {
+            task.run();
+        }
+
+        @Override
         public void watch(InetAddress server, Listener listener) {
             if (server.getAddress()[3] > known) {
                 listener.hop(server, Optional.of(hopTo(server)));

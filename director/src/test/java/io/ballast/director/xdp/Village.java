@@ -22,6 +22,8 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -40,6 +42,8 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Assumptions;
 
@@ -67,6 +71,9 @@ final class Village implements AutoCloseable {
     final NetworkNamespace director;
     final List<NetworkNamespace> servers = new ArrayList<>();
     final ControlLoop loop;
+    /** Datagrams that came to a server. */
+    final AtomicLong received = new AtomicLong();
+
     final Path bpffs;
 
     Village() throws Exception {
@@ -272,7 +279,7 @@ final class Village implements AutoCloseable {
         }
     }
 
-    /** Answers each line by its name and the line. */
+    /** Answers each line by its name and the line, and counts datagrams. */
     private void listen(int number, NetworkNamespace server) throws Exception {
         for (InetAddress vip : List.of(VIP4, VIP6)) {
             ServerSocket socket = open(server.call(() -> {
@@ -280,6 +287,9 @@ final class Village implements AutoCloseable {
                 made.bind(new InetSocketAddress(vip, PORT));
                 return made;
             }));
+            DatagramSocket datagrams = open(server.call(() -> new DatagramSocket(new InetSocketAddress(vip, PORT))));
+            datagrams.setReceiveBufferSize(1 << 20);
+            Thread.ofVirtual().start(() -> count(datagrams));
             Thread.ofVirtual().start(() -> {
                 while (!socket.isClosed()) {
                     try {
@@ -291,6 +301,68 @@ final class Village implements AutoCloseable {
                 }
             });
         }
+    }
+
+    private void count(DatagramSocket socket) {
+        DatagramPacket packet = new DatagramPacket(new byte[64], 64);
+        while (!socket.isClosed()) {
+            try {
+                socket.receive(packet);
+                received.incrementAndGet();
+            } catch (IOException e) {
+                return; // closed
+            }
+        }
+    }
+
+    /** Sends datagrams from the client, about a thousand a second, until it is closed. */
+    final class Stream implements AutoCloseable {
+        private final List<DatagramSocket> sockets = new ArrayList<>();
+        private final Thread thread;
+        private volatile boolean ended;
+        private long sent;
+
+        Stream() throws IOException {
+            for (int i = 0; i < 8; i++) {
+                InetAddress vip = i % 2 == 0 ? VIP4 : VIP6;
+                sockets.add(open(client.call(() -> {
+                    DatagramSocket socket = new DatagramSocket();
+                    socket.connect(new InetSocketAddress(vip, PORT));
+                    return socket;
+                })));
+            }
+            thread = Thread.ofPlatform().daemon().start(this::run);
+        }
+
+        private void run() {
+            try {
+                while (!ended) {
+                    DatagramSocket socket = sockets.get((int) (sent % sockets.size()));
+                    socket.send(new DatagramPacket(new byte[18], 18));
+                    sent++;
+                    LockSupport.parkNanos(1_000_000);
+                }
+            } catch (IOException e) {
+                failures.add(e);
+            }
+        }
+
+        /** How many were sent, when there will be no more. */
+        long end() throws InterruptedException {
+            ended = true;
+            thread.join();
+            return sent;
+        }
+
+        @Override
+        public void close() {
+            ended = true;
+        }
+    }
+
+    /** Sends datagrams to the service; they count in {@link #received}. */
+    Stream stream() throws IOException {
+        return open(new Stream());
     }
 
     private static void answer(Socket socket, String name) {

@@ -127,7 +127,8 @@ final class XdpDirectorTest {
         return new Forwarding(
                 "web",
                 Stream.of(VIP4, VIP6)
-                        .map(vip -> new Endpoint(vip, Village.PORT, Protocol.TCP))
+                        .flatMap(vip ->
+                                Stream.of(Protocol.values()).map(protocol -> new Endpoint(vip, Village.PORT, protocol)))
                         .toList(),
                 scheduler,
                 ForwardingMethod.DR,
@@ -399,6 +400,38 @@ final class XdpDirectorTest {
         assertThat(village.ask(VIP4)).startsWith("www");
         assertThat(events)
                 .anyMatch(event -> event.endsWith("the tables that were found are damaged: a number lies beyond them"));
+    }
+
+    @Test
+    void noPacketIsLostWhileDaemonsComeAndGo() throws Exception {
+        XdpDirector director = open();
+        put(director, forwarding(SchedulerKind.WLC, false, 1, 2));
+        // The wires know their ends.
+        assertThat(List.of(village.ask(VIP4), village.ask(VIP6))).hasSize(2);
+        Village.Stream stream = village.stream();
+        await("packets flow", () -> village.received.get() > 10);
+        close(director);
+        director = open();
+        put(director, forwarding(SchedulerKind.WLC, false, 1, 2));
+        // Another schedule, and another program.
+        put(director, forwarding(SchedulerKind.MH, false, 2));
+        close(director);
+        forge(1, Layout.ORIGIN_PROGRAM);
+        director = open();
+        put(director, forwarding(SchedulerKind.RR, false, 2, 1));
+        close(director);
+        // Larger tables, and tables of another layout.
+        director = open("eth0", new XdpDirector.Capacity(500, 4_096, 8, 10_000));
+        put(director, forwarding(SchedulerKind.RR, false, 1));
+        close(director);
+        forge(2, Layout.ORIGIN_LAYOUT);
+        director = open();
+        put(director, forwarding(SchedulerKind.SH, false, 1, 2));
+        await("this version's tables serve", () -> pins().equals(List.of("links", "tables_3")));
+        long before = village.received.get();
+        await("packets flow", () -> village.received.get() > before + 100);
+        long sent = stream.end();
+        await("all have come", () -> village.received.get() == sent);
     }
 
     @Test

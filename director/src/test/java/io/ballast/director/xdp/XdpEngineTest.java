@@ -29,10 +29,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -54,6 +56,7 @@ final class XdpEngineTest {
 
     private final List<String> events = new ArrayList<>();
     private final Map<InetAddress, Hops.Listener> watched = new HashMap<>();
+    private final Set<InetAddress> unknown = new HashSet<>();
     private Bench bench;
     private XdpEngine engine;
     private long now;
@@ -75,9 +78,16 @@ final class XdpEngineTest {
     /** Every server is on the link, with a MAC address that ends in the last two bytes of its IP address. */
     private final class KnownHops implements Hops {
         @Override
+        public void soon(Runnable task) {
+            task.run();
+        }
+
+        @Override
         public void watch(InetAddress server, Listener listener) {
             watched.put(server, listener);
-            listener.hop(server, Optional.of(hopTo(server)));
+            if (!unknown.contains(server)) {
+                listener.hop(server, Optional.of(hopTo(server)));
+            }
         }
 
         @Override
@@ -363,6 +373,40 @@ final class XdpEngineTest {
         assertThat(packet(1, SYN).action()).isEqualTo(XdpAction.PASS);
         listener.hop(server, Optional.of(hopTo(server)));
         assertThat(send(1, SYN)).isEqualTo(1);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "RR", "WLC"})
+    void aServerGetsNoConnectionsBeforeTheWayToItIsKnown(SchedulerKind scheduler) throws Exception {
+        InetAddress second = address("10.9.0.2");
+        unknown.add(second);
+        engine.put(forwarding(scheduler, OnDown.KEEP, up(2), ""));
+        for (int client = 0; client < 50; client++) {
+            assertThat(send(client, SYN)).isEqualTo(1);
+            send(client, ACK);
+        }
+        Objects.requireNonNull(watched.get(second)).hop(second, Optional.of(hopTo(second)));
+        for (int client = 0; client < 50; client++) {
+            assertThat(send(client, ACK)).isEqualTo(1);
+        }
+        Set<Integer> servers = new HashSet<>();
+        for (int client = 100; client < 150; client++) {
+            servers.add(send(client, SYN));
+        }
+        assertThat(servers).contains(2);
+    }
+
+    @Test
+    void packetsForTheDirectorItselfAreTheKernels() throws Exception {
+        InetAddress here = address("10.9.0.1");
+        unknown.add(here);
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(2), ""));
+        Objects.requireNonNull(watched.get(here)).hop(here, Optional.of(Hop.HERE));
+        Set<XdpAction> actions = new HashSet<>();
+        for (int client = 0; client < 50; client++) {
+            actions.add(packet(client, SYN).action());
+        }
+        assertThat(actions).containsExactlyInAnyOrder(XdpAction.PASS, XdpAction.TX);
     }
 
     @Test
