@@ -2,7 +2,7 @@
 /*
  * The director's program and a floor under it, for timing by the kernel's test run (io.ballast.director.xdp.XdpBenchmark).
  * That one hands the same buffer to every repetition without restoring it, so each program here does that itself: head,
- * frame addresses and the client, who is the next of so many as take turns. The floor does the least that a tunnel
+ * addresses, time to live and the client, who is the next of so many as take turns. The floor does the least that a tunnel
  * needs: a header.
  */
 #include "balance.h"
@@ -37,10 +37,19 @@ static __always_inline int restore(struct xdp_md *ctx, __u64 grown, bool v6)
 	__builtin_memset(eth->h_dest, 2, 6);
 	__builtin_memset(eth->h_source, 4, 6);
 	eth->h_proto = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
-	if (v6)
-		((struct ipv6hdr *)(eth + 1))->saddr.in6_u.u6_addr32[3] = bpf_htonl(client & 0xffffff);
-	else
-		((struct iphdr *)(eth + 1))->saddr = bpf_htonl(0x0a000000 | (client & 0xffffff));
+	if (v6) {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		ip->saddr.in6_u.u6_addr32[3] = bpf_htonl(client & 0xffffff);
+	} else {
+		struct iphdr *ip = (void *)(eth + 1);
+
+		ip->saddr = bpf_htonl(0x0a000000 | (client & 0xffffff));
+		/* NAT translates these. */
+		ip->daddr = bpf_htonl(0xc0000201);
+		ip->ttl = 64;
+		tcp->dest = bpf_htons(80);
+	}
 	tcp->source = bpf_htons(1024 + (client >> 24));
 	return 0;
 }
