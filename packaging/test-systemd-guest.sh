@@ -328,7 +328,7 @@ YAML
   systemctl reload ballast
 }
 with_load "the unit lets the engine xdp be" fast
-check "  on the interface of its address, in native mode" until_true 30 says '"front": "native"' ballast status --json
+check "  on the interface of its address, in native mode" until_true 30 says '"front":"native"' ballast status --json
 before=$(program)
 with_load "  and it is the same after a restart" restart
 check "  (program $before)" both '[ -n "$before" ]' 'until_true 30 says "goes on with the tables that it found" log'

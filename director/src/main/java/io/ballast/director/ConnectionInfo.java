@@ -1,7 +1,8 @@
 package io.ballast.director;
 
 /**
- * One connection or flow as {@code ballast connections} shows it.
+ * One connection or flow as {@code ballast connections} shows it. What an engine does not keep of a connection is {@link
+ * #UNKNOWN}.
  *
  * @param protocol {@code tcp} or {@code udp}
  * @param client address and port
@@ -21,4 +22,7 @@ public record ConnectionInfo(
         long ageMillis,
         long idleMillis,
         long bytesIn,
-        long bytesOut) {}
+        long bytesOut) {
+    /** For what an engine does not keep. */
+    public static final long UNKNOWN = -1;
+}

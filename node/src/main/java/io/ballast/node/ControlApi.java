@@ -382,6 +382,13 @@ final class ControlApi {
 
     // ---- Connections and events
 
+    /** What the engine does not keep is left out. */
+    private static void known(JsonWriter json, String name, long value) throws IOException {
+        if (value != ConnectionInfo.UNKNOWN) {
+            json.name(name).value(value);
+        }
+    }
+
     private Response connections(Request request)
             throws HttpException, RefusedException, Node.BusyException, ExecutionException, InterruptedException {
         String service = request.parameter("service").orElse("");
@@ -407,10 +414,10 @@ final class ControlApi {
                     json.name("listen").value(c.listen());
                     json.name("server").value(c.server());
                     json.name("state").value(c.state());
-                    json.name("ageMillis").value(c.ageMillis());
-                    json.name("idleMillis").value(c.idleMillis());
-                    json.name("bytesIn").value(c.bytesIn());
-                    json.name("bytesOut").value(c.bytesOut());
+                    known(json, "ageMillis", c.ageMillis());
+                    known(json, "idleMillis", c.idleMillis());
+                    known(json, "bytesIn", c.bytesIn());
+                    known(json, "bytesOut", c.bytesOut());
                     json.endObject();
                 }
                 json.endArray().endObject();

@@ -49,10 +49,10 @@ public final class ConnectionsVerb implements Verb {
                     Json.text(c, "service"),
                     Json.text(c, "server"),
                     Json.text(c, "state"),
-                    seconds(Json.number(c, "ageMillis")),
-                    seconds(Json.number(c, "idleMillis")),
-                    Long.toString(Json.number(c, "bytesIn")),
-                    Long.toString(Json.number(c, "bytesOut")));
+                    seconds(c, "ageMillis"),
+                    seconds(c, "idleMillis"),
+                    known(c, "bytesIn"),
+                    known(c, "bytesOut"));
         }
         table.lines().forEach(call.terminal().out()::println);
         if (connections.size() >= limit) {
@@ -61,7 +61,12 @@ public final class ConnectionsVerb implements Verb {
         return Exit.DONE;
     }
 
-    private static String seconds(long millis) {
-        return String.format(Locale.ROOT, "%.1fs", millis / 1e3);
+    private static String seconds(JsonObject connection, String name) {
+        return connection.has(name) ? String.format(Locale.ROOT, "%.1fs", Json.number(connection, name) / 1e3) : "-";
+    }
+
+    /** An engine that forwards packets keeps neither ages nor bytes of connections. */
+    private static String known(JsonObject connection, String name) {
+        return connection.has(name) ? Long.toString(Json.number(connection, name)) : "-";
     }
 }

@@ -1,5 +1,6 @@
 package io.ballast.director.xdp;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
 import io.ballast.director.ConnectionInfo;
 import java.lang.foreign.MemorySegment;
@@ -46,10 +47,10 @@ record RememberedFlow(long high, long low, int vip, int clientPort, int server, 
         }
     }
 
-    /** The data plane keeps neither ages nor bytes of connections: these are 0. */
+    /** The data plane keeps neither ages nor bytes of connections. */
     ConnectionInfo describe(String service, Endpoint endpoint, String serverName) {
         InetSocketAddress client = client();
-        String address = client.getAddress().getHostAddress();
+        String address = Addresses.print(client.getAddress());
         String shown = switch (state) {
             case Layout.OPENING -> "connecting";
             case Layout.ESTABLISHED -> proto == 17 ? "flow" : "established";
@@ -62,9 +63,9 @@ record RememberedFlow(long high, long low, int vip, int clientPort, int server, 
                 endpoint.toString(),
                 serverName,
                 shown,
-                0,
-                0,
-                0,
-                0);
+                ConnectionInfo.UNKNOWN,
+                ConnectionInfo.UNKNOWN,
+                ConnectionInfo.UNKNOWN,
+                ConnectionInfo.UNKNOWN);
     }
 }

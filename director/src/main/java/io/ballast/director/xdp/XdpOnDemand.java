@@ -460,12 +460,20 @@ public final class XdpOnDemand implements ForwardingEngine {
                             throws IOException {
                         Map<InetAddress, String> all = new LinkedHashMap<>();
                         try (RouteNetlink netlink = RouteNetlink.open()) {
+                            Set<MacAddress> own = new HashSet<>();
+                            netlink.links().forEach(link -> own.add(link.address()));
                             for (String device : devices) {
                                 Optional<Link> link = netlink.link(device).filter(Link::up);
-                                if (link.isPresent()) {
-                                    ArpProbe.whoElseHas(link.get(), addresses, ANSWERING)
-                                            .forEach((address, macs) -> all.put(address, names(netlink, macs)));
+                                if (link.isEmpty()) {
+                                    continue;
                                 }
+                                ArpProbe.whoElseHas(link.get(), addresses, ANSWERING)
+                                        .forEach((address, macs) -> {
+                                            macs.removeAll(own); // another interface on the same network
+                                            if (!macs.isEmpty()) {
+                                                all.put(address, names(netlink, macs));
+                                            }
+                                        });
                             }
                         }
                         return all;
