@@ -19,6 +19,7 @@ const volatile __u8 has_icmp = 1;
 const volatile __u8 has_vlan = 1;
 const volatile __u8 has_nat = 1;	/* some service's addresses are translated */
 const volatile __u8 has_full_nat = 1;	/* the clients' as well */
+const volatile __u8 has_partial = 1;	/* NAT: packets may come from this machine, whose checksums are half done */
 /*
  * The director's ports for full NAT. Not those that the kernel gives its own connections (net.ipv4.ip_local_port_range,
  * 32768 and above), some of which go to the same servers: the answers to those must not be taken for clients'.
@@ -151,6 +152,23 @@ struct {
 	__type(key, __u32);
 	__type(value, struct port_line);
 } ports SEC(".maps");
+
+/* How far a checksum is added up; in a table of its own, so that the verifier keeps no count of it. */
+#define CHUNK 256
+
+struct adding {
+	__u32 at;
+	__u32 left;
+	__u64 sum;
+	__be32 chunk[CHUNK / 4];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct adding);
+} adding_up SEC(".maps");
 
 static __always_inline void count_reason(__u32 reason)
 {

@@ -163,33 +163,45 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 		flow->expires = expires;
 }
 
-/* The place, from 1 on, of the connection that a server's packet belongs to, or an error about one; 0 for none. */
+/* The connection in a place, if the packet is its server's, brought up to date; false where it is not. */
+static __always_inline bool answers_now(const struct packet *packet, struct flow *flow, __u32 place, bool full)
+{
+	__u32 now;
+
+	if (!answers(packet, flow, full))
+		return false;
+	now = ticks();
+	if (expired(flow, now))
+		return false;
+	answer_seen(packet, flow, place, now);
+	return true;
+}
+
+/*
+ * The place, from 1 on, of the connection that a server's packet belongs to, or an error about one; 0 for none. Whatever
+ * is not for a service comes by here, so that the first look has to be a short one.
+ */
 __noinline __u32 answered(const struct packet *packet)
 {
-	__u32 now, number, tag, place;
 	struct bucket *bucket;
-	struct flow *flow;
+	__u32 number, tag;
 	__u64 hash;
 	__u16 port;
 
 	if (!packet)
 		return 0;
-	now = ticks();
 	port = bpf_ntohs(packet->port_be);
 	if (has_full_nat && (__u32)port - nat_first_port < nat_ports) {
 		__u32 *owner = port_owner(port_number(&packet->source, bpf_ntohs(packet->source_port_be), port,
 						      packet->proto));
+		__u32 place = owner ? *owner : 0;
 
-		place = owner ? *owner : 0;
 		bucket = place ? flow_bucket((place - 1) / WAYS) : NULL;
 		if (bucket) {
 			__u32 way = (place - 1) % WAYS;
 
-			flow = &bucket->flow[way];
-			if (bucket->tag[way] > TAG_BUSY && !expired(flow, now) && answers(packet, flow, true)) {
-				answer_seen(packet, flow, place - 1, now);
+			if (bucket->tag[way] > TAG_BUSY && answers_now(packet, &bucket->flow[way], place - 1, true))
 				return place;
-			}
 		}
 	}
 	hash = nat_hash(&packet->destination, port, packet->proto);
@@ -200,11 +212,8 @@ __noinline __u32 answered(const struct packet *packet)
 		return 0;
 #pragma clang loop unroll(disable)
 	for (__u32 way = 0; way < WAYS; way++) {
-		flow = &bucket->flow[way];
-		if (bucket->tag[way] == tag && !expired(flow, now) && answers(packet, flow, false)) {
-			answer_seen(packet, flow, number * WAYS + way, now);
+		if (bucket->tag[way] == tag && answers_now(packet, &bucket->flow[way], number * WAYS + way, false))
 			return number * WAYS + way + 1;
-		}
 	}
 	return 0;
 }
