@@ -11,6 +11,7 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.load.LoadPlan;
 import io.ballast.lab.load.LoadProcess;
 import io.ballast.lab.load.LoadResult;
+import io.ballast.lab.load.Outcome;
 import io.ballast.lab.topology.DescriptionText;
 import io.ballast.linux.NetworkNamespace;
 import java.io.IOException;
@@ -55,8 +56,11 @@ class PacketsTest {
         new LabStore(run).down(name);
     }
 
-    private Lab up(boolean namespaces) throws Exception {
-        DescriptionText text = DescriptionText.of(Files.readString(EXAMPLE) + ECHO6);
+    private static DescriptionText text() throws IOException {
+        return DescriptionText.of(Files.readString(EXAMPLE) + ECHO6);
+    }
+
+    private Lab up(DescriptionText text, boolean namespaces) throws Exception {
         return new LabStore(run).up(new Lab.Plan(name, EXAMPLE, text, namespaces, true), _ -> {});
     }
 
@@ -86,72 +90,124 @@ class PacketsTest {
     }
 
     @Test
-    void everyWayOfForwardingGetsToAllServersAndRoundADeadOne() throws Exception {
-        Privileges.missingForXdp().ifPresent(reason -> {
-            throw new TestAbortedException("no engine xdp: " + reason);
-        });
-        try (Lab lab = up(true);
-                NetworkNamespace client = NetworkNamespace.named(
-                        LabRecord.namespace(name, lab.client().name()));
-                LoadProcess load = new LoadProcess(lab.loadGenerator(), _ -> {})) {
-            assertThat(lab.answering()).isTrue();
-            List<InetSocketAddress> addresses = lab.description().services().values().stream()
-                    .flatMap((ServiceSpec service) -> lab.addresses(service).stream())
-                    .toList();
-            assertThat(addresses).as("one of each family").hasSize(2);
-            List<Endpoint> datagrams = lab.description().services().values().stream()
-                    .flatMap((ServiceSpec service) -> service.listen().stream())
-                    .filter(e -> e.protocol() == Endpoint.Protocol.UDP)
-                    .toList();
-            assertThat(datagrams).as("one of each family").hasSize(2);
-            DescriptionText direct = lab.text();
-            for (ForwardingMethod method :
-                    List.of(ForwardingMethod.DR, ForwardingMethod.TUNNEL, ForwardingMethod.GUE)) {
+    void everyWayOfForwardingInOneNetworkGetsToAllServersAndRoundADeadOne() throws Exception {
+        asFarAsThisMachineHasTheEngine();
+        try (Lab lab = up(text(), true);
+                Client client = new Client(lab)) {
+            for (ForwardingMethod method : List.of(
+                    ForwardingMethod.DR, ForwardingMethod.TUNNEL, ForwardingMethod.GUE, ForwardingMethod.FULLNAT)) {
                 if (method != ForwardingMethod.DR) {
-                    lab.describe(direct.withForwarding(method));
+                    lab.describe(text().withForwarding(method));
                     for (Daemon daemon : lab.daemons()) {
                         daemon.reload();
                     }
                 }
-                for (InetSocketAddress address : addresses) {
-                    await("all servers answer at " + address + " by " + method, () -> {
-                        LoadResult result = load.warm(plan(address), Duration.ofMillis(300));
-                        return result.failures() == 0 && result.servers().size() == 3;
-                    });
-                }
-                for (Endpoint endpoint : datagrams) {
-                    await("all servers answer at " + endpoint + " by " + method, () -> {
-                        Set<String> answers = new TreeSet<>();
-                        for (int i = 0; i < 9; i++) {
-                            client.call(() -> Lab.ask(endpoint.socketAddress())).ifPresent(answers::add);
-                        }
-                        return answers.equals(Set.of("www1: hello", "www2: hello", "www3: hello"));
-                    });
-                }
-                WebServer victim = lab.webServers().getFirst();
-                String dead = victim.site().name();
-                victim.kill();
-                await(dead + " is out", () -> states(lab, dead).equals(List.of("down", "down", "up", "up")));
-                for (InetSocketAddress address : addresses) {
-                    LoadResult afterwards = load.warm(plan(address), Duration.ofMillis(300));
-                    assertThat(afterwards.outcomes())
-                            .as("%s by %s", address, method)
-                            .hasSize(1);
-                    assertThat(afterwards.servers()).hasSize(2).doesNotContainKey(dead);
-                }
-                victim.start();
-                await(dead + " is in again", () -> states(lab, dead).equals(List.of("up", "up", "up", "up")));
+                client.reachesAllServers(method.yamlName());
+                client.reachesTheOthersOfADeadOne(method.yamlName());
             }
         }
+        assertNothingIsLeft();
+    }
+
+    @Test
+    void natGetsToServersBehindTheDirector() throws Exception {
+        asFarAsThisMachineHasTheEngine();
+        String behind = text().withForwarding(ForwardingMethod.NAT)
+                .toString()
+                .replaceAll("192\\.168\\.10\\.1([123])", "10.1.0.1$1")
+                .replaceAll("fd00:10::1([123])", "fd00:11::1$1");
+        DescriptionText routed = DescriptionText.of(behind.replaceFirst(
+                "director:\\n +interfaces:\\n( +)", "$0eth1: { addresses: [10.1.0.1/24, 'fd00:11::1/64'] }\n$1"));
+        try (Lab lab = up(routed, true);
+                Client client = new Client(lab)) {
+            client.reachesAllServers("nat");
+            client.reachesTheOthersOfADeadOne("nat");
+        }
+        assertNothingIsLeft();
+    }
+
+    private static void asFarAsThisMachineHasTheEngine() {
+        Privileges.missingForXdp().ifPresent(reason -> {
+            throw new TestAbortedException("no engine xdp: " + reason);
+        });
+    }
+
+    private void assertNothingIsLeft() throws Exception {
         assertThat(run)
                 .satisfiesAnyOf(
                         r -> assertThat(r).doesNotExist(), r -> assertThat(r).isEmptyDirectory());
         assertThat(Programs.run(List.of("ip", "netns"), "")).doesNotContain("bl-" + name);
     }
 
+    /** The lab's client, by TCP and UDP, to each service of both address families. */
+    private final class Client implements AutoCloseable {
+        private final Lab lab;
+        private final List<InetSocketAddress> addresses;
+        private final List<Endpoint> datagrams;
+        private final NetworkNamespace network;
+        private final LoadProcess load;
+
+        Client(Lab lab) throws IOException {
+            this.lab = lab;
+            assertThat(lab.answering()).isTrue();
+            addresses = lab.description().services().values().stream()
+                    .flatMap((ServiceSpec service) -> lab.addresses(service).stream())
+                    .toList();
+            datagrams = lab.description().services().values().stream()
+                    .flatMap((ServiceSpec service) -> service.listen().stream())
+                    .filter(e -> e.protocol() == Endpoint.Protocol.UDP)
+                    .toList();
+            assertThat(addresses).as("one of each family").hasSize(2);
+            assertThat(datagrams).as("one of each family").hasSize(2);
+            network = NetworkNamespace.named(
+                    LabRecord.namespace(name, lab.client().name()));
+            load = new LoadProcess(lab.loadGenerator(), _ -> {});
+        }
+
+        void reachesAllServers(String method) throws Exception {
+            for (InetSocketAddress address : addresses) {
+                await("all servers answer at " + address + " by " + method, () -> {
+                    LoadResult result = load.warm(plan(address), Duration.ofMillis(300));
+                    return result.failures() == 0 && result.servers().size() == 3;
+                });
+            }
+            for (Endpoint endpoint : datagrams) {
+                await("all servers answer at " + endpoint + " by " + method, () -> {
+                    Set<String> answers = new TreeSet<>();
+                    for (int i = 0; i < 9; i++) {
+                        network.call(() -> Lab.ask(endpoint.socketAddress())).ifPresent(answers::add);
+                    }
+                    return answers.equals(Set.of("www1: hello", "www2: hello", "www3: hello"));
+                });
+            }
+        }
+
+        void reachesTheOthersOfADeadOne(String method) throws Exception {
+            WebServer victim = lab.webServers().getFirst();
+            String dead = victim.site().name();
+            victim.kill();
+            await(dead + " is out", () -> states(lab, dead).equals(List.of("down", "down", "up", "up")));
+            for (InetSocketAddress address : addresses) {
+                LoadResult afterwards = load.warm(plan(address), Duration.ofMillis(300));
+                assertThat(afterwards.outcomes())
+                        .as("%s by %s", address, method)
+                        .containsOnlyKeys(Outcome.OK);
+                assertThat(afterwards.servers()).hasSize(2).doesNotContainKey(dead);
+            }
+            victim.start();
+            await(dead + " is in again", () -> states(lab, dead).equals(List.of("up", "up", "up", "up")));
+        }
+
+        @Override
+        public void close() {
+            load.close();
+            network.close();
+        }
+    }
+
     @Test
     void onLoopbackAddressesThereAreNoPacketsToForward() {
-        assertThatThrownBy(() -> up(false))
+        assertThatThrownBy(() -> up(text(), false))
                 .hasMessageStartingWith("the service web has the engine xdp")
                 .hasMessageContaining("network namespaces");
     }
