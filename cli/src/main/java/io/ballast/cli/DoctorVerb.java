@@ -3,7 +3,7 @@ package io.ballast.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
-import io.ballast.director.xdp.XdpSupport;
+import io.ballast.node.EngineSupport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SeekableByteChannel;
@@ -170,7 +170,7 @@ final class DoctorVerb implements Verb {
     }
 
     private static Finding xdp() {
-        List<String> missing = XdpSupport.missing();
+        List<String> missing = EngineSupport.missingForXdp();
         return missing.isEmpty()
                 ? new Finding(Mark.GOOD, "engine xdp", "can be used", "")
                 : new Finding(

@@ -5,9 +5,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.stream.Stream;
+import java.util.function.Function;
 
 /**
  * The engines of a node as one. A service belongs to the engine that has its forwarding method; where a change of the
@@ -48,14 +47,9 @@ public final class Engines implements ForwardingEngine {
         xdp.remove(service);
     }
 
-    /** Of those engines that have services: one that has none and does not answer hides nothing. */
     @Override
     public CompletionStage<List<ServiceStatistics>> statistics() {
-        return all(busy().map(ForwardingEngine::statistics).toList());
-    }
-
-    private Stream<ForwardingEngine> busy() {
-        return owners.values().stream().distinct();
+        return all(ForwardingEngine::statistics);
     }
 
     @Override
@@ -64,20 +58,21 @@ public final class Engines implements ForwardingEngine {
         if (owner != null) {
             return owner.connections(service, limit);
         }
-        return all(busy().map(engine -> engine.connections(service, limit)).toList())
+        return all(engine -> engine.connections(service, limit))
                 .thenApply(all -> all.subList(0, Math.min(limit, all.size())));
     }
 
-    private static <T> CompletionStage<List<T>> all(List<? extends CompletionStage<List<T>>> stages) {
-        CompletionStage<List<T>> sum = CompletableFuture.completedFuture(List.of());
-        for (CompletionStage<List<T>> stage : stages) {
-            sum = sum.thenCombine(stage, (some, more) -> {
-                List<T> both = new ArrayList<>(some);
-                both.addAll(more);
-                return both;
-            });
+    /** The kernel always answers; a worker may not, and where it has no services that must hide nothing. */
+    private <T> CompletionStage<List<T>> all(Function<ForwardingEngine, CompletionStage<List<T>>> ask) {
+        CompletionStage<List<T>> inKernel = ask.apply(xdp);
+        if (!owners.containsValue(userspace)) {
+            return inKernel;
         }
-        return sum;
+        return inKernel.thenCombine(ask.apply(userspace), (some, more) -> {
+            List<T> both = new ArrayList<>(some);
+            both.addAll(more);
+            return both;
+        });
     }
 
     @Override
