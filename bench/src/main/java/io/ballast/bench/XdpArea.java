@@ -106,11 +106,9 @@ final class XdpArea implements Area {
         Row.Target direct = Row.Target.ratioAtLeast(0.8, "0.8 of a bare redirect in the same run");
         Row.Target nat = Row.Target.ratioAtLeast(3.5 / 5.3, "3.5 Mpps where a bare redirect has 5.3");
         try (LiveBenchmark wires = LiveBenchmark.open(new Room(2, 2048, 4, 1 << 16))) {
-            for (int clients : new int[] {1, 4096}) {
-                live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.DR, clients, direct);
-                live(effort, sheet, wires, SchedulerKind.WLC, ForwardingMethod.DR, clients, direct);
-                live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.NAT, clients, nat);
-            }
+            live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.DR, direct);
+            live(effort, sheet, wires, SchedulerKind.WLC, ForwardingMethod.DR, direct);
+            live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.NAT, nat);
         }
     }
 
@@ -120,18 +118,27 @@ final class XdpArea implements Area {
             LiveBenchmark wires,
             SchedulerKind scheduler,
             ForwardingMethod method,
-            int clients,
             Row.Target target)
+            throws IOException {
+        wires.engine().put(service(WEB, XdpBenchmark.VIP4, scheduler, method, servers(1, 100, false)));
+        if (!wires.complaints().isEmpty()) {
+            throw new IOException(wires.complaints().getFirst());
+        }
+        for (int clients : new int[] {1, 4096}) {
+            String name =
+                    "live, " + method.yamlName() + ", known, " + scheduler.yamlName() + ", " + connections(clients);
+            live(effort, sheet, wires, name, clients, target);
+        }
+    }
+
+    private static void live(
+            Effort effort, Sheet sheet, LiveBenchmark wires, String name, int clients, Row.Target target)
             throws IOException {
         // By the clock on the wall, so many short readings: whoever else wants the processor spoils a few of them.
         int frames = effort.seconds() * LIVE_FRAMES_A_SECOND;
         double[] ours = new double[effort.rounds() * LIVE_READINGS];
         double[] theirs = new double[ours.length];
         double[] lost = new double[ours.length];
-        wires.engine().put(service(WEB, XdpBenchmark.VIP4, scheduler, method, servers(1, 100, false)));
-        if (!wires.complaints().isEmpty()) {
-            throw new IOException(wires.complaints().getFirst());
-        }
         wires.send(Middle.DIRECTOR, clients, frames);
         for (int reading = 0; reading < ours.length; reading++) {
             LiveBenchmark.Rate bare = wires.send(Middle.REDIRECT, clients, frames);
@@ -140,7 +147,6 @@ final class XdpArea implements Area {
             ours[reading] = director.perSecond() / 1e6;
             lost[reading] = director.lost();
         }
-        String name = "live, " + method.yamlName() + ", known, " + scheduler.yamlName() + ", " + connections(clients);
         sheet.add(Row.paired(name, "Mpps", ours, theirs, null, target));
         sheet.add(Row.own(name + ", lost", "frames", Sample.of(lost), Row.Target.atMost(0, "no loss")));
         sheet.progress(name + ": " + Sample.of(ours).text() + ", bare redirect "
@@ -459,7 +465,7 @@ final class XdpArea implements Area {
             sheet.add(Row.info(size + "tables", "MiB", Sample.of(plane.memory() / 1048576.0)));
             sheet.note(
                     "A table of mh takes 256 KiB, whatever its service; here all services but one are wlc. The flow table"
-                            + " has " + Sample.number(CONNECTIONS) + " places of 44 bytes.");
+                            + " has " + Sample.number(CONNECTIONS) + " places.");
         }
 
         private static Forwarding small(int number, int failed) {
