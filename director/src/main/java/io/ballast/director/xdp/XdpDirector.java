@@ -1,6 +1,7 @@
 package io.ballast.director.xdp;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.loop.Loop;
 import io.ballast.core.loop.Timer;
 import io.ballast.director.ConnectionInfo;
@@ -70,19 +71,61 @@ public final class XdpDirector implements XdpOnDemand.Opened {
      * How much there is room for. The kernel gives the memory when the tables are made: about 256 KiB for each table,
      * 120 bytes for each connection and 500 for each server.
      *
-     * @param services at most
+     * @param services at most, each with four endpoints
      * @param servers at most, over all services; each service takes the next power of two above twice its servers
-     * @param tables services with scheduler mh, whose table has 65,537 slots; others need little of it
+     * @param tables services with scheduler mh, whose table has 65,537 slots, or wrr; others need little of it
      * @param connections that can be remembered
      */
     public record Capacity(int services, int servers, int tables, int connections) {
+        private static final int ENDPOINTS_OF_SERVICE = 4;
+
         /** A fifth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
         public static final Capacity DEFAULT = new Capacity(1_000, 16_384, 200, 1_000_000);
+
+        /** What a service takes, without its connections. */
+        static Capacity of(Forwarding service) {
+            boolean table = service.scheduler() == SchedulerKind.MH || service.scheduler() == SchedulerKind.WRR;
+            return new Capacity(
+                    Math.ceilDiv(service.listen().size(), ENDPOINTS_OF_SERVICE),
+                    InstalledService.capacityFor(service),
+                    table ? 1 : 0,
+                    0);
+        }
+
+        Capacity plus(Capacity more) {
+            return new Capacity(
+                    services + more.services,
+                    servers + more.servers,
+                    tables + more.tables,
+                    connections + more.connections);
+        }
+
+        Capacity minus(Capacity less) {
+            return new Capacity(
+                    services - less.services,
+                    servers - less.servers,
+                    tables - less.tables,
+                    connections - less.connections);
+        }
+
+        /** This where there is room for so much, else room for half as much again. */
+        Capacity atLeast(Capacity need) {
+            return new Capacity(
+                    atLeast(services, need.services),
+                    atLeast(servers, need.servers),
+                    atLeast(tables, need.tables),
+                    atLeast(connections, need.connections));
+        }
+
+        private static int atLeast(int has, int need) {
+            return has >= need ? has : need + need / 2;
+        }
 
         DataPlane.Sizes sizes() {
             int slotLines = Math.multiplyExact(tables + 2, 65_552 / Layout.LINE);
             int buckets = Integer.highestOneBit(Math.max(1, connections / Layout.WAYS - 1)) * 2;
-            return new DataPlane.Sizes(4 * services, 2 * services, servers, slotLines, servers / 8, buckets);
+            return new DataPlane.Sizes(
+                    ENDPOINTS_OF_SERVICE * services, 2 * services, servers, slotLines, servers / 8, buckets);
         }
     }
 
@@ -241,8 +284,14 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             String how)
             throws IOException {
         boolean grow = found.isSmallerThan(sizes);
+        String trouble = "";
         if (grow) {
-            next.createFrom(found, sizes);
+            try {
+                next.createFrom(found, sizes);
+            } catch (IOException e) {
+                grow = false;
+                trouble = ", which cannot grow: " + e.getMessage();
+            }
         }
         Generation mine = grow ? next : found;
         XdpDirector director;
@@ -259,7 +308,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             director.engine.recount();
         }
         director.begin("the engine xdp goes on with the tables that it found, with "
-                + director.engine.services().size() + " services" + how + (grow ? ", in larger tables" : ""));
+                + director.engine.services().size() + " services" + how + (grow ? ", in larger tables" : trouble));
         return director;
     }
 

@@ -40,10 +40,11 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The engine {@code xdp}, there while a service wants it: opened for the first, dismantled after the last, opened again
- * for other interfaces where a change of the services needs that, and tried again while it cannot be had. Opening waits
+ * for other interfaces or more room where a change of the services needs that, and tried again while it cannot be had. Opening waits
  * for the kernel and so happens beside the control loop; what is put meanwhile waits for it.
  */
 public final class XdpOnDemand implements ForwardingEngine {
+    private static final XdpDirector.Capacity NOTHING = new XdpDirector.Capacity(0, 0, 0, 0);
     private static final Duration AGAIN = Duration.ofSeconds(10);
     private static final Duration ASKING_WHO_ELSE = Duration.ofSeconds(30);
     private static final Duration ANSWERING = Duration.ofMillis(500);
@@ -77,8 +78,8 @@ public final class XdpOnDemand implements ForwardingEngine {
          */
         List<String> devices(Set<InetAddress> services, Set<InetAddress> translated) throws IOException;
 
-        /** Opens it on these, or takes over what is there. */
-        Opened open(List<String> devices) throws IOException;
+        /** Opens it on these, or takes over what is there, with room for so much at least. */
+        Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException;
 
         /**
          * Who else on these networks answers ARP for the addresses.
@@ -102,6 +103,11 @@ public final class XdpOnDemand implements ForwardingEngine {
     private List<String> devices = List.of();
     /** Whether {@link #devices} are right for these. */
     private Set<InetAddress> looked = Set.of();
+
+    /** What the services take, and what there is room for. */
+    private XdpDirector.Capacity need = NOTHING;
+
+    private XdpDirector.Capacity capacity = XdpDirector.Capacity.DEFAULT;
 
     private String trouble = "";
     private @Nullable Timer retry;
@@ -130,22 +136,29 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     @Override
     public void put(Forwarding service) {
-        wanted.put(service.service(), service);
+        Forwarding before = wanted.put(service.service(), service);
+        need = need.plus(XdpDirector.Capacity.of(service)).minus(takenBy(before));
         if (opened != null) {
             opened.put(service);
         } else if (!trouble.isEmpty()) {
             refuse(service);
         }
-        if (opened == null || !looked.containsAll(addresses(service)) || !looked.containsAll(translated(service))) {
+        boolean fits = capacity.equals(capacity.atLeast(need));
+        if (opened == null
+                || !fits
+                || !looked.containsAll(addresses(service))
+                || !looked.containsAll(translated(service))) {
             var _ = settle();
         }
     }
 
     @Override
     public void remove(String service) {
-        if (wanted.remove(service) == null) {
+        Forwarding before = wanted.remove(service);
+        if (before == null) {
             return;
         }
+        need = need.minus(takenBy(before));
         if (opened != null) {
             opened.remove(service);
         }
@@ -167,6 +180,10 @@ public final class XdpOnDemand implements ForwardingEngine {
             service.sorry().ifPresent(sorry -> servers.add(sorry.getAddress()));
         }
         return servers;
+    }
+
+    private static XdpDirector.Capacity takenBy(@Nullable Forwarding service) {
+        return service == null ? NOTHING : XdpDirector.Capacity.of(service);
     }
 
     private void refuse(Forwarding service) {
@@ -219,6 +236,7 @@ public final class XdpOnDemand implements ForwardingEngine {
     private void leave() {
         letGo();
         trouble = "";
+        capacity = XdpDirector.Capacity.DEFAULT;
         if (gone) {
             finish();
             return;
@@ -318,14 +336,16 @@ public final class XdpOnDemand implements ForwardingEngine {
         Set<InetAddress> all = new HashSet<>(addresses);
         all.addAll(servers);
         run(() -> kernel.devices(addresses, servers), found -> {
-            if (opened != null && found.equals(devices)) {
+            XdpDirector.Capacity room = capacity.atLeast(need);
+            if (opened != null && found.equals(devices) && room.equals(capacity)) {
                 looked = all;
                 finish();
                 return;
             }
             letGo();
             gone = false;
-            run(() -> kernel.open(found), engine -> {
+            run(() -> kernel.open(found, room), engine -> {
+                capacity = room;
                 opened = engine;
                 devices = found;
                 looked = all;
@@ -451,8 +471,8 @@ public final class XdpOnDemand implements ForwardingEngine {
                     }
 
                     @Override
-                    public Opened open(List<String> devices) throws IOException {
-                        return XdpDirector.open(loop, events, bpffs, instance, devices, XdpDirector.Capacity.DEFAULT);
+                    public Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException {
+                        return XdpDirector.open(loop, events, bpffs, instance, devices, capacity);
                     }
 
                     @Override
@@ -490,6 +510,7 @@ public final class XdpOnDemand implements ForwardingEngine {
     /** Takes everything away: nothing is forwarded from then on. */
     public CompletionStage<Void> dismantle() {
         wanted.clear();
+        need = NOTHING;
         return settle();
     }
 

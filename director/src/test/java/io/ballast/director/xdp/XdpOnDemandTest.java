@@ -33,6 +33,7 @@ class XdpOnDemandTest {
     private final SimulatedLoop beside = time.newLoop("beside");
     private final List<String> calls = new ArrayList<>();
     private String broken = "";
+    private XdpDirector.Capacity asked = XdpDirector.Capacity.DEFAULT;
     private Map<InetAddress, String> impostors = Map.of();
 
     private final class Fake implements XdpOnDemand.Opened {
@@ -113,7 +114,8 @@ class XdpOnDemandTest {
                 }
 
                 @Override
-                public XdpOnDemand.Opened open(List<String> devices) throws IOException {
+                public XdpOnDemand.Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException {
+                    asked = capacity;
                     if (!broken.isEmpty()) {
                         throw new IOException(broken);
                     }
@@ -172,6 +174,30 @@ class XdpOnDemandTest {
         assertThat(after(() -> engine.remove("d"))).containsExactly("remove d", "close", "dismantle");
         assertThat(after(() -> engine.put(service("a", FRONT)))).containsExactly("open [eth0]", "put a", "retain [a]");
         assertThat(after(engine::close)).containsExactly("close");
+    }
+
+    @Test
+    void moreServicesGetMoreRoom() {
+        XdpDirector.Capacity room = XdpDirector.Capacity.DEFAULT;
+        after(() -> {
+            for (int i = 0; i < room.services(); i++) {
+                engine.put(service("s" + i, FRONT));
+            }
+        });
+        assertThat(asked).isEqualTo(room);
+        assertThat(after(() -> engine.put(service("one-more", FRONT))))
+                .startsWith("put one-more", "close", "open [eth0]");
+        assertThat(asked.services()).isEqualTo(room.services() * 3 / 2 + 1);
+        assertThat(asked.connections()).isEqualTo(room.connections());
+        assertThat(after(() -> engine.put(service("another", FRONT)))).containsExactly("put another");
+        after(() -> {
+            for (int i = 0; i < room.services(); i++) {
+                engine.remove("s" + i);
+            }
+            List.of("one-more", "another").forEach(engine::remove);
+        });
+        after(() -> engine.put(service("first", FRONT)));
+        assertThat(asked).isEqualTo(room);
     }
 
     @Test
