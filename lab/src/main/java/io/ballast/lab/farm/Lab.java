@@ -168,7 +168,7 @@ public final class Lab implements AutoCloseable {
         for (ServiceSpec service : description.services().values()) {
             if (service.engine() == EngineKind.XDP) {
                 throw new IOException("the service " + service.name() + " has the engine xdp, which handles packets in"
-                        + " the kernel: its lab is made of network namespaces, so of root's");
+                        + " the kernel: its lab is made of network namespaces, which need root");
             }
         }
     }

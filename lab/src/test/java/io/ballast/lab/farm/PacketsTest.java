@@ -167,7 +167,7 @@ class PacketsTest {
         void reachesAllServers(String method) throws Exception {
             for (InetSocketAddress address : addresses) {
                 await("all servers answer at " + address + " by " + method, () -> {
-                    LoadResult result = load.warm(plan(address), Duration.ofMillis(300));
+                    LoadResult result = load.warm(plan(address), Duration.ofMillis(200));
                     return result.failures() == 0 && result.servers().size() == 3;
                 });
             }
@@ -188,7 +188,7 @@ class PacketsTest {
             victim.kill();
             await(dead + " is out", () -> states(lab, dead).equals(List.of("down", "down", "up", "up")));
             for (InetSocketAddress address : addresses) {
-                LoadResult afterwards = load.warm(plan(address), Duration.ofMillis(300));
+                LoadResult afterwards = load.warm(plan(address), Duration.ofMillis(200));
                 assertThat(afterwards.outcomes())
                         .as("%s by %s", address, method)
                         .containsOnlyKeys(Outcome.OK);
