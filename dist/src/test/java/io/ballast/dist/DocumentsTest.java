@@ -52,8 +52,10 @@ class DocumentsTest {
             }
         }
         assertThat(found).isGreaterThanOrEqualTo(2);
-        for (Path example :
-                List.of(ROOT.resolve("packaging/debian/ballast.yaml"), ROOT.resolve("examples/farm.yaml"))) {
+        for (Path example : List.of(
+                ROOT.resolve("packaging/debian/ballast.yaml"),
+                ROOT.resolve("examples/farm.yaml"),
+                ROOT.resolve("examples/xdp.yaml"))) {
             assertThat(ballast("check", example.toString()).err()).isEmpty();
         }
     }
