@@ -42,6 +42,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The engine on interfaces: real connections, daemons that come and go, and what else may be on the machine. */
 @Timeout(60)
@@ -103,8 +105,12 @@ final class XdpDirectorTest {
     }
 
     private XdpDirector open(String device, XdpDirector.Capacity capacity) throws Exception {
+        return open(List.of(device), capacity);
+    }
+
+    private XdpDirector open(List<String> devices, XdpDirector.Capacity capacity) throws Exception {
         XdpDirector director = village.director.call(
-                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", List.of(device), capacity));
+                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", devices, capacity));
         directors.push(director);
         return director;
     }
@@ -184,6 +190,40 @@ final class XdpDirectorTest {
         assertThat(village.onLoop(director::attachments))
                 .containsExactly(new XdpDirector.Attachment("eth0", "native", ""));
         assertThat(village.onLoop(director::unreachable)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void withFullNatServersAnswerTheDirector(boolean ipv6) throws Exception {
+        XdpDirector director = open(List.of("eth0", "eth1", "eth2"), CAPACITY);
+        Forwarding direct = forwarding(SchedulerKind.RR, ipv6, 1, 2);
+        put(
+                director,
+                new Forwarding(
+                        direct.service(),
+                        direct.listen().stream()
+                                .filter(endpoint -> endpoint.ipv6() == ipv6)
+                                .toList(),
+                        direct.scheduler(),
+                        ForwardingMethod.FULLNAT,
+                        direct.persistence(),
+                        direct.timeouts(),
+                        direct.limits(),
+                        direct.connectRetry(),
+                        direct.proxyProtocol(),
+                        direct.onDown(),
+                        direct.source(),
+                        direct.servers(),
+                        direct.sorry()));
+        InetAddress vip = ipv6 ? VIP6 : VIP4;
+        assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
+        Village.Connection connection = village.connect(vip);
+        String server = connection.ask("short");
+        assertThat(connection.ask("long ".repeat(20_000))).isEqualTo(server);
+        ServiceStatistics statistics = statistics(director);
+        assertThat(statistics.bytesIn()).isGreaterThan(100_000);
+        assertThat(statistics.bytesOut()).isGreaterThan(100_000);
+        assertThat(events).noneMatch(event -> event.startsWith("not"));
     }
 
     @Test
