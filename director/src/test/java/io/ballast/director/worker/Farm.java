@@ -7,9 +7,9 @@ import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionInfo;
-import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.RecordedEvents;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.userspace.UserspaceEngine;
 import io.ballast.director.userspace.WorkerEvents;
@@ -60,7 +60,7 @@ final class Farm implements Closeable {
 
     Farm() throws IOException {
         directory = Files.createTempDirectory("ballast-farm");
-        engine = new UserspaceEngine(control, new Recorder());
+        engine = new UserspaceEngine(control, new RecordedEvents(events));
     }
 
     /** The node's half alone, for workers that are attached by {@link #attach} or {@link #startProcess}. */
@@ -282,33 +282,6 @@ final class Farm implements Closeable {
             }
         }
         Files.delete(directory);
-    }
-
-    private final class Recorder implements EngineEvents {
-        @Override
-        public void listening(String service, Endpoint endpoint) {
-            events.add("listening " + service + " " + endpoint);
-        }
-
-        @Override
-        public void notListening(String service, Endpoint endpoint, String reason) {
-            events.add("notListening " + service + " " + endpoint + ": " + reason);
-        }
-
-        @Override
-        public void drained(String service, String server, int closed) {
-            events.add("drained " + service + "/" + server + " " + closed);
-        }
-
-        @Override
-        public void pressure(boolean on, String reason) {
-            events.add("pressure " + on + ": " + reason);
-        }
-
-        @Override
-        public void note(boolean warning, String subject, String message) {
-            events.add("note " + subject + ": " + message);
-        }
     }
 
     /** Makes forwardings for tests; every method returns a changed copy. */

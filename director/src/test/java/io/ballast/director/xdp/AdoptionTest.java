@@ -11,11 +11,11 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
-import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.Forwardings;
 import io.ballast.linux.Capability;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.TestRun;
@@ -28,7 +28,6 @@ import java.lang.foreign.ValueLayout;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -267,26 +266,7 @@ final class AdoptionTest {
             described.add(new Server(
                     "s" + number, new InetSocketAddress(address("10.9.0." + number), 80), 1, 0, ServerState.UP));
         }
-        return new Forwarding(
-                "web",
-                listen,
-                scheduler,
-                ForwardingMethod.DR,
-                Optional.empty(),
-                new ServiceSpec.Timeouts(
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(10),
-                        Duration.ofMinutes(1),
-                        Duration.ofMinutes(1),
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(5)),
-                new ServiceSpec.Limits(0, 0, 0),
-                new ServiceSpec.ConnectRetry(0, 0),
-                ServiceSpec.ProxyProtocol.OFF,
-                ServiceSpec.OnDown.KEEP,
-                Optional.empty(),
-                described,
-                Optional.empty());
+        return Forwardings.of("web", ForwardingMethod.DR, scheduler, listen, described);
     }
 
     /** The number of the server that the packet goes to; 0 where it passes to the kernel. */

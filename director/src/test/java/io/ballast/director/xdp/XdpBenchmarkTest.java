@@ -6,16 +6,14 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
-import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.Forwardings;
 import io.ballast.linux.Capability;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.time.Duration;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -44,26 +42,12 @@ final class XdpBenchmarkTest {
                 .mapToObj(i -> new Forwarding.Server(
                         "s" + i, new InetSocketAddress(Frames.address("10.9.0." + i), 80), 1, 0, ServerState.UP))
                 .toList();
-        return new Forwarding(
+        return Forwardings.of(
                 "web",
-                List.of(new Endpoint(vip, XdpBenchmark.PORT, Endpoint.Protocol.TCP)),
-                scheduler,
                 ForwardingMethod.TUNNEL,
-                Optional.empty(),
-                new ServiceSpec.Timeouts(
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(10),
-                        Duration.ofMinutes(1),
-                        Duration.ofMinutes(1),
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(5)),
-                new ServiceSpec.Limits(0, 0, 0),
-                new ServiceSpec.ConnectRetry(0, 0),
-                ServiceSpec.ProxyProtocol.OFF,
-                ServiceSpec.OnDown.KEEP,
-                Optional.empty(),
-                servers,
-                Optional.empty());
+                scheduler,
+                List.of(new Endpoint(vip, XdpBenchmark.PORT, Endpoint.Protocol.TCP)),
+                servers);
     }
 
     @Test

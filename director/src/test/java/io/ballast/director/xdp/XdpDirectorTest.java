@@ -10,11 +10,11 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
-import io.ballast.core.config.ServiceSpec;
-import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.Forwardings;
+import io.ballast.director.RecordedEvents;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfProgram;
@@ -26,7 +26,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -34,7 +33,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
@@ -73,33 +71,6 @@ final class XdpDirectorTest {
         }
     }
 
-    private final class Recorder implements EngineEvents {
-        @Override
-        public void listening(String service, Endpoint endpoint) {
-            events.add("listening " + service + " " + endpoint);
-        }
-
-        @Override
-        public void notListening(String service, Endpoint endpoint, String reason) {
-            events.add("notListening " + service + " " + endpoint + ": " + reason);
-        }
-
-        @Override
-        public void drained(String service, String server, int closed) {
-            events.add("drained " + service + "/" + server + " " + closed);
-        }
-
-        @Override
-        public void pressure(boolean on, String reason) {
-            events.add("pressure " + on + " " + reason);
-        }
-
-        @Override
-        public void note(boolean warning, String subject, String message) {
-            events.add((warning ? "warning " : "note ") + subject + ": " + message);
-        }
-    }
-
     private XdpDirector open() throws Exception {
         return open("eth0", CAPACITY);
     }
@@ -109,8 +80,8 @@ final class XdpDirectorTest {
     }
 
     private XdpDirector open(List<String> devices, XdpDirector.Capacity capacity) throws Exception {
-        XdpDirector director = village.director.call(
-                () -> XdpDirector.open(village.loop, new Recorder(), village.bpffs, "test", devices, capacity));
+        XdpDirector director = village.director.call(() ->
+                XdpDirector.open(village.loop, new RecordedEvents(events), village.bpffs, "test", devices, capacity));
         directors.push(director);
         return director;
     }
@@ -130,29 +101,15 @@ final class XdpDirectorTest {
                     Frames.address(ipv6Servers ? "2001:db8:9:" + number + "::2" : "10.9." + number + ".2");
             servers.add(new Server("www" + number, new InetSocketAddress(address, Village.PORT), 1, 0, ServerState.UP));
         }
-        return new Forwarding(
+        return Forwardings.of(
                 "web",
+                ForwardingMethod.DR,
+                scheduler,
                 Stream.of(VIP4, VIP6)
                         .flatMap(vip ->
                                 Stream.of(Protocol.values()).map(protocol -> new Endpoint(vip, Village.PORT, protocol)))
                         .toList(),
-                scheduler,
-                ForwardingMethod.DR,
-                Optional.empty(),
-                new ServiceSpec.Timeouts(
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(10),
-                        Duration.ofMinutes(1),
-                        Duration.ofMinutes(1),
-                        Duration.ofSeconds(1),
-                        Duration.ofMinutes(5)),
-                new ServiceSpec.Limits(0, 0, 0),
-                new ServiceSpec.ConnectRetry(0, 0),
-                ServiceSpec.ProxyProtocol.OFF,
-                ServiceSpec.OnDown.KEEP,
-                Optional.empty(),
-                servers,
-                Optional.empty());
+                servers);
     }
 
     private void put(XdpDirector director, Forwarding forwarding) throws Exception {
@@ -513,7 +470,7 @@ final class XdpDirectorTest {
     @Test
     void withoutPermissionItSaysWhatIsMissing() {
         assertThatThrownBy(() -> village.director.call(() -> Village.withoutCapabilities(() -> XdpDirector.open(
-                        village.loop, new Recorder(), village.bpffs, "test", List.of("eth0"), CAPACITY))))
+                        village.loop, new RecordedEvents(events), village.bpffs, "test", List.of("eth0"), CAPACITY))))
                 .hasMessageStartingWith("the engine xdp cannot be had here: ")
                 .hasMessageContaining("CAP_BPF is missing: it is needed to load programs and make maps")
                 .hasMessageContaining("CAP_NET_ADMIN is missing");

@@ -15,10 +15,10 @@ import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
-import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.RecordedEvents;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.XdpAction;
 import io.ballast.linux.netlink.MacAddress;
@@ -65,7 +65,7 @@ final class XdpEngineTest {
     @BeforeEach
     void open() throws Exception {
         bench = Bench.open();
-        engine = new XdpEngine(bench.plane(), new KnownHops(), new Recorder(), () -> now);
+        engine = new XdpEngine(bench.plane(), new KnownHops(), new RecordedEvents(events), () -> now);
     }
 
     @AfterEach
@@ -105,33 +105,6 @@ final class XdpEngineTest {
         byte[] bytes = server.getAddress();
         int last = ((bytes[2] & 0xff) << 8) | (bytes[3] & 0xff);
         return new Hop(new MacAddress(0x0200_0001_0000L + last), new MacAddress(0x0200_0000_00aaL), 1, 1500);
-    }
-
-    private final class Recorder implements EngineEvents {
-        @Override
-        public void listening(String service, Endpoint endpoint) {
-            events.add("listening " + service + " " + endpoint);
-        }
-
-        @Override
-        public void notListening(String service, Endpoint endpoint, String reason) {
-            events.add("notListening " + service + " " + endpoint + ": " + reason);
-        }
-
-        @Override
-        public void drained(String service, String server, int closed) {
-            events.add("drained " + service + "/" + server + " " + closed);
-        }
-
-        @Override
-        public void pressure(boolean on, String reason) {
-            events.add("pressure " + on + " " + reason);
-        }
-
-        @Override
-        public void note(boolean warning, String subject, String message) {
-            events.add("note " + subject + " " + message);
-        }
     }
 
     private static Server server(int number, int weight, ServerState state) {
