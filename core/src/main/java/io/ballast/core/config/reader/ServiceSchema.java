@@ -647,38 +647,56 @@ final class ServiceSchema {
         }
     }
 
-    /** What servers must be like for packets that are forwarded one by one. */
+    /** What addresses must be like for packets that are forwarded one by one. */
     private static void packets(Values v, ServiceSpec spec) {
-        String method = "forwarding " + spec.forwarding().yamlName();
-        for (ServerSpec server : spec.servers()) {
-            Optional<InetAddress> address = Addresses.parse(server.address().host());
-            for (Endpoint endpoint : spec.listen()) {
-                if (spec.forwarding().keepsPort() && server.address().port() != endpoint.port()) {
-                    v.error(
-                            SERVERS,
-                            method + " does not change ports, so the server " + server.name() + " must take port "
-                                    + endpoint.port() + " of " + endpoint + ", not "
-                                    + server.address().port());
-                    return;
-                }
-                boolean otherFamily = address.isPresent() && (address.get() instanceof Inet6Address) != endpoint.ipv6();
-                if (!mixesFamilies(spec.forwarding()) && otherFamily) {
-                    v.error(
-                            SERVERS,
-                            method + " needs servers with an address of the same family as " + endpoint + "; "
-                                    + server.name() + " has " + server.address().host() + " (a tunnel may mix them)");
-                    return;
-                }
-            }
-            if (server.limit() > 0 && !spec.scheduler().comparesLoads()) {
-                v.error(
-                        SERVERS,
-                        "with the engine xdp, the scheduler " + spec.scheduler().yamlName()
-                                + " counts no connections, so the limit of " + server.name()
-                                + " would have no effect; use wlc, lc, sed or nq");
+        Scope scope = v.scope();
+        for (Located<Endpoint> endpoint : v.get(LISTEN)) {
+            if (endpoint.value().address().isAnyLocalAddress()) {
+                scope.enter(LISTEN.name());
+                scope.error(
+                        endpoint.at(),
+                        "the engine xdp needs one address to look for, and this is any of a node's; write those that"
+                                + " clients ask");
+                scope.leave();
                 return;
             }
         }
+        List<Server> written = v.find(SERVERS).orElse(List.of());
+        scope.enter(SERVERS.name());
+        for (int i = 0; i < written.size(); i++) {
+            ServerSpec server = spec.servers().get(i);
+            Optional<String> wrong = unfit(spec, "the server " + server.name(), server.address());
+            if (wrong.isEmpty() && server.limit() > 0 && !spec.scheduler().comparesLoads()) {
+                wrong = Optional.of("with the engine xdp, the scheduler "
+                        + spec.scheduler().yamlName() + " counts no connections, so the limit of " + server.name()
+                        + " would have no effect; use wlc, lc, sed or nq");
+            }
+            if (wrong.isPresent()) {
+                scope.enter(i);
+                scope.error(written.get(i).at(), wrong.get());
+                scope.leave();
+            }
+        }
+        scope.leave();
+        spec.sorry().flatMap(sorry -> unfit(spec, "the sorry server", sorry)).ifPresent(wrong -> v.error(SORRY, wrong));
+    }
+
+    /** Why packets of the service would not be taken at an address. */
+    private static Optional<String> unfit(ServiceSpec spec, String server, HostPort where) {
+        String method = "forwarding " + spec.forwarding().yamlName();
+        Optional<InetAddress> address = Addresses.parse(where.host());
+        for (Endpoint endpoint : spec.listen()) {
+            if (spec.forwarding().keepsPort() && where.port() != endpoint.port()) {
+                return Optional.of(method + " does not change ports, so " + server + " must take port "
+                        + endpoint.port() + " of " + endpoint + ", not " + where.port());
+            }
+            boolean otherFamily = address.isPresent() && (address.get() instanceof Inet6Address) != endpoint.ipv6();
+            if (!mixesFamilies(spec.forwarding()) && otherFamily) {
+                return Optional.of(method + " needs servers with an address of the same family as " + endpoint + "; "
+                        + server + " has " + where.host() + " (a tunnel may mix them)");
+            }
+        }
+        return Optional.empty();
     }
 
     private static boolean mixesFamilies(ForwardingMethod method) {
