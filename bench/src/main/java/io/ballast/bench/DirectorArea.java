@@ -97,7 +97,8 @@ final class DirectorArea implements Area {
             sheet.measure(idle.name(), "MiB resident", () -> {
                 sheet.progress(idle.name());
                 long worker = daemon.workerPid().orElseThrow(() -> new IOException("the daemon has no worker"));
-                idle.compare(sheet, OUR_PORT, worker, PEER_PORT, peer.pid());
+                String when = loads ? " after the loads above" : " after the start";
+                idle.compare(sheet, when, OUR_PORT, worker, PEER_PORT, peer.pid());
             });
             sheet.note("Floor: nginx on the proxy's processor answers the same load directly. "
                     + "Ours is the CPU time of node process and worker together.");

@@ -51,15 +51,19 @@ final class IdleConnections {
         return count + PROBES;
     }
 
-    /** Opens them through one proxy, closes them, and then through the other. */
-    void compare(Sheet sheet, int ourPort, long ourPid, int peerPort, long peerPid)
+    /**
+     * Opens them through one proxy, closes them, and then through the other.
+     *
+     * @param when what the proxies did before, for people
+     */
+    void compare(Sheet sheet, String when, int ourPort, long ourPid, int peerPort, long peerPid)
             throws IOException, Failure, InterruptedException {
         double ourBefore = Programs.residentMiB(ourPid);
         double our = residentWithAll(ourPort, ourPid);
         double theirBefore = Programs.residentMiB(peerPid);
         double their = residentWithAll(peerPort, peerPid);
         sheet.add(Row.paired(
-                name() + " after the loads above",
+                name() + when,
                 "MiB resident",
                 new double[] {our},
                 new double[] {their},
