@@ -50,9 +50,11 @@ enum scheduler {
 #define VIP_NAT		0x0008	/* addresses are translated; goes with LOOKUP and REMEMBER */
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 
-#define NO_SERVER	0xffff		/* in a slot */
+#define NO_SERVER	0x7fff		/* in a slot */
+#define SLOT_DOUBTFUL	0x8000		/* of base: a connection in this slot may be remembered */
 #define NOBODY		0xffffffff	/* in a tree */
 #define NOWHERE		0xfffffffe	/* instead of a server's index: the packet is the kernel's, and why is counted */
+#define MAYBE		0xfffffffd	/* instead of a server's index: memory has to be asked */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
 /* One address, protocol and port of a service. Replaced as a whole, so that a packet sees the old or the new one. */
@@ -73,11 +75,12 @@ struct vip {
 
 /*
  * A slot of a table. New connections go to current; packets of connections that nobody remembers go to base, which is
- * where connections opened before the last change went. Where both are the same, nothing needs to be remembered.
+ * where connections opened before the last change went. Where both are the same, nothing needs to be remembered; where
+ * they have always been since anything was, nobody is.
  */
 struct slot {
 	__u16 current;
-	__u16 base;
+	__u16 base;	/* and SLOT_DOUBTFUL */
 };
 
 /* Slots, and nodes of trees, by the cache line: a map's values cannot lie closer together than 8 bytes. */

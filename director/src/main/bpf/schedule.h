@@ -123,11 +123,16 @@ static __always_inline void flow_write(const struct vip *vip, const struct packe
 	flow->expires = now + lifetime(vip, state);
 }
 
+static __always_inline __u32 server_of_member(const struct vip *vip, __u16 member)
+{
+	return member == NO_SERVER ? NOBODY : vip->servers + member;
+}
+
 /* The index of the server of a connection that nobody remembers; learn says whether it has to be from now on. */
 static __always_inline __u32 server_of_unknown(const struct vip *vip, const struct packet *packet, bool *learn)
 {
 	struct slot *slot;
-	__u16 member;
+	__u16 member, base;
 
 	*learn = vip->flags & VIP_REMEMBER;
 	if (vip->scheduler >= IN_TURN)
@@ -136,12 +141,23 @@ static __always_inline __u32 server_of_unknown(const struct vip *vip, const stru
 	if (!slot)
 		return NOBODY;
 	member = slot->current;
-	if (slot->base != member) {
+	base = slot->base & ~SLOT_DOUBTFUL;
+	if (base != member) {
 		*learn = true;
-		if (packet->does != OPENS && slot->base != NO_SERVER)
-			member = slot->base;
+		if (packet->does != OPENS && base != NO_SERVER)
+			member = base;
 	}
-	return member == NO_SERVER ? NOBODY : vip->servers + member;
+	return server_of_member(vip, member);
+}
+
+/* The same where the packet's slot says that nobody of it is remembered; else MAYBE. */
+static __always_inline __u32 server_by_slot(const struct vip *vip, const struct packet *packet)
+{
+	struct slot *slot = slot_at(vip, slot_of(vip, packet));
+
+	if (!slot || slot->base & SLOT_DOUBTFUL)
+		return MAYBE;
+	return server_of_member(vip, slot->current);
 }
 
 static __always_inline bool nat(const struct vip *vip)
@@ -268,14 +284,16 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 }
 
 /*
- * Finds the server: by memory, by table or by order. The way of a service by hash while nothing is changing is the short
- * one: no memory is asked.
+ * Finds the server: by memory, by table or by order. The way of a service by hash is the short one: no memory is asked
+ * while nothing is changing, and none for clients in slots that the change left alone.
  */
 static __always_inline __u32 choose(const struct vip *vip, struct packet *packet)
 {
+	__u32 index;
 	bool learn;
 
-	if (has_flows && vip->flags & VIP_LOOKUP)
-		return recall(vip, packet);
-	return server_of_unknown(vip, packet, &learn);
+	if (!has_flows || !(vip->flags & VIP_LOOKUP))
+		return server_of_unknown(vip, packet, &learn);
+	index = vip->flags & VIP_REMEMBER ? MAYBE : server_by_slot(vip, packet);
+	return index == MAYBE ? recall(vip, packet) : index;
 }

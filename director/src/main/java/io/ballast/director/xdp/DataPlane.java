@@ -1,6 +1,7 @@
 package io.ballast.director.xdp;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.director.scheduler.ScheduleTable;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
 import io.ballast.linux.bpf.BpfProgram;
@@ -333,21 +334,32 @@ class DataPlane implements AutoCloseable {
     void slots(int line, SlotTable table) {
         long at = (long) line * Layout.LINE_BYTES;
         for (int slot = 0; slot < table.length(); slot++) {
-            slots.set(INT, at + 4L * slot, table.current(slot) | (table.base(slot) << 16));
+            int base = member(table.base(slot)) | (table.isDoubtful(slot) ? Layout.SLOT_DOUBTFUL : 0);
+            slots.set(INT, at + 4L * slot, member(table.current(slot)) | (base << 16));
         }
+    }
+
+    private static int member(char named) {
+        return named == ScheduleTable.NONE ? Layout.NO_SERVER : named;
+    }
+
+    private static char named(int member) {
+        return member == Layout.NO_SERVER ? ScheduleTable.NONE : (char) member;
     }
 
     /** Reads a table from its first line on. */
     SlotTable slots(int line, int count) {
         char[] current = new char[count];
         char[] base = new char[count];
+        BitSet doubtful = new BitSet(count);
         long at = (long) line * Layout.LINE_BYTES;
         for (int slot = 0; slot < count; slot++) {
             int both = slots.get(INT, at + 4L * slot);
-            current[slot] = (char) both;
-            base[slot] = (char) (both >>> 16);
+            current[slot] = named(both & 0xffff);
+            base[slot] = named((both >>> 16) & ~Layout.SLOT_DOUBTFUL);
+            doubtful.set(slot, both < 0);
         }
-        return new SlotTable(current, base);
+        return new SlotTable(current, base, doubtful);
     }
 
     void server(int number, Target target) {

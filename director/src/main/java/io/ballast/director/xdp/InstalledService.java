@@ -108,6 +108,9 @@ final class InstalledService {
         }
     }
 
+    /** So many servers a service can have at most: a slot names one in 15 bits, and a few that left have numbers too. */
+    static final int MOST_SERVERS = 16_000;
+
     /** How many numbers a service needs that may double its servers before it is installed anew; a power of two. */
     static int capacityFor(Forwarding forwarding) {
         int servers = forwarding.servers().size() + 1;
@@ -156,7 +159,7 @@ final class InstalledService {
         Set<String> names = new HashSet<>();
         wanted.forEach(server -> names.add(server.name()));
         long coming = wanted.stream().filter(server -> !keepsNumber(server)).count();
-        if (taken.cardinality() + coming > capacity) {
+        if (taken.cardinality() + coming > Math.min(capacity, Layout.NO_SERVER)) {
             return false;
         }
         long drain = next.timeouts().drain().toNanos();

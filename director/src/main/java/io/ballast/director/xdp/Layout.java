@@ -6,7 +6,8 @@ package io.ballast.director.xdp;
 final class Layout {
     static final int LINE = 16;
     static final int LINE_BYTES = LINE * 4;
-    static final int NO_SERVER = 0xffff;
+    static final int NO_SERVER = 0x7fff;
+    static final int SLOT_DOUBTFUL = 0x8000;
     static final int NOBODY = 0xffff_ffff;
 
     static final int VIP = 40;

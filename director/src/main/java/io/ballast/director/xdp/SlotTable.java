@@ -2,6 +2,7 @@ package io.ballast.director.xdp;
 
 import io.ballast.director.scheduler.ScheduleTable;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.function.IntPredicate;
 
 /**
@@ -17,25 +18,40 @@ import java.util.function.IntPredicate;
  * <p>So of a hundred servers one may come, go or drain, and only the connections in the slots that this moves (its own,
  * and about half a percent of the others) ever cost memory, and none changes its server.
  *
+ * <p>A slot in which connections may be remembered is <em>doubtful</em>, also when its columns agree again: a server that
+ * went may have come back, and the connections that were opened in between are elsewhere. Packets in other slots need
+ * not be looked for in memory, so that a change costs only the connections that it moves any time.
+ *
  * <p>Members are numbers of servers within the service; {@link ScheduleTable#NONE} is no server.
  */
 final class SlotTable {
     private char[] current;
     private char[] base;
+    private final BitSet doubtful;
     private int moved;
 
     /** A table without connections from before. */
     SlotTable(char[] first) {
         current = first.clone();
         base = first.clone();
+        doubtful = new BitSet(first.length);
     }
 
     /** A table as it was found. */
-    SlotTable(char[] current, char[] base) {
+    SlotTable(char[] current, char[] base, BitSet doubtful) {
         this.current = current.clone();
         this.base = base.clone();
+        this.doubtful = (BitSet) doubtful.clone();
+        countMoved();
+    }
+
+    private void countMoved() {
+        moved = 0;
         for (int slot = 0; slot < current.length; slot++) {
-            moved += current[slot] == base[slot] ? 0 : 1;
+            if (base[slot] != current[slot]) {
+                moved++;
+                doubtful.set(slot);
+            }
         }
     }
 
@@ -49,17 +65,38 @@ final class SlotTable {
         if (next.length != current.length) {
             // Slots of another number have nothing to do with the earlier ones.
             base = next.clone();
+            doubt();
         }
         current = next.clone();
-        moved = 0;
         for (int slot = 0; slot < current.length; slot++) {
             char before = base[slot];
             if (before == ScheduleTable.NONE || !keeps.test(before)) {
                 base[slot] = current[slot];
-            } else if (before != current[slot]) {
-                moved++;
             }
         }
+        countMoved();
+    }
+
+    /** Connections of any slot may be remembered. */
+    void doubt() {
+        doubtful.set(0, base.length);
+    }
+
+    /**
+     * No connection is remembered any more.
+     *
+     * @return whether this changes a slot
+     */
+    boolean trust() {
+        boolean changes = !doubtful.isEmpty();
+        doubtful.clear();
+        countMoved();
+        return changes;
+    }
+
+    /** Whether a connection in the slot may be remembered. */
+    boolean isDoubtful(int slot) {
+        return doubtful.get(slot);
     }
 
     /** Every living connection of a moved slot is remembered by now: the base follows. */

@@ -155,6 +155,13 @@ final class XdpEngine implements ForwardingEngine {
             refuse(next, "the engine xdp has no forwarding " + next.method().yamlName());
             return;
         }
+        if (next.servers().size() > InstalledService.MOST_SERVERS) {
+            refuse(
+                    next,
+                    "the engine xdp has at most " + InstalledService.MOST_SERVERS + " servers in a service, not "
+                            + next.servers().size());
+            return;
+        }
         if (translation(next.method()) != 0 && mixes(next)) {
             refuse(
                     next,
@@ -516,7 +523,11 @@ final class XdpEngine implements ForwardingEngine {
         plane.service(service.number, installed.firstServer, 0, 0, installed.kind.number);
         SlotTable table = installed.table;
         if (table == null || table.length() != picks.length) {
-            return writeOtherTable(installed, new SlotTable(picks));
+            SlotTable other = new SlotTable(picks);
+            if (installed.lingering) {
+                other.doubt();
+            }
+            return writeOtherTable(installed, other);
         }
         Set<Integer> cut = new HashSet<>();
         service.everybody().stream().filter(placed -> placed.cut).forEach(placed -> cut.add(placed.member));
@@ -730,6 +741,9 @@ final class XdpEngine implements ForwardingEngine {
         } else if (sweep && !census.hasAny(installed)) {
             installed.lingering = false;
             writeEndpoints(installed);
+            if (table.trust()) {
+                plane.slots(installed.lines, table);
+            }
         }
     }
 

@@ -29,6 +29,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -149,12 +150,14 @@ final class AdoptionTest {
                 SlotTable half = slots(line, table.length());
                 char[] current = new char[table.length()];
                 char[] base = new char[table.length()];
+                BitSet doubtful = new BitSet(table.length());
                 for (int slot = 0; slot < current.length; slot++) {
                     SlotTable from = slot < current.length / 2 ? table : half;
                     current[slot] = from.current(slot);
                     base[slot] = from.base(slot);
+                    doubtful.set(slot, from.isDoubtful(slot));
                 }
-                super.slots(line, new SlotTable(current, base));
+                super.slots(line, new SlotTable(current, base, doubtful));
             }
             step();
             super.slots(line, table);

@@ -38,6 +38,28 @@ final class SlotTableTest {
         assertColumns(table, slots(0, 1, 2, 2), slots(0, 1, 2, 2));
     }
 
+    /** A server goes, connections are opened elsewhere and remembered, and it comes back: columns alone would forget them. */
+    @Test
+    void aSlotStaysDoubtfulUntilNobodyIsRemembered() {
+        SlotTable table = new SlotTable(slots(0, 1));
+        table.update(slots(0, 2), member -> true);
+        table.update(slots(0, 1), member -> true);
+        assertThat(table.moved()).isZero();
+        assertThat(table.isDoubtful(0)).isFalse();
+        assertThat(table.isDoubtful(1)).isTrue();
+        assertThat(table.trust()).isTrue();
+        assertThat(table.isDoubtful(1)).isFalse();
+        assertThat(table.trust()).isFalse();
+    }
+
+    @Test
+    void whatIsTrustedAndMovedIsDoubtful() {
+        SlotTable table = new SlotTable(slots(0, 1));
+        table.update(slots(0, 2), member -> true);
+        table.trust();
+        assertThat(table.isDoubtful(1)).isTrue();
+    }
+
     @Test
     void whoKeepsNoConnectionsIsNoBase() {
         SlotTable table = new SlotTable(slots(0, 1));
