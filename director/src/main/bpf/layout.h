@@ -49,6 +49,7 @@ enum scheduler {
 #define VIP_REMEMBER	0x0004	/* every connection is remembered, not only those in moved slots */
 #define VIP_NAT		0x0008	/* addresses are translated; goes with LOOKUP and REMEMBER */
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
+#define VIP_PERSIST	0x0020	/* clients stay at their server (persist.h); goes with LOOKUP and REMEMBER */
 
 #define NO_SERVER	0x7fff		/* in a slot */
 #define SLOT_DOUBTFUL	0x8000		/* of base: a connection in this slot may be remembered */
@@ -149,6 +150,11 @@ struct service {
 	__u32 tree;		/* first line of its nodes; number 1 is the top */
 	__u32 leaves;		/* a power of two; 0 where the scheduler does not compare loads */
 	__u32 scheduler;
+	__u32 persist_ticks;	/* how long a client is remembered; 0: not at all */
+	__u8 persist_mask4;	/* how much of an address makes a client */
+	__u8 persist_mask6;
+	__u16 zero16;
+	__u64 zero[3];
 };
 
 /* Traffic of one server; per CPU. */
@@ -180,6 +186,8 @@ enum flow_state {
 	FLOW_OPENING = 1,	/* counts as inactive */
 	FLOW_ESTABLISHED = 2,	/* counts as active */
 	FLOW_CLOSING = 3,	/* counts as inactive */
+	FLOW_TEMPLATE = 4,	/* no connection, but a client's server (persist.h) */
+	FLOW_TEMPLATE_OPENING = 7,	/* the same while none of the client's connections has come about */
 };
 
 /*
@@ -189,9 +197,11 @@ enum flow_state {
  */
 #define WAYS 8
 
+#define TEMPLATE_OF 0x80000000
+
 struct flow {
 	struct address client;
-	__u32 vip;		/* id of the endpoint */
+	__u32 vip;		/* id of the endpoint; of a template the service's number and TEMPLATE_OF */
 	__u16 client_port;
 	__u16 port;		/* that the client asked for */
 	__u32 server;		/* index of servers */
@@ -268,7 +278,7 @@ struct way_back {
 	__u32 open_ticks;	/* the endpoint's */
 	__u32 idle_ticks;
 	__u32 closing_ticks;
-	__u32 zero;
+	__u32 persists;		/* number of the service + 1 where it keeps clients at their server, else 0 */
 };
 
 /*
@@ -295,7 +305,7 @@ struct fragment_to {
 _Static_assert(sizeof(struct vip) == 40, "vip");
 _Static_assert(sizeof(struct server) == 128, "server");
 _Static_assert(sizeof(struct load) == 24, "load");
-_Static_assert(sizeof(struct service) == 32, "service");
+_Static_assert(sizeof(struct service) == 64, "service");
 _Static_assert(sizeof(struct flow) == 40, "flow");
 _Static_assert(sizeof(struct bucket) == 352, "bucket");
 _Static_assert(sizeof(struct origin) == 24, "origin");

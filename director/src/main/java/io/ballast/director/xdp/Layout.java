@@ -28,6 +28,7 @@ final class Layout {
     static final int FLAG_REMEMBER = 4;
     static final int FLAG_NAT = 8;
     static final int FLAG_FULL_NAT = 0x10;
+    static final int FLAG_PERSIST = 0x20;
 
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
@@ -60,13 +61,16 @@ final class Layout {
     static final int LOAD_LIMIT = 12;
     static final int LOAD_TURN = 16;
 
-    static final int SERVICE = 32;
+    static final int SERVICE = 64;
     static final int SERVICE_GIVEN = 0;
     static final int SERVICE_LAST = 8;
     static final int SERVICE_SERVERS = 16;
     static final int SERVICE_TREE = 20;
     static final int SERVICE_LEAVES = 24;
     static final int SERVICE_SCHEDULER = 28;
+    static final int SERVICE_PERSIST_TICKS = 32;
+    static final int SERVICE_PERSIST_MASK4 = 36;
+    static final int SERVICE_PERSIST_MASK6 = 37;
 
     static final int TRAFFIC = 40;
 
@@ -89,6 +93,10 @@ final class Layout {
     static final int OPENING = 1;
     static final int ESTABLISHED = 2;
     static final int CLOSING = 3;
+    static final int TEMPLATE = 4;
+    static final int TEMPLATE_OPENING = 7;
+    /** In a template, the endpoint's id is the number of the service and this. */
+    static final int TEMPLATE_OF = 0x8000_0000;
 
     static final int ORIGIN = 24;
     static final int ORIGIN_LAYOUT = 0;
