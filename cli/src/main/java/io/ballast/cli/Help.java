@@ -78,7 +78,7 @@ final class Help {
     /** {@code ballast drain SERVICE SERVER [OPTIONS]}. */
     static String usage(String command, Verb verb) {
         StringBuilder text = new StringBuilder(command);
-        if (!verb.verbs().isEmpty()) {
+        if (!verb.runsItself()) {
             text.append(" VERB");
         }
         text.append(" [OPTIONS]");

@@ -103,17 +103,19 @@ public final class Main {
 
     private int run(String command, Verb verb, List<String> args) throws Exception {
         if (!verb.verbs().isEmpty()) {
-            if (args.isEmpty()) {
+            if (args.isEmpty() && !verb.runsItself()) {
                 Help.of(command, verb, terminal);
                 return Exit.USAGE;
             }
-            String name = args.getFirst();
-            if (!name.startsWith("-")) {
-                Verb below = verb.verbs().stream()
-                        .filter(v -> v.spec().name().equals(name))
-                        .findFirst()
-                        .orElseThrow(() -> unknownVerb(command, name, names(verb.verbs())));
-                return run(command + " " + name, below, args.subList(1, args.size()));
+            String name = args.isEmpty() ? "" : args.getFirst();
+            Optional<Verb> below = verb.verbs().stream()
+                    .filter(v -> v.spec().name().equals(name))
+                    .findFirst();
+            if (below.isPresent()) {
+                return run(command + " " + name, below.get(), args.subList(1, args.size()));
+            }
+            if (!name.startsWith("-") && !verb.runsItself()) {
+                throw unknownVerb(command, name, names(verb.verbs()));
             }
         }
         Invocation call = new Parser(command, verb.spec()).parse(args, terminal, environment);
@@ -121,7 +123,7 @@ public final class Main {
             Help.of(command, verb, terminal);
             return Exit.DONE;
         }
-        if (!verb.verbs().isEmpty()) {
+        if (!verb.runsItself()) {
             throw Failure.usage(command + ": its own verb comes first, then options\nTry: " + command + " --help");
         }
         return verb.run(call);

@@ -52,7 +52,7 @@ final class Reference {
     private static void manVerb(StringBuilder page, String prefix, Verb verb) {
         VerbSpec spec = verb.spec();
         String command = prefix + " " + spec.name();
-        if (verb.verbs().isEmpty()) {
+        if (verb.runsItself()) {
             page.append(".SS \"" + roff(Help.usage(command, verb)) + "\"\n" + roff(spec.summary()) + ".\n");
         } else {
             page.append(".SS \"" + roff(command) + "\"\n" + roff(spec.summary()) + ".\n");
@@ -108,7 +108,7 @@ final class Reference {
         VerbSpec spec = verb.spec();
         String command = prefix + " " + spec.name();
         page.append("\n" + level + " " + command + "\n\n" + spec.summary() + ".\n");
-        if (verb.verbs().isEmpty()) {
+        if (verb.runsItself()) {
             page.append("\n```\n" + Help.usage(command, verb) + "\n```\n");
         }
         spec.description().forEach(p -> page.append("\n" + p + "\n"));

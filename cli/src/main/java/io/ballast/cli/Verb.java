@@ -14,9 +14,14 @@ public interface Verb {
     /** Name, help, parameters and options; help, completion, man page and parsing all come from it. */
     VerbSpec spec();
 
-    /** The verbs below this one ({@code ballast server add}); a verb that has some is never run itself. */
+    /** The verbs below this one ({@code ballast server add}). */
     default List<Verb> verbs() {
         return List.of();
+    }
+
+    /** Whether it is run itself where no verb below it is named; else one must be. */
+    default boolean runsItself() {
+        return verbs().isEmpty();
     }
 
     /**

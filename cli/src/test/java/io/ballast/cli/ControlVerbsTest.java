@@ -59,6 +59,41 @@ class ControlVerbsTest {
     }
 
     @Test
+    void connectionsAreFilteredByTheDaemonAndCountedInATable() throws IOException {
+        String counts = "{\"total\":5,\"counts\":["
+                + "{\"service\":\"web\",\"server\":\"www1\",\"opening\":1,\"established\":2,\"closing\":0},"
+                + "{\"service\":\"web\",\"server\":\"\",\"opening\":2,\"established\":0,\"closing\":0}],"
+                + "\"notes\":[\"there may be more\"]}";
+        try (FakeDaemon daemon = FakeDaemon.start(
+                r -> FakeDaemon.json(200, r.contains("count=true") ? counts : "{\"connections\":[],\"notes\":[]}"))) {
+            Console counted = daemon.run("connections", "web", "--count");
+            assertThat(counted.out()).isEqualTo("""
+                    Service  Server  Opening  Established  Closing  All
+                    web      www1          1            2        0    3
+                    web      -             2            0        0    2
+                    5 connections
+                    """);
+            assertThat(counted.err()).isEqualTo("note: there may be more\n");
+            daemon.run(
+                    "connections",
+                    "--client",
+                    "192.0.2.0/24:80",
+                    "--server",
+                    "www1",
+                    "--state",
+                    "closing",
+                    "--protocol",
+                    "tcp");
+            assertThat(daemon.requests().get(1))
+                    .startsWith("GET /v1/connections?limit=100&client=192.0.2.0%2F24%3A80&server=www1&state=closing"
+                            + "&protocol=tcp HTTP/1.1\r\n");
+            assertThat(daemon.run("connections", "--state", "open").code()).isEqualTo(Exit.USAGE);
+            assertThat(daemon.run("connections", "--count", "--limit", "5").code())
+                    .isEqualTo(Exit.USAGE);
+        }
+    }
+
+    @Test
     void namesAreEncodedInPaths() throws IOException {
         try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, "{}"))) {
             daemon.run("server", "remove", "a/b c", "[fd00::1]:80");

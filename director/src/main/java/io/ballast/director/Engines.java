@@ -53,13 +53,13 @@ public final class Engines implements ForwardingEngine {
     }
 
     @Override
-    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-        ForwardingEngine owner = owners.get(service);
+    public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+        ForwardingEngine owner = owners.get(query.filter().service());
         if (owner != null) {
-            return owner.connections(service, limit);
+            return owner.connections(query);
         }
-        return all(engine -> engine.connections(service, limit))
-                .thenApply(all -> all.subList(0, Math.min(limit, all.size())));
+        return all(engine -> engine.connections(query).thenApply(List::of))
+                .thenApply(reports -> ConnectionReport.merge(reports, query.limit()));
     }
 
     /** The kernel always answers; a worker may not, and where it has no services that must hide nothing. */

@@ -28,8 +28,11 @@ public interface ForwardingEngine extends AutoCloseable {
     /** Counters of every service; fails when the engine cannot answer at the moment. */
     CompletionStage<List<ServiceStatistics>> statistics();
 
-    /** Connections of a service (of every service where empty), at most {@code limit} of them. */
-    CompletionStage<List<ConnectionInfo>> connections(String service, int limit);
+    /**
+     * Lists, counts or ends connections. Those that come or go meanwhile may be met or not. Fails when the engine cannot
+     * answer at the moment.
+     */
+    CompletionStage<ConnectionReport> connections(ConnectionQuery query);
 
     /**
      * Lets go of the engine. What it forwards goes on where the engine can outlive the daemon; use {@link #remove} to

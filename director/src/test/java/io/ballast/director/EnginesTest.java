@@ -45,9 +45,11 @@ class EnginesTest {
         }
 
         @Override
-        public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
+        public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
             ConnectionInfo one = new ConnectionInfo(name(), "tcp", "", "", "", "", 0, 0, 0, 0);
-            return CompletableFuture.completedFuture(List.of(one, one));
+            ConnectionReport.Count both = new ConnectionReport.Count("all", "www1", 1, 2, 3);
+            return CompletableFuture.completedFuture(
+                    new ConnectionReport(List.of(one, one), List.of(both), List.of("of " + name())));
         }
 
         @Override
@@ -106,10 +108,20 @@ class EnginesTest {
         userspace.answers = true;
         engines.put(forwarding("old", ForwardingMethod.PROXY));
         assertThat(figures()).containsExactlyInAnyOrder("xdp", "userspace");
-        assertThat(engines.connections("web", 9).toCompletableFuture().get())
+        assertThat(connections("web", 9).connections())
                 .extracting(ConnectionInfo::service)
                 .containsExactly("xdp", "xdp");
-        assertThat(engines.connections("", 3).toCompletableFuture().get()).hasSize(3);
+        ConnectionReport all = connections("", 3);
+        assertThat(all.connections()).hasSize(3);
+        assertThat(all.counts()).containsExactly(new ConnectionReport.Count("all", "www1", 2, 4, 6));
+        assertThat(all.total()).isEqualTo(12);
+        assertThat(all.notes()).containsExactly("of xdp", "of userspace");
+    }
+
+    private ConnectionReport connections(String service, int limit) throws Exception {
+        return engines.connections(ConnectionQuery.list(service, limit))
+                .toCompletableFuture()
+                .get();
     }
 
     private List<String> figures() throws Exception {

@@ -18,7 +18,10 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.event.Event;
 import io.ballast.core.event.EventJson;
 import io.ballast.core.event.Journal;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.RefusedException;
 import io.ballast.director.ServerOverride;
 import io.ballast.node.http.HttpException;
@@ -38,6 +41,7 @@ import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -137,7 +141,10 @@ final class ControlApi {
             case "services" -> services(request, path.subList(2, path.size()));
             case "openapi.json" -> single(request, "GET", ControlApi::openApi);
             case "status" -> single(request, "GET", () -> json(200, actions.status()));
-            case "connections" -> single(request, "GET", () -> connections(request));
+            case "connections" -> {
+                allow(request, "GET", "DELETE");
+                yield single(request, request.method(), () -> connections(request));
+            }
             case "events" -> single(request, "GET", () -> events(request));
             case "plan" -> single(request, "POST", () -> outcome(change(request, false), false));
             case "apply" -> single(request, "POST", () -> outcome(change(request, true), true));
@@ -391,38 +398,130 @@ final class ControlApi {
 
     private Response connections(Request request)
             throws HttpException, RefusedException, Node.BusyException, ExecutionException, InterruptedException {
-        String service = request.parameter("service").orElse("");
+        boolean count = flag(request, "count");
+        boolean kill = request.method().equals("DELETE");
+        known(request, Set.of("service", "client", "server", "state", "protocol", "limit", "count", "all"));
         int limit = parameter(request, "limit", DEFAULT_CONNECTIONS, MAX_CONNECTIONS);
-        if (!service.isEmpty()) {
-            asked(() -> node.services().service(service));
+        ConnectionFilter filter = filter(request);
+        if (kill && filter.isEverything() && !flag(request, "all")) {
+            throw new HttpException(
+                    400, "this would end every connection of every service: name some by a filter, or say all=true");
         }
-        List<ConnectionInfo> all;
+        if (!filter.service().isEmpty()) {
+            asked(() -> node.services().service(filter.service()));
+        }
+        ConnectionQuery query = new ConnectionQuery(
+                filter,
+                kill ? ConnectionQuery.Task.KILL : count ? ConnectionQuery.Task.COUNT : ConnectionQuery.Task.LIST,
+                limit);
+        ConnectionReport report;
         try {
-            all = node.ask(() -> node.engines().connections(service, limit).toCompletableFuture())
+            report = node.ask(() -> node.engines().connections(query).toCompletableFuture())
                     .get(ENGINE_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (TimeoutException e) {
-            throw new HttpException(503, "the traffic worker did not answer in " + ENGINE_PATIENCE.toSeconds() + " s");
+            throw new HttpException(503, "the engine did not answer in " + ENGINE_PATIENCE.toSeconds() + " s");
         }
         return Response.stream(200, JSON, out -> {
             try (JsonWriter json = new JsonWriter(writer(out))) {
-                json.beginObject().name("connections").beginArray();
-                for (ConnectionInfo c : all) {
-                    json.beginObject();
-                    json.name("service").value(c.service());
-                    json.name("protocol").value(c.protocol());
-                    json.name("client").value(c.client());
-                    json.name("listen").value(c.listen());
-                    json.name("server").value(c.server());
-                    json.name("state").value(c.state());
-                    known(json, "ageMillis", c.ageMillis());
-                    known(json, "idleMillis", c.idleMillis());
-                    known(json, "bytesIn", c.bytesIn());
-                    known(json, "bytesOut", c.bytesOut());
-                    json.endObject();
+                json.beginObject();
+                if (query.task() == ConnectionQuery.Task.LIST) {
+                    json.name("connections").beginArray();
+                    for (ConnectionInfo connection : report.connections()) {
+                        write(json, connection);
+                    }
+                    json.endArray();
+                } else {
+                    json.name(kill ? "killed" : "total").value(report.total());
+                    json.name("counts").beginArray();
+                    for (ConnectionReport.Count each : report.counts()) {
+                        write(json, each);
+                    }
+                    json.endArray();
+                }
+                json.name("notes").beginArray();
+                for (String note : report.notes()) {
+                    json.value(note);
                 }
                 json.endArray().endObject();
             }
         });
+    }
+
+    private static void write(JsonWriter json, ConnectionInfo c) throws IOException {
+        json.beginObject();
+        json.name("service").value(c.service());
+        json.name("protocol").value(c.protocol());
+        json.name("client").value(c.client());
+        json.name("listen").value(c.listen());
+        json.name("server").value(c.server());
+        json.name("state").value(c.state());
+        known(json, "ageMillis", c.ageMillis());
+        known(json, "idleMillis", c.idleMillis());
+        known(json, "bytesIn", c.bytesIn());
+        known(json, "bytesOut", c.bytesOut());
+        json.endObject();
+    }
+
+    private static void write(JsonWriter json, ConnectionReport.Count count) throws IOException {
+        json.beginObject();
+        json.name("service").value(count.service());
+        json.name("server").value(count.server());
+        json.name("opening").value(count.opening());
+        json.name("established").value(count.established());
+        json.name("closing").value(count.closing());
+        json.endObject();
+    }
+
+    private static ConnectionFilter filter(Request request) throws HttpException {
+        try {
+            return new ConnectionFilter(
+                    request.parameter("service").orElse(""),
+                    request.parameter("client").map(ConnectionFilter.Clients::parse),
+                    request.parameter("server").orElse(""),
+                    request.parameter("state").isPresent()
+                            ? Optional.of(word(request, "state", ConnectionFilter.Phase.values()))
+                            : Optional.empty(),
+                    request.parameter("protocol").isPresent()
+                            ? Optional.of(word(request, "protocol", Endpoint.Protocol.values()))
+                            : Optional.empty());
+        } catch (IllegalArgumentException e) {
+            throw new HttpException(400, message(e));
+        }
+    }
+
+    /** One of a few words, which are the names of constants in lower case. */
+    private static <E extends Enum<E>> E word(Request request, String name, E[] words) throws HttpException {
+        String given = request.parameter(name).orElse("");
+        List<String> all = new ArrayList<>();
+        for (E word : words) {
+            String lower = word.name().toLowerCase(Locale.ROOT);
+            if (lower.equals(given)) {
+                return word;
+            }
+            all.add(lower);
+        }
+        throw new HttpException(400, name + " \"" + given + "\": expected " + String.join(", ", all));
+    }
+
+    private static boolean flag(Request request, String name) throws HttpException {
+        String given = request.parameter(name).orElse("false");
+        return switch (given) {
+            case "", "true" -> true;
+            case "false" -> false;
+            default -> throw new HttpException(400, name + " \"" + given + "\": expected true or false");
+        };
+    }
+
+    /** A filter that is misspelt must not mean everything. */
+    private static void known(Request request, Set<String> names) throws HttpException {
+        for (String name : request.query().keySet()) {
+            if (!names.contains(name)) {
+                throw new HttpException(
+                        400,
+                        "unknown parameter \"" + name + "\"; there are "
+                                + String.join(", ", names.stream().sorted().toList()));
+            }
+        }
     }
 
     private Response events(Request request) throws HttpException {

@@ -10,7 +10,8 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.CheckSpec.InitialState;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServiceSpec;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ForwardingEngine;
@@ -73,8 +74,8 @@ class ServiceTableTest {
         }
 
         @Override
-        public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-            return CompletableFuture.completedFuture(List.of());
+        public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+            return CompletableFuture.completedFuture(ConnectionReport.EMPTY);
         }
 
         @Override

@@ -13,31 +13,70 @@ import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import java.util.List;
 import java.util.Locale;
+import java.util.StringJoiner;
 
 /** {@code ballast connections}. */
 public final class ConnectionsVerb implements Verb {
+    private static final Parameter SERVICE =
+            Parameter.optional("service", ValueKind.SERVICE, "only those of this virtual service");
+    private static final List<Option> FILTERS = List.of(
+            Option.value(
+                    "--client",
+                    ValueKind.TEXT,
+                    "ADDRESS[/PREFIX][:PORT]",
+                    "only those of this client, or of the clients of a network; an IPv6 address with a port in brackets"),
+            Option.value("--server", ValueKind.SERVER, "NAME", "only those to this real server"),
+            Option.choice("--state", "STATE", "only those in this state", "opening", "established", "closing"),
+            Option.choice("--protocol", "PROTOCOL", "only those of this protocol", "tcp", "udp"));
+
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("connections", "Show the connections and flows that are open now")
-                .parameter(Parameter.optional("service", ValueKind.SERVICE, "only those of this virtual service"))
+                .describe("The engine xdp finds the servers of a service with mh, sh or dh by a hash and remembers only"
+                        + " connections that a change of the servers concerns; a sentence says so where it holds.")
+                .parameter(SERVICE)
+                .options(FILTERS)
+                .option(Option.flag("--count", "count them, by service and server, instead of listing them"))
                 .option(Option.value("--limit", ValueKind.NUMBER, "N", "at most so many (default: 100)")
                         .letter('n'))
                 .option(ControlClient.SOCKET)
-                .example("ballast connections web --limit 20", "who is connected to which server");
+                .example("ballast connections web --limit 20", "who is connected to which server")
+                .example("ballast connections --client 192.0.2.0/24 --state established", "what one network has open")
+                .example("ballast connections web --count", "how many each server has");
     }
 
     @Override
     public int run(Invocation call) throws Failure {
         long limit = call.number("--limit", 100);
-        String query = "?limit=" + limit
-                + call.optionalParameter("service")
-                        .map(s -> "&service=" + ControlClient.encode(s))
-                        .orElse("");
-        JsonObject answer = ControlClient.of(call).get("/v1/connections" + query);
+        boolean count = call.flag("--count");
+        if (count && call.value("--limit").isPresent()) {
+            throw Failure.usage("ballast connections: --count counts all of them and takes no --limit");
+        }
+        JsonObject answer = ControlClient.of(call).get(path(call, (count ? "count=true" : "limit=" + limit)));
         if (call.json()) {
             call.terminal().json(answer);
             return Exit.DONE;
         }
+        if (count) {
+            counts(call, answer, Json.number(answer, "total"));
+        } else {
+            list(call, answer, limit);
+        }
+        notes(call, answer);
+        return Exit.DONE;
+    }
+
+    private static String path(Invocation call, String first) {
+        StringJoiner query = new StringJoiner("&", "/v1/connections?", "").add(first);
+        call.optionalParameter("service").ifPresent(s -> query.add("service=" + ControlClient.encode(s)));
+        for (Option filter : FILTERS) {
+            call.value(filter.name())
+                    .ifPresent(value -> query.add(filter.name().substring(2) + "=" + ControlClient.encode(value)));
+        }
+        return query.toString();
+    }
+
+    private static void list(Invocation call, JsonObject answer, long limit) {
         Table table = new Table(
                 "Prot", "Client", "Listen", "Service", "Server", "State", ">Age", ">Idle", ">InBytes", ">OutBytes");
         List<JsonObject> connections = Json.objects(answer, "connections");
@@ -56,9 +95,34 @@ public final class ConnectionsVerb implements Verb {
         }
         table.lines().forEach(call.terminal().out()::println);
         if (connections.size() >= limit) {
-            call.terminal().err().println("more may be open; --limit N shows more");
+            call.terminal().err().println("more may be open; --limit N shows more, --count counts them");
         }
-        return Exit.DONE;
+    }
+
+    private static void counts(Invocation call, JsonObject answer, long total) {
+        Table table = new Table("Service", "Server", ">Opening", ">Established", ">Closing", ">All");
+        for (JsonObject c : Json.objects(answer, "counts")) {
+            String server = Json.text(c, "server");
+            long opening = Json.number(c, "opening");
+            long established = Json.number(c, "established");
+            long closing = Json.number(c, "closing");
+            table.row(
+                    Json.text(c, "service"),
+                    server.isEmpty() ? "-" : server,
+                    Long.toString(opening),
+                    Long.toString(established),
+                    Long.toString(closing),
+                    Long.toString(opening + established + closing));
+        }
+        table.lines().forEach(call.terminal().out()::println);
+        call.terminal().out().println(total == 1 ? "1 connection" : total + " connections");
+    }
+
+    /** What the figures do not say. */
+    private static void notes(Invocation call, JsonObject answer) {
+        for (String note : Json.texts(answer, "notes")) {
+            call.terminal().err().println("note: " + note);
+        }
     }
 
     private static String seconds(JsonObject connection, String name) {

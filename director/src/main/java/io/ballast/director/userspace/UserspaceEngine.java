@@ -2,7 +2,8 @@ package io.ballast.director.userspace;
 
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Endpoint;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
@@ -588,15 +589,27 @@ public final class UserspaceEngine implements ForwardingEngine {
     }
 
     @Override
-    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-        CompletableFuture<List<ConnectionInfo>> result = new CompletableFuture<>();
-        List<ConnectionInfo> all = new ArrayList<>();
-        List<Attached> asked = List.copyOf(workers);
+    public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+        CompletableFuture<ConnectionReport> result = new CompletableFuture<>();
+        List<ConnectionReport> all = new ArrayList<>();
+        List<Attached> asked = new ArrayList<>();
+        for (Attached worker : workers) {
+            if (worker.link.info().compatible()) {
+                asked.add(worker);
+            } else {
+                all.add(new ConnectionReport(
+                        List.of(),
+                        List.of(),
+                        List.of("connections of worker " + worker.link.info().pid()
+                                + " are not among these: it is of another version, which does not tell of them, and"
+                                + " ends with its last one")));
+            }
+        }
         int[] open = {asked.size()};
-        Runnable finish = () -> result.complete(List.copyOf(all.subList(0, Math.min(limit, all.size()))));
+        Runnable finish = () -> result.complete(ConnectionReport.merge(all, query.limit()));
         for (Attached worker : asked) {
-            worker.link.askConnections(service, limit, rows -> {
-                all.addAll(rows);
+            worker.link.askConnections(query, report -> {
+                all.add(report);
                 if (--open[0] == 0) {
                     finish.run();
                 }

@@ -3,7 +3,8 @@ package io.ballast.director.userspace;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.worker.Wire;
@@ -89,7 +90,7 @@ final class WorkerLink {
     final Map<String, Forwarding> services = new LinkedHashMap<>();
 
     private final Map<Integer, Question<ServiceStatistics>> statisticsAsked = new HashMap<>();
-    private final Map<Integer, Question<ConnectionInfo>> connectionsAsked = new HashMap<>();
+    private final Map<Integer, Question<ConnectionReport>> connectionsAsked = new HashMap<>();
     private final Map<Integer, Runnable> syncs = new HashMap<>();
     private boolean understood = true;
     private final Map<ListenerKey, Descriptor> held = new LinkedHashMap<>();
@@ -201,12 +202,14 @@ final class WorkerLink {
         send(message);
     }
 
-    void askConnections(String service, int limit, Consumer<List<ConnectionInfo>> whenDone) {
-        JsonObject message = Wire.message("connections");
+    /** Asks for connections; the report is empty where the worker is gone. */
+    void askConnections(ConnectionQuery query, Consumer<ConnectionReport> whenDone) {
+        JsonObject message = Wire.connections(query);
         message.addProperty("id", ++lastId);
-        message.addProperty("service", service);
-        message.addProperty("limit", limit);
-        connectionsAsked.put(lastId, new Question<>(whenDone));
+        connectionsAsked.put(
+                lastId,
+                new Question<>(
+                        reports -> whenDone.accept(reports.isEmpty() ? ConnectionReport.EMPTY : reports.getFirst())));
         send(message);
     }
 
@@ -304,11 +307,8 @@ final class WorkerLink {
                 control.execute(() -> onStatistics(json, type.equals("bye"), rows));
             }
             case "connections" -> {
-                List<ConnectionInfo> rows = new ArrayList<>();
-                for (JsonElement row : json.getAsJsonArray("connections")) {
-                    rows.add(Wire.connection(row.getAsJsonArray()));
-                }
-                control.execute(() -> answer(connectionsAsked, json, rows));
+                ConnectionReport report = Wire.report(json);
+                control.execute(() -> answer(connectionsAsked, json, List.of(report)));
             }
             case "table" -> readTable(json);
             default -> control.execute(() -> onMessage(type, json));

@@ -4,7 +4,9 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionFilter;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ServiceStatistics;
@@ -644,14 +646,12 @@ final class Balancer {
                 name, connections, live - queue.size(), queue.size(), refused, in, out, List.copyOf(rows));
     }
 
-    /** Adds connections to the list while it is shorter than {@code limit}. */
-    void connections(List<ConnectionInfo> list, int limit) {
+    /** Adds connections that are meant, and ends them where that is asked. */
+    void connections(ConnectionReport.Draft draft) {
+        List<Exchange> doomed = new ArrayList<>();
         long now = System.nanoTime();
         for (Connection connection : queue) {
-            if (list.size() >= limit) {
-                return;
-            }
-            list.add(connection.info("", now));
+            add(draft, connection, "", now, doomed);
         }
         List<RealServer> all = new ArrayList<>(servers.values());
         all.addAll(leaving);
@@ -659,10 +659,28 @@ final class Balancer {
             all.add(sorry);
         }
         for (RealServer server : all) {
-            for (Exchange exchange = server.first;
-                    exchange != null && list.size() < limit;
-                    exchange = exchange.nextOfServer) {
-                list.add(exchange.info(server.name(), now));
+            if (draft.query().filter().hasServer(server.name())) {
+                for (Exchange exchange = server.first;
+                        exchange != null && !draft.full();
+                        exchange = exchange.nextOfServer) {
+                    add(draft, exchange, server.name(), now, doomed);
+                }
+            }
+        }
+        doomed.forEach(each -> each.loop.run(() -> each.end(true)));
+    }
+
+    private void add(ConnectionReport.Draft draft, Exchange exchange, String server, long now, List<Exchange> doomed) {
+        ConnectionFilter filter = draft.query().filter();
+        FlowKey flow = exchange.flow;
+        ConnectionFilter.Phase phase = exchange.phase();
+        if (filter.hasServer(server)
+                && filter.hasClient(flow.sourceHigh(), flow.sourceLow(), flow.sourcePort())
+                && filter.hasPhase(phase)
+                && filter.hasProtocol(exchange.protocol())) {
+            draft.add(name, server, phase, () -> exchange.info(server, now));
+            if (draft.query().task() == ConnectionQuery.Task.KILL) {
+                doomed.add(exchange);
             }
         }
     }

@@ -1,6 +1,8 @@
 package io.ballast.director.worker;
 
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.scheduler.FlowKey;
 import io.netty.buffer.ByteBuf;
@@ -528,6 +530,20 @@ final class Connection extends Exchange {
     /** The address the client connected to. */
     InetSocketAddress localAddress() {
         return listener.isWildcard() ? client.localAddress() : listener.endpoint.socketAddress();
+    }
+
+    @Override
+    ConnectionFilter.Phase phase() {
+        return switch (state) {
+            case CHOOSING, CONNECTING -> ConnectionFilter.Phase.OPENING;
+            case ESTABLISHED -> ConnectionFilter.Phase.ESTABLISHED;
+            case HALF_CLOSED, DELIVERING, CLOSED -> ConnectionFilter.Phase.CLOSING;
+        };
+    }
+
+    @Override
+    Endpoint.Protocol protocol() {
+        return Endpoint.Protocol.TCP;
     }
 
     @Override

@@ -1,5 +1,7 @@
 package io.ballast.director.worker;
 
+import io.ballast.core.config.Endpoint;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.scheduler.FlowKey;
 import io.ballast.director.scheduler.Member;
@@ -58,6 +60,11 @@ abstract class Exchange extends Wheel.Entry {
      * which is what every listing is.
      */
     abstract ConnectionInfo info(String serverName, long now);
+
+    /** How far it is; like {@link #info} a moment ago where another thread asks. */
+    abstract ConnectionFilter.Phase phase();
+
+    abstract Endpoint.Protocol protocol();
 
     /** The client's address and port as text. */
     final String client() {

@@ -1,5 +1,7 @@
 package io.ballast.director.worker;
 
+import io.ballast.core.config.Endpoint;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.scheduler.FlowKey;
@@ -222,6 +224,16 @@ final class Flow extends Exchange {
     @Override
     void expire() {
         // The listener's list of flows does it for all of them.
+    }
+
+    @Override
+    ConnectionFilter.Phase phase() {
+        return ConnectionFilter.Phase.ESTABLISHED;
+    }
+
+    @Override
+    Endpoint.Protocol protocol() {
+        return Endpoint.Protocol.UDP;
     }
 
     @Override

@@ -3,7 +3,8 @@ package io.ballast.director.worker;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Endpoint;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.worker.Wire.ListenerKey;
 import io.ballast.linux.Descriptor;
@@ -526,22 +527,20 @@ public final class TrafficWorker implements AutoCloseable {
     }
 
     private void connections(ControlSession from, JsonObject question) {
-        String name = question.get("service").getAsString();
-        int limit = question.get("limit").getAsInt();
-        List<ConnectionInfo> list = new ArrayList<>();
-        for (Balancer balancer : name.isEmpty() ? services.values() : List.copyOf(services.values())) {
+        ConnectionQuery query = Wire.query(question);
+        String name = query.filter().service();
+        ConnectionReport.Draft draft = new ConnectionReport.Draft(query);
+        for (Balancer balancer : List.copyOf(services.values())) {
             if (name.isEmpty() || balancer.name.equals(name)) {
-                CompletableFuture.runAsync(() -> balancer.connections(list, limit), balancer.owner)
+                CompletableFuture.runAsync(() -> balancer.connections(draft), balancer.owner)
                         .join();
             }
-            if (list.size() >= limit) {
+            if (draft.full()) {
                 break;
             }
         }
-        JsonArray rows = new JsonArray();
-        list.forEach(info -> rows.add(Wire.connection(info)));
         JsonObject reply = reply("connections", question);
-        reply.add("connections", rows);
+        Wire.report(reply, draft.report(List.of()));
         from.send(reply);
     }
 

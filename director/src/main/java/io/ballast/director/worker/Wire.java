@@ -10,7 +10,10 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ServiceStatistics;
@@ -51,7 +54,7 @@ import java.util.Optional;
  * <tr><td>{@code listen}, {@code unlisten}</td><td>{@code listeners}; the former with descriptors in that order</td></tr>
  * <tr><td>{@code sync}</td><td>with an {@code id}</td></tr>
  * <tr><td>{@code statistics}</td><td>{@code id}, {@code all} or only what has changed since the last answer</td></tr>
- * <tr><td>{@code connections}</td><td>{@code id}, {@code service}, {@code limit}</td></tr>
+ * <tr><td>{@code connections}</td><td>{@code id}, {@code task}, {@code limit}, and the filter</td></tr>
  * <tr><td>{@code drain}</td><td>accept no more, end when the last connection has, at the latest after {@code millis}</td></tr>
  * </table>
  *
@@ -59,7 +62,7 @@ import java.util.Optional;
  */
 public final class Wire {
     /** The version of this protocol; a worker of another one is replaced, not adopted. */
-    public static final int PROTOCOL = 1;
+    public static final int PROTOCOL = 2;
 
     /** Services, figures or connections in one message: few enough that what one takes to read is garbage before it is ever collected. */
     public static final int BATCH = 100;
@@ -350,6 +353,87 @@ public final class Wire {
                 array.get(5).getAsLong(),
                 array.get(6).getAsLong(),
                 List.copyOf(servers));
+    }
+
+    // ---- Connections
+
+    /** A question about connections. */
+    public static JsonObject connections(ConnectionQuery query) {
+        ConnectionFilter filter = query.filter();
+        JsonObject message = message("connections");
+        message.addProperty("task", query.task().name());
+        message.addProperty("limit", query.limit());
+        message.addProperty("service", filter.service());
+        message.addProperty("server", filter.server());
+        filter.clients().ifPresent(clients -> {
+            JsonArray array = new JsonArray();
+            array.add(clients.high());
+            array.add(clients.low());
+            array.add(clients.prefix());
+            array.add(clients.port());
+            message.add("clients", array);
+        });
+        filter.phase().ifPresent(phase -> message.addProperty("phase", phase.name()));
+        filter.protocol().ifPresent(protocol -> message.addProperty("protocol", protocol.name()));
+        return message;
+    }
+
+    /** The question that {@link #connections(ConnectionQuery)} wrote. */
+    public static ConnectionQuery query(JsonObject message) {
+        ConnectionFilter filter = new ConnectionFilter(
+                message.get("service").getAsString(),
+                Optional.ofNullable(message.getAsJsonArray("clients"))
+                        .map(c -> new ConnectionFilter.Clients(
+                                c.get(0).getAsLong(),
+                                c.get(1).getAsLong(),
+                                c.get(2).getAsInt(),
+                                c.get(3).getAsInt())),
+                message.get("server").getAsString(),
+                Optional.ofNullable(message.get("phase"))
+                        .map(phase -> ConnectionFilter.Phase.valueOf(phase.getAsString())),
+                Optional.ofNullable(message.get("protocol"))
+                        .map(protocol -> Endpoint.Protocol.valueOf(protocol.getAsString())));
+        return new ConnectionQuery(
+                filter,
+                ConnectionQuery.Task.valueOf(message.get("task").getAsString()),
+                message.get("limit").getAsInt());
+    }
+
+    /** Adds the answer to a message. */
+    public static void report(JsonObject message, ConnectionReport report) {
+        JsonArray rows = new JsonArray();
+        report.connections().forEach(info -> rows.add(connection(info)));
+        message.add("connections", rows);
+        JsonArray counts = new JsonArray();
+        for (ConnectionReport.Count count : report.counts()) {
+            JsonArray row = new JsonArray();
+            row.add(count.service());
+            row.add(count.server());
+            row.add(count.opening());
+            row.add(count.established());
+            row.add(count.closing());
+            counts.add(row);
+        }
+        message.add("counts", counts);
+    }
+
+    /** The answer that {@link #report(JsonObject, ConnectionReport)} added. */
+    public static ConnectionReport report(JsonObject message) {
+        List<ConnectionInfo> connections = new ArrayList<>();
+        for (JsonElement row : message.getAsJsonArray("connections")) {
+            connections.add(connection(row.getAsJsonArray()));
+        }
+        List<ConnectionReport.Count> counts = new ArrayList<>();
+        for (JsonElement element : message.getAsJsonArray("counts")) {
+            JsonArray row = element.getAsJsonArray();
+            counts.add(new ConnectionReport.Count(
+                    row.get(0).getAsString(),
+                    row.get(1).getAsString(),
+                    row.get(2).getAsLong(),
+                    row.get(3).getAsLong(),
+                    row.get(4).getAsLong()));
+        }
+        return new ConnectionReport(List.copyOf(connections), List.copyOf(counts), List.of());
     }
 
     /** A connection as an array. */

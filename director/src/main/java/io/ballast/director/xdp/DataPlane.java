@@ -541,6 +541,11 @@ class DataPlane implements AutoCloseable {
         flows.visit(place -> place.expires() - now < 0 || !endpoints.test(place.vip()) || visitor.test(place.flow()));
     }
 
+    /** The remembered connections, to be read beside the control loop; fails with an exception once this is closed. */
+    FlowTable flowsForAnotherThread() {
+        return flows.forAnotherThread();
+    }
+
     /** How many buckets there are for {@link #sweep}. */
     int buckets() {
         return flows.buckets();

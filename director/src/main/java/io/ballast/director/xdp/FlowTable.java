@@ -17,6 +17,8 @@ final class FlowTable {
     private static final int RUN = 64;
     private static final int BUCKET_WORDS = Layout.BUCKET / Integer.BYTES;
     private static final VarHandle WORD = ValueLayout.JAVA_INT.varHandle();
+    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
     private final MemorySegment memory;
     private final MemorySegment ports;
@@ -44,8 +46,22 @@ final class FlowTable {
             return state() == Layout.ESTABLISHED;
         }
 
-        private byte state() {
-            return MemorySegment.ofArray(words).get(ValueLayout.JAVA_BYTE, 4L * flow + Layout.FLOW_STATE);
+        /** Of {@link Layout}: OPENING, ESTABLISHED and so on. */
+        byte state() {
+            return (byte) Layout.stateOf(words[flow + Layout.FLOW_STATE / Integer.BYTES]);
+        }
+
+        /** The upper half of the client's address. */
+        long clientHigh() {
+            return MemorySegment.ofArray(words).get(LONG, 4L * flow);
+        }
+
+        long clientLow() {
+            return MemorySegment.ofArray(words).get(LONG, 4L * flow + Long.BYTES);
+        }
+
+        int clientPort() {
+            return Short.toUnsignedInt(MemorySegment.ofArray(words).get(SHORT, 4L * flow + Layout.FLOW_CLIENT_PORT));
         }
 
         RememberedFlow flow() {
@@ -88,6 +104,11 @@ final class FlowTable {
     FlowTable(MemorySegment memory, MemorySegment ports) {
         this.memory = memory;
         this.ports = ports;
+    }
+
+    /** The same table for another thread: what is copied out belongs to whoever reads. */
+    FlowTable forAnotherThread() {
+        return new FlowTable(memory, ports);
     }
 
     int buckets() {

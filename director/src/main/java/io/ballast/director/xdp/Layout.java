@@ -1,5 +1,7 @@
 package io.ballast.director.xdp;
 
+import java.nio.ByteOrder;
+
 /**
  * Sizes and offsets of {@code src/main/bpf/layout.h}, in bytes: a change here must be made there as well.
  */
@@ -132,6 +134,11 @@ final class Layout {
     static final int TICK_SHIFT = 27;
     /** flows.h: so long after a connection has expired no processor can take it for alive. */
     static final int SETTLED_TICKS = 8;
+
+    /** The state in a word of a flow that is changed as a whole. */
+    static int stateOf(int word) {
+        return (ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? word : word >>> 24) & 0xff;
+    }
 
     private Layout() {}
 }

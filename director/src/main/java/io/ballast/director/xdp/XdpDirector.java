@@ -4,7 +4,8 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.loop.Loop;
 import io.ballast.core.loop.Timer;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ServiceStatistics;
@@ -437,8 +438,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     }
 
     @Override
-    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-        return engine.connections(service, limit);
+    public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+        return engine.connections(query);
     }
 
     /** The interfaces and how the program is on each. */

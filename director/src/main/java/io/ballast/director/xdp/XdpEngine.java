@@ -5,7 +5,8 @@ import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
@@ -55,6 +56,9 @@ final class XdpEngine implements ForwardingEngine {
     private static final long OPENING_NANOS = 60_000_000_000L;
 
     private static final int GUE_PORT = 6080;
+
+    /** How many services a sentence names. */
+    private static final int NAMED = 5;
 
     /** In so many ticks every connection is looked at once, and then what can be given back. */
     private static final int SWEEP_PARTS = 8;
@@ -607,12 +611,6 @@ final class XdpEngine implements ForwardingEngine {
         ServiceSpec.Timeouts timeouts = installed.service.forwarding().timeouts();
         boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
         int slots = installed.table == null ? 0 : installed.table.length();
-        int flags = 0;
-        if (installed.translation != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
-            flags = Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | installed.translation;
-        } else if (installed.lingering) {
-            flags = Layout.FLAG_LOOKUP;
-        }
         return new Vip(
                 id,
                 installed.service.number,
@@ -621,10 +619,17 @@ final class XdpEngine implements ForwardingEngine {
                 slots,
                 Vip.bits(slots),
                 installed.kind,
-                flags,
+                flags(installed),
                 ticks(OPENING_NANOS),
                 ticks((tcp ? timeouts.idle() : timeouts.udp()).toNanos()),
                 ticks(timeouts.halfClosed().toNanos()));
+    }
+
+    private static int flags(Installed installed) {
+        if (installed.translation != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
+            return Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | installed.translation;
+        }
+        return installed.lingering ? Layout.FLAG_LOOKUP : 0;
     }
 
     private static int ticks(long nanos) {
@@ -971,7 +976,7 @@ final class XdpEngine implements ForwardingEngine {
             bytesBack += traffic.bytesBack();
             active += load.active();
             servers.add(new ServerStatistics(
-                    placed.name.equals(InstalledService.SORRY) ? "sorry" : placed.name,
+                    shown(placed),
                     load.active(),
                     load.inactive(),
                     traffic.connections(),
@@ -982,34 +987,55 @@ final class XdpEngine implements ForwardingEngine {
         return new ServiceStatistics(installed.service.name, connections, active, 0, 0, bytes, bytesBack, servers);
     }
 
+    /** Beside the control loop, which a walk over a million connections would hold up for half a second. */
     @Override
-    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-        Map<Integer, Installed> byVip = new HashMap<>();
-        Map<Integer, Endpoint> endpoints = new HashMap<>();
-        services.values().stream()
-                .filter(installed -> service.isEmpty() || installed.service.name.equals(service))
-                .forEach(installed -> installed.endpoints.forEach((endpoint, id) -> {
-                    byVip.put(id, installed);
-                    endpoints.put(id, endpoint);
-                }));
-        List<ConnectionInfo> list = new ArrayList<>();
-        plane.flows(byVip::containsKey, flow -> {
-            Installed installed = byVip.get(flow.vip());
-            Endpoint endpoint = endpoints.get(flow.vip());
-            if (installed != null && endpoint != null && list.size() < limit) {
-                list.add(flow.describe(installed.service.name, endpoint, nameOf(installed, flow.server())));
+    public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+        if (query.task() == ConnectionQuery.Task.KILL) {
+            return CompletableFuture.failedFuture(new IOException("the engine xdp cannot end connections"));
+        }
+        ConnectionWalk walk = new ConnectionWalk(plane, query);
+        List<Installed> forgetful = new ArrayList<>();
+        for (Installed installed : services.values()) {
+            if (query.filter().service().isEmpty()
+                    || installed.service.name.equals(query.filter().service())) {
+                for (Installed each = installed; each != null; each = each.predecessor) {
+                    walk.meet(each.service.name, each.endpoints, names(each));
+                }
+                if ((flags(installed) & Layout.FLAG_REMEMBER) == 0) {
+                    forgetful.add(installed);
+                }
             }
-            return list.size() < limit;
-        });
-        return CompletableFuture.completedFuture(list);
+        }
+        List<String> notes = forgetful.isEmpty() ? List.of() : List.of(forgets(forgetful));
+        return walk.start(notes);
     }
 
-    private static String nameOf(Installed installed, int server) {
-        return installed.service.everybody().stream()
-                .filter(placed -> installed.firstServer + placed.member == server)
-                .map(placed -> placed.name)
-                .findFirst()
-                .orElse("");
+    private static Map<Integer, String> names(Installed installed) {
+        Map<Integer, String> names = new HashMap<>();
+        for (Placed placed : installed.service.everybody()) {
+            names.put(installed.firstServer + placed.member, shown(placed));
+        }
+        return names;
+    }
+
+    private static String shown(Placed placed) {
+        return placed.name.equals(InstalledService.SORRY) ? "sorry" : placed.name;
+    }
+
+    /** Why connections of these services are not to be seen. */
+    private static String forgets(List<Installed> forgetful) {
+        List<String> some = forgetful.stream()
+                .limit(NAMED)
+                .map(installed -> installed.service.name)
+                .toList();
+        String names = String.join(", ", some)
+                + (forgetful.size() > NAMED ? " and " + (forgetful.size() - NAMED) + " more" : "");
+        boolean any = forgetful.stream().anyMatch(installed -> installed.lingering);
+        return "the engine xdp finds the servers of " + names + " by a hash of the client and remembers "
+                + (any
+                        ? "only connections in slots that a change of the servers has moved: there may be many more"
+                        : "no connections while the servers stay as they are: there may be any number of them")
+                + "; `ballast list --stats` counts them as they come";
     }
 
     /** The program and its tables stay as they are: packets go on. */

@@ -5,7 +5,8 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.loop.Loop;
 import io.ballast.core.loop.Timer;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
@@ -417,8 +418,8 @@ public final class XdpOnDemand implements ForwardingEngine {
     }
 
     @Override
-    public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-        return opened == null ? CompletableFuture.completedFuture(List.of()) : opened.connections(service, limit);
+    public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+        return opened == null ? CompletableFuture.completedFuture(ConnectionReport.EMPTY) : opened.connections(query);
     }
 
     /** The hosts of these MAC addresses, by their IP addresses where this machine knows them. */

@@ -7,6 +7,8 @@ import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.RecordedEvents;
@@ -194,7 +196,11 @@ final class Farm implements Closeable {
     }
 
     List<ConnectionInfo> connections(String service) {
-        CompletionStage<List<ConnectionInfo>> answer = run(() -> engine.connections(service, 100));
+        return connections(ConnectionQuery.list(service, 100)).connections();
+    }
+
+    ConnectionReport connections(ConnectionQuery query) {
+        CompletionStage<ConnectionReport> answer = run(() -> engine.connections(query));
         try {
             return answer.toCompletableFuture().get(BOUND.toSeconds(), TimeUnit.SECONDS);
         } catch (Exception e) {

@@ -3,7 +3,11 @@ package io.ballast.director.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.ConnectionFilter;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.worker.Farm.Service;
 import java.io.Closeable;
@@ -17,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -104,6 +109,15 @@ final class UdpTest {
         assertThat(farm.statistics("web").connections()).isEqualTo(2);
         assertThat(farm.statistics("web").active()).isEqualTo(2);
         assertThat(farm.connections("web")).hasSize(2).allMatch(c -> c.state().equals("flow"));
+        ConnectionFilter toB =
+                new ConnectionFilter("web", Optional.empty(), "b", Optional.empty(), Optional.of(Protocol.UDP));
+        assertThat(farm.connections(new ConnectionQuery(toB, ConnectionQuery.Task.LIST, 9))
+                        .connections())
+                .singleElement()
+                .matches(c -> c.server().equals("b"));
+        assertThat(farm.connections(new ConnectionQuery(toB, ConnectionQuery.Task.COUNT, 0))
+                        .counts())
+                .containsExactly(new ConnectionReport.Count("web", "b", 0, 1, 0));
     }
 
     @Test

@@ -10,6 +10,7 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
+import io.ballast.director.ConnectionQuery;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
@@ -206,9 +207,10 @@ final class XdpDirectorTest {
         assertThat(one.ask("put")).isEqualTo(oneServer);
         assertThat(other.ask("put")).isEqualTo(otherServer);
         assertThat(statistics(second).connections()).isGreaterThanOrEqualTo(connections + 4);
-        assertThat(village.onLoop(() -> second.connections("web", 100))
+        assertThat(village.onLoop(() -> second.connections(ConnectionQuery.list("web", 100)))
                         .toCompletableFuture()
-                        .join())
+                        .join()
+                        .connections())
                 .hasSizeGreaterThanOrEqualTo(2)
                 .allSatisfy(each -> assertThat(each.server()).startsWith("www"));
     }

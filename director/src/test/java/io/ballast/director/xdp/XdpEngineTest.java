@@ -15,6 +15,9 @@ import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
+import io.ballast.director.ConnectionFilter;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
@@ -324,17 +327,86 @@ final class XdpEngineTest {
         for (int client = 0; client < 200; client++) {
             assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
         }
-        int remembered =
-                engine.connections("web", 1000).toCompletableFuture().join().size();
+        int remembered = connections("web").connections().size();
         assertThat(remembered).isBetween(50, 150);
         now += TIMEOUTS.idle().toNanos();
         engine.tick();
         for (int client = 0; client < 200; client++) {
             assertThat(send(client, ACK)).isEqualTo(serverOf[client]);
         }
-        assertThat(engine.connections("web", 1000).toCompletableFuture().join()).hasSize(remembered);
-        assertThat(engine.connections("other", 1000).toCompletableFuture().join())
-                .isEmpty();
+        assertThat(connections("web").connections()).hasSize(remembered);
+        assertThat(connections("other").connections()).isEmpty();
+    }
+
+    private ConnectionReport connections(String service) {
+        return connections(ConnectionQuery.list(service, 1000));
+    }
+
+    private ConnectionReport connections(ConnectionQuery query) {
+        return engine.connections(query).toCompletableFuture().join();
+    }
+
+    @Test
+    void connectionsAreFilteredAndCountedWhereTheyAre() throws Exception {
+        engine.put(forwarding(SchedulerKind.RR, OnDown.KEEP, up(2), ""));
+        for (int client = 0; client < 20; client++) {
+            send(client, SYN);
+        }
+        for (int client = 0; client < 6; client++) {
+            send(client, ACK);
+        }
+        send(0, FIN);
+        ConnectionReport counted = connections(count(ConnectionFilter.of("")));
+        assertThat(counted.connections()).isEmpty();
+        assertThat(counted.counts())
+                .containsExactlyInAnyOrder(
+                        new ConnectionReport.Count("web", "s1", 7, 2, 1),
+                        new ConnectionReport.Count("web", "s2", 7, 3, 0));
+        assertThat(counted.notes()).isEmpty();
+        ConnectionFilter established = new ConnectionFilter(
+                "web",
+                Optional.empty(),
+                "s2",
+                Optional.of(ConnectionFilter.Phase.ESTABLISHED),
+                Optional.of(Protocol.TCP));
+        assertThat(connections(count(established)).total()).isEqualTo(3);
+        assertThat(connections(new ConnectionQuery(established, ConnectionQuery.Task.LIST, 2))
+                        .connections())
+                .hasSize(2)
+                .allMatch(each -> each.server().equals("s2") && each.state().equals("established"));
+        String client = connections("web").connections().getFirst().client();
+        assertThat(connections(count(new ConnectionFilter(
+                                "",
+                                Optional.of(ConnectionFilter.Clients.parse(client)),
+                                "",
+                                Optional.empty(),
+                                Optional.empty())))
+                        .total())
+                .isEqualTo(1);
+        assertThat(connections(count(new ConnectionFilter(
+                                "", Optional.empty(), "", Optional.empty(), Optional.of(Protocol.UDP))))
+                        .total())
+                .isZero();
+    }
+
+    private static ConnectionQuery count(ConnectionFilter filter) {
+        return new ConnectionQuery(filter, ConnectionQuery.Task.COUNT, 0);
+    }
+
+    @Test
+    void whatIsNotRememberedIsSaidRatherThanCountedAsNothing() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(3), ""));
+        send(1, SYN);
+        assertThat(connections(count(ConnectionFilter.of("web"))).notes())
+                .singleElement()
+                .asString()
+                .contains("servers of web by a hash")
+                .contains("no connections while the servers stay as they are");
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(6), ""));
+        assertThat(connections("web").notes())
+                .singleElement()
+                .asString()
+                .contains("only connections in slots that a change");
     }
 
     @Test

@@ -6,7 +6,8 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.sim.SimulatedLoop;
 import io.ballast.core.sim.VirtualTime;
-import io.ballast.director.ConnectionInfo;
+import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwardings;
@@ -68,8 +69,8 @@ class XdpOnDemandTest {
         }
 
         @Override
-        public CompletionStage<List<ConnectionInfo>> connections(String service, int limit) {
-            return CompletableFuture.completedFuture(List.of());
+        public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
+            return CompletableFuture.completedFuture(ConnectionReport.EMPTY);
         }
 
         @Override
