@@ -142,9 +142,23 @@ int forget(struct xdp_md *ctx __attribute__((unused)))
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
+	struct iphdr *ip;
+
 	if (restore(ctx, 0, false))
 		return XDP_ABORTED;
+	ip = (void *)(long)ctx->data + sizeof(struct ethhdr);
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	/* The kernel forwards no packet whose header is wrong. */
+	ip->check = 0;
+	ip->check = fold_sum(bpf_csum_diff(NULL, 0, (void *)ip, sizeof(*ip), 0));
 	return bpf_redirect(bench.to_balancer, 0);
+}
+
+SEC("xdp")
+int to_kernel(struct xdp_md *ctx __attribute__((unused)))
+{
+	return XDP_PASS;
 }
 
 SEC("xdp")

@@ -18,6 +18,7 @@ import io.ballast.director.xdp.XdpBenchmark.Room;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -109,6 +110,22 @@ final class XdpArea implements Area {
             live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.DR, direct);
             live(effort, sheet, wires, SchedulerKind.WLC, ForwardingMethod.DR, direct);
             live(effort, sheet, wires, SchedulerKind.MH, ForwardingMethod.NAT, nat);
+            besideNftables(effort, sheet, wires);
+        }
+    }
+
+    /** The director's NAT and the kernel's, over the same wires. */
+    private static void besideNftables(Effort effort, Sheet sheet, LiveBenchmark wires) throws IOException {
+        Row.Target target = Row.Target.ratioAtLeast(3, "3 times nftables DNAT in the same run");
+        Optional<Path> nft = Programs.find("nft");
+        if (nft.isEmpty()) {
+            sheet.note("No row beside nftables: nft is not installed (Debian package nftables).");
+            return;
+        }
+        wires.translateByNftables(nft.get());
+        for (int clients : new int[] {1, 4096}) {
+            String name = "live, nat (peer: nftables), known, mh, " + connections(clients);
+            live(effort, sheet, wires, Middle.KERNEL, name, clients, target);
         }
     }
 
@@ -127,12 +144,12 @@ final class XdpArea implements Area {
         for (int clients : new int[] {1, 4096}) {
             String name =
                     "live, " + method.yamlName() + ", known, " + scheduler.yamlName() + ", " + connections(clients);
-            live(effort, sheet, wires, name, clients, target);
+            live(effort, sheet, wires, Middle.REDIRECT, name, clients, target);
         }
     }
 
     private static void live(
-            Effort effort, Sheet sheet, LiveBenchmark wires, String name, int clients, Row.Target target)
+            Effort effort, Sheet sheet, LiveBenchmark wires, Middle peer, String name, int clients, Row.Target target)
             throws IOException {
         // By the clock on the wall, so many short readings: whoever else wants the processor spoils a few of them.
         int frames = effort.seconds() * LIVE_FRAMES_A_SECOND;
@@ -141,16 +158,17 @@ final class XdpArea implements Area {
         double[] lost = new double[ours.length];
         wires.send(Middle.DIRECTOR, clients, frames);
         for (int reading = 0; reading < ours.length; reading++) {
-            LiveBenchmark.Rate bare = wires.send(Middle.REDIRECT, clients, frames);
+            LiveBenchmark.Rate other = wires.send(peer, clients, frames);
             LiveBenchmark.Rate director = wires.send(Middle.DIRECTOR, clients, frames);
-            theirs[reading] = bare.perSecond() / 1e6;
+            theirs[reading] = other.perSecond() / 1e6;
             ours[reading] = director.perSecond() / 1e6;
             lost[reading] = director.lost();
         }
         sheet.add(Row.paired(name, "Mpps", ours, theirs, null, target));
         sheet.add(Row.own(name + ", lost", "frames", Sample.of(lost), Row.Target.atMost(0, "no loss")));
-        sheet.progress(name + ": " + Sample.of(ours).text() + ", bare redirect "
-                + Sample.of(theirs).text());
+        sheet.progress(
+                name + ": " + Sample.of(ours).text() + ", " + (peer == Middle.REDIRECT ? "bare redirect " : "nftables ")
+                        + Sample.of(theirs).text());
     }
 
     private static String connections(int count) {

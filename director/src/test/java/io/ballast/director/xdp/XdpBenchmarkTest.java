@@ -13,6 +13,8 @@ import io.ballast.linux.Capability;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -84,6 +86,20 @@ final class XdpBenchmarkTest {
             assertThat(wires.send(LiveBenchmark.Middle.DIRECTOR, 64, 1000).lost())
                     .isZero();
             assertThat(wires.complaints()).isEmpty();
+        }
+    }
+
+    @Test
+    void theKernelTranslatesThem() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs " + Capability.SYS_ADMIN);
+        Path nft = Path.of("/usr/sbin/nft");
+        Assumptions.assumeTrue(Files.isExecutable(nft), "needs nftables");
+        try (LiveBenchmark wires = LiveBenchmark.open(new XdpBenchmark.Room(2, 64, 1, 4096))) {
+            assertThat(wires.send(LiveBenchmark.Middle.KERNEL, 64, 1000).lost())
+                    .as("it forwards nothing without being told")
+                    .isEqualTo(1000);
+            wires.translateByNftables(nft);
+            assertThat(wires.send(LiveBenchmark.Middle.KERNEL, 64, 1000).lost()).isZero();
         }
     }
 
