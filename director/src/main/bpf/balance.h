@@ -28,7 +28,7 @@ static __always_inline __u32 short_be(__be16 value)
 static __always_inline __u8 tcp_does(const struct tcphdr *tcp)
 {
 	if (tcp->rst || tcp->fin)
-		return ENDS;
+		return tcp->rst ? RESETS : ENDS;
 	return tcp->syn && !tcp->ack ? OPENS : GOES_ON;
 }
 

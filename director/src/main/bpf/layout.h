@@ -178,6 +178,7 @@ enum reason {
 	PASS_NO_FLOW,		/* NAT: the end of a connection that nobody remembers, or an error about it */
 	PASS_NO_PORT,		/* NAT: no port was free, or the server's answers would be another connection's as well */
 	PASS_TTL,		/* NAT: it has travelled far enough; the kernel answers */
+	PASS_KILLED,		/* of a connection that the operator has ended; the kernel answers with a reset */
 	REASONS
 };
 
@@ -187,6 +188,7 @@ enum flow_state {
 	FLOW_ESTABLISHED = 2,	/* counts as active */
 	FLOW_CLOSING = 3,	/* counts as inactive */
 	FLOW_TEMPLATE = 4,	/* no connection, but a client's server (persist.h) */
+	FLOW_KILLED = 6,	/* ended by the operator (kill.h); counts no more */
 	FLOW_TEMPLATE_OPENING = 7,	/* the same while none of the client's connections has come about */
 };
 

@@ -151,9 +151,9 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 	__u32 word = flow->word, expires;
 	__u8 state = state_of(word);
 
-	if (!back || packet->icmp || packet->may == MAY_FOLLOW)
+	if (!back || packet->icmp || packet->may == MAY_FOLLOW || state == FLOW_KILLED)
 		return;
-	if (packet->does == ENDS && state != FLOW_CLOSING) {
+	if (ends(packet) && state != FLOW_CLOSING) {
 		flow_turn(flow, word, FLOW_CLOSING);
 		state = FLOW_CLOSING;
 	}

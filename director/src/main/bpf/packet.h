@@ -25,7 +25,8 @@ struct vlan {
 enum opening {
 	GOES_ON,	/* of a connection that exists, or a datagram */
 	OPENS,		/* a SYN */
-	ENDS,		/* FIN or RST */
+	ENDS,		/* FIN */
+	RESETS,		/* RST */
 };
 
 enum may {
@@ -66,6 +67,11 @@ struct icmp_error {
 	__u16 sum;
 	__be32 value_be;
 };
+
+static __always_inline bool ends(const struct packet *packet)
+{
+	return packet->does >= ENDS;
+}
 
 struct extension {
 	__u8 next;

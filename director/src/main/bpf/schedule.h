@@ -2,6 +2,7 @@
 /* Which server a packet goes to. */
 #pragma once
 
+#include "kill.h"
 #include "nat.h"
 
 /* The slot of a table that the packet's client leads to, relative to the table's first. */
@@ -85,7 +86,9 @@ static __always_inline bool flow_seen(const struct vip *vip, const struct packet
 	__u32 word = flow->word, expires;
 	__u8 before = state_of(word), state = before;
 
-	if (packet->does == ENDS)
+	if (before == FLOW_KILLED)
+		return false;
+	if (ends(packet))
 		state = FLOW_CLOSING;
 	else if (packet->does == GOES_ON && state == FLOW_OPENING)
 		state = FLOW_ESTABLISHED;
@@ -104,7 +107,7 @@ static __always_inline bool still(const struct packet *packet, const struct flow
 	if (!(server->flags & SERVER_READY))
 		return false;
 	if (packet->does == OPENS)
-		return server->flags & SERVER_NEW && flow->state != FLOW_CLOSING;
+		return server->flags & SERVER_NEW && !gives_way(flow);
 	return packet->proto == IPPROTO_TCP || !(server->flags & SERVER_DOWN);
 }
 
@@ -238,6 +241,8 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (way < WAYS) {
 		struct flow *flow = &bucket->flow[way];
 
+		if (killed(packet, flow, now, vip->idle_ticks))
+			return NOWHERE;
 		index = flow->server;
 		server = server_at(index);
 		if (!expired(flow, now) && server && still(packet, flow, server)) {
@@ -253,7 +258,10 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	index = server_of_unknown(vip, packet, &learn);
 	if (index == NOBODY)
 		return index;
-	if (!learn || packet->icmp || packet->does == ENDS) {
+	/* The memory of what was ended has to make way, or it would end this one as well. */
+	if (way < WAYS && bucket->flow[way].state == FLOW_KILLED)
+		learn = true;
+	if (!learn || packet->icmp || ends(packet)) {
 		if (!nat(vip))
 			return index;
 		count_reason(PASS_NO_FLOW);
@@ -264,7 +272,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 		/* One that is closing makes way. */
 		if (other < WAYS && other != way) {
-			if (bucket->flow[other].state != FLOW_CLOSING || !claim(bucket, other, tag)) {
+			if (!gives_way(&bucket->flow[other]) || !claim(bucket, other, tag)) {
 				count_reason(PASS_NO_PORT);
 				return NOWHERE;
 			}

@@ -94,6 +94,26 @@ class ControlVerbsTest {
     }
 
     @Test
+    void everythingIsEndedOnlyWhereThatIsSaid() throws IOException {
+        String answer = "{\"killed\":3,\"counts\":[{\"service\":\"web\",\"server\":\"www1\",\"opening\":1,"
+                + "\"established\":2,\"closing\":0}],\"notes\":[]}";
+        try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, answer))) {
+            Console refused = daemon.run("connections", "kill");
+            assertThat(refused.code()).isEqualTo(Exit.USAGE);
+            assertThat(refused.err())
+                    .contains("every connection of every service")
+                    .contains("--all");
+            assertThat(daemon.requests()).isEmpty();
+            assertThat(daemon.run("connections", "kill", "web").out())
+                    .isEqualTo("web/www1: 3\n3 connections were ended\n");
+            daemon.run("connections", "kill", "--all");
+            assertThat(daemon.requests().get(0))
+                    .startsWith("DELETE /v1/connections?all=false&service=web HTTP/1.1\r\n");
+            assertThat(daemon.requests().get(1)).startsWith("DELETE /v1/connections?all=true HTTP/1.1\r\n");
+        }
+    }
+
+    @Test
     void namesAreEncodedInPaths() throws IOException {
         try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, "{}"))) {
             daemon.run("server", "remove", "a/b c", "[fd00::1]:80");

@@ -13,6 +13,7 @@ import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.StringJoiner;
 
 /** {@code ballast connections}. */
@@ -43,6 +44,16 @@ public final class ConnectionsVerb implements Verb {
                 .example("ballast connections web --limit 20", "who is connected to which server")
                 .example("ballast connections --client 192.0.2.0/24 --state established", "what one network has open")
                 .example("ballast connections web --count", "how many each server has");
+    }
+
+    @Override
+    public List<Verb> verbs() {
+        return List.of(new Kill());
+    }
+
+    @Override
+    public boolean runsItself() {
+        return true;
     }
 
     @Override
@@ -116,6 +127,53 @@ public final class ConnectionsVerb implements Verb {
         }
         table.lines().forEach(call.terminal().out()::println);
         call.terminal().out().println(total == 1 ? "1 connection" : total + " connections");
+    }
+
+    private static final class Kill implements Verb {
+        @Override
+        public VerbSpec spec() {
+            return VerbSpec.of("kill", "End connections now, as a reset does")
+                    .describe(
+                            "The userspace engine resets both sides. The engine xdp passes what the client sends from then"
+                                    + " on to the kernel, which answers with a reset where this machine has the service's address;"
+                                    + " the server learns of it by the client's own reset, when it next sends something. A new"
+                                    + " connection of the same client is forwarded as ever.")
+                    .parameter(SERVICE)
+                    .options(FILTERS)
+                    .option(Option.flag("--all", "every connection of every service, where no filter is given"))
+                    .option(ControlClient.SOCKET)
+                    .example("ballast connections kill web --client 192.0.2.7", "one client's, at once")
+                    .example("ballast connections kill --server www1", "what a server that is to be stopped still has");
+        }
+
+        @Override
+        public int run(Invocation call) throws Failure {
+            boolean filtered = call.optionalParameter("service").isPresent()
+                    || FILTERS.stream()
+                            .anyMatch(filter -> call.value(filter.name()).isPresent());
+            if (!filtered && !call.flag("--all")) {
+                throw Failure.usage("ballast connections kill: this would end every connection of every service; name a"
+                        + " service or a filter, or say --all");
+            }
+            String path = path(call, filtered ? "all=false" : "all=true");
+            JsonObject answer = ControlClient.of(call).call("DELETE", path, Optional.empty());
+            if (call.json()) {
+                call.terminal().json(answer);
+                return Exit.DONE;
+            }
+            for (JsonObject c : Json.objects(answer, "counts")) {
+                String server = Json.text(c, "server");
+                long ended = Json.number(c, "opening") + Json.number(c, "established") + Json.number(c, "closing");
+                call.terminal()
+                        .out()
+                        .println(Json.text(c, "service") + (server.isEmpty() ? ", without a server yet" : "/" + server)
+                                + ": " + ended);
+            }
+            long killed = Json.number(answer, "killed");
+            call.terminal().out().println(killed == 1 ? "1 connection was ended" : killed + " connections were ended");
+            notes(call, answer);
+            return Exit.DONE;
+        }
     }
 
     /** What the figures do not say. */

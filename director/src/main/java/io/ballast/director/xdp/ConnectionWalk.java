@@ -6,10 +6,12 @@ import io.ballast.director.ConnectionFilter.Phase;
 import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
 import java.io.IOException;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,11 +21,12 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionWalk {
     /** What the id of an endpoint stands for. */
-    private record Met(String service, Endpoint endpoint, Map<Integer, String> servers) {}
+    private record Met(String service, Endpoint endpoint, int idleTicks, Map<Integer, String> servers) {}
 
     private final DataPlane plane;
     private final ConnectionQuery query;
     private final Map<Integer, Met> byVip = new HashMap<>();
+    private final BitSet changed = new BitSet();
 
     ConnectionWalk(DataPlane plane, ConnectionQuery query) {
         this.plane = plane;
@@ -31,32 +34,32 @@ final class ConnectionWalk {
     }
 
     /**
-     * Has connections of these endpoints looked at, as far as the filter means them.
+     * Has connections of an endpoint looked at, as far as the filter means them.
      *
-     * @param endpoints with their ids
+     * @param id of the endpoint
+     * @param idleTicks how long one may be idle
      * @param servers names by number
      */
-    void meet(String service, Map<Endpoint, Integer> endpoints, Map<Integer, String> servers) {
-        endpoints.forEach((endpoint, id) -> {
-            if (query.filter().hasProtocol(endpoint.protocol())) {
-                byVip.put(id, new Met(service, endpoint, servers));
-            }
-        });
+    void meet(String service, Endpoint endpoint, int id, int idleTicks, Map<Integer, String> servers) {
+        if (query.filter().hasProtocol(endpoint.protocol())) {
+            byVip.put(id, new Met(service, endpoint, idleTicks, servers));
+        }
     }
 
     /**
      * Begins.
      *
      * @param notes for the report
+     * @param lowered told, on the other thread, which servers have fewer connections now
      * @return completed on another thread
      */
-    CompletableFuture<ConnectionReport> start(List<String> notes) {
+    CompletableFuture<ConnectionReport> start(List<String> notes, Consumer<BitSet> lowered) {
         CompletableFuture<ConnectionReport> result = new CompletableFuture<>();
         FlowTable flows = plane.flowsForAnotherThread();
         // Virtual threads would share with it what they run on, and checks are among them.
         Thread.ofPlatform().daemon().name("xdp-connections").start(() -> {
             try {
-                result.complete(walk(flows, notes));
+                result.complete(walk(flows, notes, lowered));
             } catch (IllegalStateException e) {
                 result.completeExceptionally(new IOException("the engine xdp was closed meanwhile", e));
             } catch (RuntimeException e) {
@@ -66,7 +69,7 @@ final class ConnectionWalk {
         return result;
     }
 
-    private ConnectionReport walk(FlowTable flows, List<String> notes) {
+    private ConnectionReport walk(FlowTable flows, List<String> notes, Consumer<BitSet> lowered) {
         ConnectionReport.Draft draft = new ConnectionReport.Draft(query);
         if (byVip.isEmpty()) {
             return draft.report(notes);
@@ -75,21 +78,34 @@ final class ConnectionWalk {
         flows.visit(place -> {
             Met met = byVip.get(place.vip());
             if (met != null && place.expires() - now >= 0) {
-                look(draft, place, met);
+                look(draft, place, met, now);
             }
             return !draft.full();
         });
+        if (!changed.isEmpty()) {
+            lowered.accept(changed);
+        }
         return draft.report(notes);
     }
 
-    private void look(ConnectionReport.Draft draft, FlowTable.Place place, Met met) {
+    private void look(ConnectionReport.Draft draft, FlowTable.Place place, Met met, int now) {
         Phase phase = phase(place.state());
         ConnectionFilter filter = query.filter();
         String server = met.servers.getOrDefault(place.server(), "");
-        if (phase != null
-                && filter.hasPhase(phase)
-                && filter.hasServer(server)
-                && filter.hasClient(place.clientHigh(), place.clientLow(), place.clientPort())) {
+        if (phase == null
+                || !filter.hasPhase(phase)
+                || !filter.hasServer(server)
+                || !filter.hasClient(place.clientHigh(), place.clientLow(), place.clientPort())) {
+            return;
+        }
+        if (query.task() == ConnectionQuery.Task.KILL) {
+            int was = place.kill(now + met.idleTicks);
+            if (was != 0 && plane.countOut(place.server(), was)) {
+                changed.set(place.server());
+            }
+            phase = phase(was);
+        }
+        if (phase != null) {
             draft.add(met.service, server, phase, () -> place.flow().describe(met.service, met.endpoint, server));
         }
     }

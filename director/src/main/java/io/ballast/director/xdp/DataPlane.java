@@ -75,7 +75,8 @@ class DataPlane implements AutoCloseable {
         FLOW_EVICTED,
         PASS_NO_FLOW,
         PASS_NO_PORT,
-        PASS_TTL
+        PASS_TTL,
+        PASS_KILLED
     }
 
     /** Words that the data plane changes as well. */
@@ -566,17 +567,31 @@ class DataPlane implements AutoCloseable {
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
             int state = over.test(place) ? place.forget(over) : 0;
-            if (state != 0 && isServer(place.server())) {
-                long counter = (long) place.server() * Layout.LOAD
-                        + (state == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
-                if (loads.get(INT, counter) > 0) {
-                    var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
-                    changed.set(place.server());
-                }
+            if (countOut(place.server(), state)) {
+                changed.set(place.server());
             }
             return true;
         });
         return changed;
+    }
+
+    /**
+     * Counts a connection out of its server's load; on any thread.
+     *
+     * @param state in which it was counted
+     * @return whether the load changed
+     */
+    boolean countOut(int server, int state) {
+        if (!Layout.isConnection(state) || !isServer(server)) {
+            return false;
+        }
+        long counter =
+                (long) server * Layout.LOAD + (state == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+        if (loads.get(INT, counter) <= 0) {
+            return false;
+        }
+        var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
+        return true;
     }
 
     private boolean isServer(int number) {
@@ -588,7 +603,7 @@ class DataPlane implements AutoCloseable {
         int[] active = new int[sizes.servers()];
         int[] inactive = new int[sizes.servers()];
         flows.visit(place -> {
-            if (isServer(place.server())) {
+            if (isServer(place.server()) && Layout.isConnection(place.state())) {
                 (place.isEstablished() ? active : inactive)[place.server()]++;
             }
             return true;

@@ -15,6 +15,11 @@ final class FlowTable {
     private static final int BEING_WRITTEN = 1;
 
     private static final int RUN = 64;
+    private static final int KILL_TRIES = 4;
+
+    /** So many bytes of a flow say whose it is. */
+    private static final int IDENTITY = Layout.FLOW_SERVER;
+
     private static final int BUCKET_WORDS = Layout.BUCKET / Integer.BYTES;
     private static final VarHandle WORD = ValueLayout.JAVA_INT.varHandle();
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
@@ -69,6 +74,54 @@ final class FlowTable {
         }
 
         /**
+         * Ends the connection as kill.h has it; what counts it out is the caller's.
+         *
+         * @param until when packets find it ended, in ticks
+         * @return the state in which the connection was counted; 0 where it was ended already, or is over
+         */
+        int kill(int until) {
+            long live = live();
+            int word = (int) WORD.getVolatile(memory, live + Layout.FLOW_STATE);
+            // A packet may change the state meanwhile, and then once more.
+            for (int tries = 0;
+                    tries < KILL_TRIES && Layout.isConnection(Layout.stateOf(word)) && isAt(live);
+                    tries++) {
+                int next = Layout.withState(word, Layout.KILLED);
+                int found = (int) WORD.compareAndExchange(memory, live + Layout.FLOW_STATE, word, next);
+                if (found == word) {
+                    if (isAt(live)) {
+                        WORD.setVolatile(memory, live + Layout.FLOW_EXPIRES, until);
+                        return Layout.stateOf(word);
+                    }
+                    // It has become another's between the two looks.
+                    var _ = WORD.compareAndSet(memory, live + Layout.FLOW_STATE, next, word);
+                    return 0;
+                }
+                word = found;
+            }
+            return 0;
+        }
+
+        /** Where the connection is in the table. */
+        private long live() {
+            long start = at - at % Layout.BUCKET;
+            return start + Layout.BUCKET_FLOWS + (at - start) / Integer.BYTES * Layout.FLOW;
+        }
+
+        /** Whether it still is the one that was copied out. */
+        private boolean isAt(long live) {
+            return (int) WORD.getVolatile(memory, at) == tag
+                    && MemorySegment.mismatch(
+                                    memory,
+                                    live,
+                                    live + IDENTITY,
+                                    MemorySegment.ofArray(words),
+                                    4L * flow,
+                                    4L * flow + IDENTITY)
+                            < 0;
+        }
+
+        /**
          * Makes the place free, as flows.h does it, and gives the connection's port back.
          *
          * @param over whether it is to be, asked again once no packet can change the place any more
@@ -79,7 +132,7 @@ final class FlowTable {
                 return 0;
             }
             long start = at - at % Layout.BUCKET;
-            long live = start + Layout.BUCKET_FLOWS + (at - start) / Integer.BYTES * Layout.FLOW;
+            long live = live();
             MemorySegment.copy(memory, ValueLayout.JAVA_INT, live, words, flow, Layout.FLOW / Integer.BYTES);
             if (!over.test(this)) {
                 WORD.setVolatile(memory, at, tag);

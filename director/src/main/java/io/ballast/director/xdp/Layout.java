@@ -96,6 +96,7 @@ final class Layout {
     static final int ESTABLISHED = 2;
     static final int CLOSING = 3;
     static final int TEMPLATE = 4;
+    static final int KILLED = 6;
     static final int TEMPLATE_OPENING = 7;
     /** In a template, the endpoint's id is the number of the service and this. */
     static final int TEMPLATE_OF = 0x8000_0000;
@@ -138,6 +139,17 @@ final class Layout {
     /** The state in a word of a flow that is changed as a whole. */
     static int stateOf(int word) {
         return (ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? word : word >>> 24) & 0xff;
+    }
+
+    /** The word with another state in it. */
+    static int withState(int word, int state) {
+        int shift = ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? 0 : 24;
+        return (word & ~(0xff << shift)) | (state << shift);
+    }
+
+    /** Whether it is the state of a connection, and so counts in a server's load. */
+    static boolean isConnection(int state) {
+        return state >= OPENING && state <= CLOSING;
     }
 
     private Layout() {}

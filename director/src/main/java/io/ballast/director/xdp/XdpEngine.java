@@ -57,6 +57,9 @@ final class XdpEngine implements ForwardingEngine {
 
     private static final int GUE_PORT = 6080;
 
+    /** How long a connection may be idle while the description of its service is not known yet. */
+    private static final long ADOPTED_IDLE_NANOS = 900_000_000_000L;
+
     /** How many services a sentence names. */
     private static final int NAMED = 5;
 
@@ -632,6 +635,15 @@ final class XdpEngine implements ForwardingEngine {
         return installed.lingering ? Layout.FLAG_LOOKUP : 0;
     }
 
+    private static int idleTicks(Installed installed, Endpoint endpoint) {
+        if (!installed.service.isKnown()) {
+            return ticks(ADOPTED_IDLE_NANOS);
+        }
+        ServiceSpec.Timeouts timeouts = installed.service.forwarding().timeouts();
+        boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
+        return ticks((tcp ? timeouts.idle() : timeouts.udp()).toNanos());
+    }
+
     private static int ticks(long nanos) {
         return Math.clamp(nanos >>> Layout.TICK_SHIFT, 1, 0x3fff_ffff);
     }
@@ -682,6 +694,11 @@ final class XdpEngine implements ForwardingEngine {
             Installed old = emptied.removeFirst();
             serverNumbers.give(old.firstServer, old.service.capacity());
         }
+        rank(changed);
+    }
+
+    /** Brings orders by load up to date after the loads of servers changed. */
+    private void rank(BitSet changed) {
         for (Installed installed : services.values()) {
             int next = changed.nextSetBit(installed.firstServer);
             boolean mine = next >= 0 && next < installed.firstServer + installed.service.capacity();
@@ -990,16 +1007,17 @@ final class XdpEngine implements ForwardingEngine {
     /** Beside the control loop, which a walk over a million connections would hold up for half a second. */
     @Override
     public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
-        if (query.task() == ConnectionQuery.Task.KILL) {
-            return CompletableFuture.failedFuture(new IOException("the engine xdp cannot end connections"));
-        }
         ConnectionWalk walk = new ConnectionWalk(plane, query);
         List<Installed> forgetful = new ArrayList<>();
         for (Installed installed : services.values()) {
             if (query.filter().service().isEmpty()
                     || installed.service.name.equals(query.filter().service())) {
                 for (Installed each = installed; each != null; each = each.predecessor) {
-                    walk.meet(each.service.name, each.endpoints, names(each));
+                    Map<Integer, String> names = names(each);
+                    for (Map.Entry<Endpoint, Integer> endpoint : each.endpoints.entrySet()) {
+                        int idle = idleTicks(each, endpoint.getKey());
+                        walk.meet(each.service.name, endpoint.getKey(), endpoint.getValue(), idle, names);
+                    }
                 }
                 if ((flags(installed) & Layout.FLAG_REMEMBER) == 0) {
                     forgetful.add(installed);
@@ -1007,7 +1025,7 @@ final class XdpEngine implements ForwardingEngine {
             }
         }
         List<String> notes = forgetful.isEmpty() ? List.of() : List.of(forgets(forgetful));
-        return walk.start(notes);
+        return walk.start(notes, lowered -> hops.soon(() -> rank(lowered)));
     }
 
     private static Map<Integer, String> names(Installed installed) {

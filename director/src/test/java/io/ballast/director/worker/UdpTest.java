@@ -118,6 +118,12 @@ final class UdpTest {
         assertThat(farm.connections(new ConnectionQuery(toB, ConnectionQuery.Task.COUNT, 0))
                         .counts())
                 .containsExactly(new ConnectionReport.Count("web", "b", 0, 1, 0));
+        assertThat(farm.connections(new ConnectionQuery(toB, ConnectionQuery.Task.KILL, 0))
+                        .total())
+                .isEqualTo(1);
+        assertThat(farm.connections("web"))
+                .singleElement()
+                .matches(c -> c.server().equals("a"));
     }
 
     @Test

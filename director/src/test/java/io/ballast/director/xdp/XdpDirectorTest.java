@@ -10,7 +10,9 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionQuery;
+import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
@@ -34,6 +36,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
@@ -182,6 +185,32 @@ final class XdpDirectorTest {
         assertThat(statistics.bytesIn()).isGreaterThan(100_000);
         assertThat(statistics.bytesOut()).isGreaterThan(100_000);
         assertThat(events).noneMatch(event -> event.startsWith("not"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void theClientOfAnEndedConnectionIsReset(boolean ipv6) throws Exception {
+        XdpDirector director = open();
+        put(director, forwarding(SchedulerKind.RR, ipv6, 1, 2));
+        Village.Connection ended = village.connect(ipv6 ? VIP6 : VIP4);
+        Village.Connection other = village.connect(ipv6 ? VIP6 : VIP4);
+        String server = ended.ask("before");
+        String otherServer = other.ask("before");
+        ConnectionReport report = village.onLoop(() -> director.connections(new ConnectionQuery(
+                        new ConnectionFilter("web", Optional.empty(), server, Optional.empty(), Optional.empty()),
+                        ConnectionQuery.Task.KILL,
+                        0)))
+                .toCompletableFuture()
+                .join();
+        assertThat(report.total()).isEqualTo(1);
+        assertThatThrownBy(() -> {
+                    // A reset that comes while the first is read is seen by the second.
+                    ended.ask("after");
+                    ended.ask("after");
+                })
+                .hasMessageContaining("reset");
+        assertThat(other.ask("after")).isEqualTo(otherServer);
+        assertThat(whoAnswers(ipv6 ? VIP6 : VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
     }
 
     @Test

@@ -389,6 +389,68 @@ final class XdpEngineTest {
                 .isZero();
     }
 
+    @Test
+    void anEndedConnectionIsTheKernelsUntilItsClientOpensANewOne() throws Exception {
+        engine.put(forwarding(SchedulerKind.LC, OnDown.KEEP, up(2), ""));
+        for (int client = 0; client < 10; client++) {
+            send(client, SYN);
+            send(client, ACK);
+        }
+        assertThat(statistics().servers()).allMatch(server -> server.active() == 5);
+        int first = send(0, ACK);
+        String server = "s" + first;
+        ConnectionReport ended = connections(new ConnectionQuery(
+                new ConnectionFilter("web", Optional.empty(), server, Optional.empty(), Optional.empty()),
+                ConnectionQuery.Task.KILL,
+                0));
+        assertThat(ended.counts()).containsExactly(new ConnectionReport.Count("web", server, 0, 5, 0));
+        assertThat(statistics().servers())
+                .allMatch(each -> each.active() == (each.server().equals(server) ? 0 : 5) && each.inactive() == 0);
+        assertThat(connections("web").connections()).hasSize(5);
+        for (int flags : new int[] {ACK, ACK | FIN}) {
+            assertThat(packet(0, flags).action()).isEqualTo(XdpAction.PASS);
+        }
+        assertThat(bench.plane().reasons().get(DataPlane.Reason.PASS_KILLED)).isEqualTo(2);
+        // The client's own reset is how its server learns of it.
+        assertThat(send(0, RST)).isEqualTo(first);
+        assertThat(packet(0, ACK).action()).isEqualTo(XdpAction.PASS);
+        // The order by load knows at once who is free now.
+        for (int client = 20; client < 25; client++) {
+            assertThat(send(client, SYN)).isEqualTo(first);
+        }
+        int again = send(0, SYN);
+        assertThat(send(0, ACK)).isEqualTo(again);
+        assertThat(connections("web").connections()).hasSize(11);
+        bench.plane().recount();
+        assertThat(statistics().servers().stream()
+                        .mapToInt(each -> each.active() + each.inactive())
+                        .sum())
+                .isEqualTo(11);
+    }
+
+    @Test
+    void anEndedConnectionOfAHashServiceDoesNotEndTheNextOne() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(3), ""));
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(6), ""));
+        for (int client = 0; client < 50; client++) {
+            send(client, ACK);
+        }
+        int remembered = connections("web").connections().size();
+        ConnectionReport ended =
+                connections(new ConnectionQuery(ConnectionFilter.of("web"), ConnectionQuery.Task.KILL, 0));
+        assertThat(ended.total()).isEqualTo(remembered).isPositive();
+        assertThat(ended.notes()).hasSize(1);
+        int kernels = 0;
+        for (int client = 0; client < 50; client++) {
+            kernels += packet(client, ACK).action() == XdpAction.PASS ? 1 : 0;
+        }
+        assertThat(kernels).isEqualTo(remembered);
+        for (int client = 0; client < 50; client++) {
+            int server = send(client, SYN);
+            assertThat(send(client, ACK)).isEqualTo(server);
+        }
+    }
+
     private static ConnectionQuery count(ConnectionFilter filter) {
         return new ConnectionQuery(filter, ConnectionQuery.Task.COUNT, 0);
     }
