@@ -3,7 +3,7 @@
  * The fast path of the director: what the daemon wrote into the tables (layout.h), applied to every packet that the
  * interface receives, before the kernel has seen it.
  *
- *	read the packet (packet.h) -> whose is it: vips4, vips6 -> choose the server (schedule.h)
+ *	read the packet (packet.h) -> whose is it: vips4, vips6 (ranges.h) -> choose the server (schedule.h)
  *	-> send it there (send.h), translated where the service wants that (translate.h)
  *
  * What a server of such a service sends is no service's by its addresses, but that of a connection (nat.h): it is
@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "ranges.h"
 #include "schedule.h"
 #include "translate.h"
 
@@ -245,11 +246,7 @@ static __always_inline struct vip *vip4(__be32 addr_be, const struct packet *pac
 	struct vip4_key key = { .addr_be = addr_be, .port_be = packet->port_be, .proto = packet->proto };
 	struct vip *vip = bpf_map_lookup_elem(&vips4, &key);
 
-	if (!vip && has_any_port) {
-		key.port_be = 0;
-		vip = bpf_map_lookup_elem(&vips4, &key);
-	}
-	return vip;
+	return !vip && has_ranges ? range4(addr_be, packet) : vip;
 }
 
 static __always_inline struct vip *vip6(const struct in6_addr *address, const struct packet *packet)
@@ -259,11 +256,7 @@ static __always_inline struct vip *vip6(const struct in6_addr *address, const st
 
 	__builtin_memcpy(key.addr_be, address, 16);
 	vip = bpf_map_lookup_elem(&vips6, &key);
-	if (!vip && has_any_port) {
-		key.port_be = 0;
-		vip = bpf_map_lookup_elem(&vips6, &key);
-	}
-	return vip;
+	return !vip && has_ranges ? range6(key.addr_be, packet) : vip;
 }
 
 /* No service's, but perhaps a server's answer. */

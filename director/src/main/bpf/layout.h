@@ -16,20 +16,26 @@ struct address {
 	__u64 low;
 };
 
-/* Where clients arrive: key of the services' maps. Port 0 stands for every port of the address. */
+/*
+ * Where clients arrive: key of the services' maps. Either a port and range 0; or port 0 and a number from 1 on, in a row:
+ * a range of ports of this address and protocol, which the vip has. Ranges are for ports that no key has of their own.
+ * They lie apart but for the last, which may be every port and so has what the others leave.
+ */
 struct vip4_key {
 	__be32 addr_be;
 	__be16 port_be;
 	__u8 proto;
-	__u8 zero;
+	__u8 range;
 };
 
 struct vip6_key {
 	__be32 addr_be[4];
 	__be16 port_be;
 	__u8 proto;
-	__u8 zero;
+	__u8 range;
 };
+
+#define RANGES 8	/* of one address and protocol */
 
 /* How a new connection finds its server. */
 enum scheduler {
@@ -58,7 +64,7 @@ enum scheduler {
 #define MAYBE		0xfffffffd	/* instead of a server's index: memory has to be asked */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
-/* One address, protocol and port of a service. Replaced as a whole, so that a packet sees the old or the new one. */
+/* One address, protocol and port or range of ports of a service. Replaced as a whole, so that a packet sees the old or the new one. */
 struct vip {
 	__u32 id;		/* of this endpoint, never 0 */
 	__u32 service;		/* index of services */
@@ -71,7 +77,8 @@ struct vip {
 	__u32 open_ticks;	/* how long a connection without a packet is remembered: being opened */
 	__u32 idle_ticks;	/* established, or a UDP flow */
 	__u32 closing_ticks;	/* one side has closed */
-	__u32 zero;
+	__u16 first_port;	/* of a range; of a single one the same twice */
+	__u16 last_port;
 };
 
 /*

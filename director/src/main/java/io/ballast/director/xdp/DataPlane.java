@@ -58,6 +58,27 @@ class DataPlane implements AutoCloseable {
     }
 
     /**
+     * What the program does beside the usual, set as constants before it is loaded: what is off costs nothing.
+     *
+     * @param ranges endpoints of many ports
+     */
+    record Features(boolean ranges) {
+        /** Only the usual. */
+        static final Features NONE = new Features(false);
+
+        static final Features ALL = new Features(true);
+
+        /** Tells programs from one object apart. */
+        byte[] bytes() {
+            return new byte[] {(byte) (ranges ? 1 : 0)};
+        }
+
+        private void setConstants(BpfObject object) {
+            object.set("has_ranges", ranges ? 1 : 0);
+        }
+    }
+
+    /**
      * Traffic of one server since it has its number.
      *
      * @param packetsBack to clients: those that were translated, the others do not pass here
@@ -165,10 +186,10 @@ class DataPlane implements AutoCloseable {
      * @throws FileNotFoundException this build has no such object, since clang was absent
      * @throws IOException the kernel refuses it; the message says why
      */
-    static DataPlane load(String name, Sizes sizes, long flowSeed) throws IOException {
+    static DataPlane load(String name, Sizes sizes, Features features, long flowSeed) throws IOException {
         BpfObject object = BpfObject.open(name, object(name));
         try {
-            configure(object, sizes, flowSeed);
+            configure(object, sizes, features, flowSeed);
             object.load();
             return new DataPlane(new Loaded(object));
         } catch (IOException | RuntimeException e) {
@@ -190,7 +211,7 @@ class DataPlane implements AutoCloseable {
     }
 
     /** Sets the sizes of the tables and the constants, before loading. */
-    static void configure(BpfObject object, Sizes sizes, long flowSeed) throws IOException {
+    static void configure(BpfObject object, Sizes sizes, Features features, long flowSeed) throws IOException {
         if (Integer.bitCount(sizes.buckets()) != 1) {
             throw new IllegalArgumentException(sizes.buckets() + " buckets: the number must be a power of two");
         }
@@ -210,11 +231,12 @@ class DataPlane implements AutoCloseable {
             object.resize("ways_back", Math.clamp((long) sizes.buckets() * Layout.WAYS, 1, Integer.MAX_VALUE));
             object.resize("ports", sizes.buckets());
         }
-        setConstants(object, sizes.buckets(), sizes.nat(), flowSeed);
+        setConstants(object, sizes.buckets(), sizes.nat(), features, flowSeed);
     }
 
     /** Sets the constants for tables of these sizes, before loading. */
-    static void setConstants(BpfObject object, int buckets, boolean nat, long flowSeed) {
+    static void setConstants(BpfObject object, int buckets, boolean nat, Features features, long flowSeed) {
+        features.setConstants(object);
         object.set("bucket_mask", buckets - 1);
         object.set("flow_seed", flowSeed);
         object.set("port_mask", nat ? (long) buckets * Layout.LINE - 1 : 0);
@@ -308,26 +330,42 @@ class DataPlane implements AutoCloseable {
 
     // ---- Writing
 
-    /** Installs or replaces an endpoint; port 0 stands for every port. */
-    void endpoint(InetAddress address, int port, Endpoint.Protocol protocol, Vip vip) throws IOException {
-        vips(address).update(key(address, port, protocol), vip.bytes());
+    /**
+     * Installs an endpoint, or replaces what has its place; {@link Endpoints} knows what is where.
+     *
+     * @param range 0 for a single port; for several, the number of the range from 1 on among those of its address and
+     *     protocol: packets look from 1 on until there is none
+     */
+    void endpoint(Endpoint where, int range, Vip vip) throws IOException {
+        byte[] value = vip.bytes();
+        MemorySegment record = MemorySegment.ofArray(value);
+        record.set(SHORT, Layout.VIP_FIRST_PORT, (short) where.firstPort());
+        record.set(SHORT, Layout.VIP_LAST_PORT, (short) where.lastPort());
+        vips(where.address()).update(key(where, range), value);
     }
 
-    void removeEndpoint(InetAddress address, int port, Endpoint.Protocol protocol) throws IOException {
-        vips(address).delete(key(address, port, protocol));
+    /** Removes what has the place. */
+    void removeEndpoint(Endpoint where, int range) throws IOException {
+        vips(where.address()).delete(key(where, range));
     }
 
     private BpfMap vips(InetAddress address) {
         return address instanceof Inet4Address ? vips4 : vips6;
     }
 
-    private static byte[] key(InetAddress where, int port, Endpoint.Protocol protocol) {
-        byte[] address = where.getAddress();
+    private static byte[] key(Endpoint where, int range) {
+        if (where.single() != (range == 0)) {
+            throw new IllegalArgumentException(where + " has no place as range " + range);
+        }
+        byte[] address = where.address().getAddress();
         byte[] key = new byte[address.length + 4];
         System.arraycopy(address, 0, key, 0, address.length);
-        key[address.length] = (byte) (port >> 8);
-        key[address.length + 1] = (byte) port;
-        key[address.length + 2] = (byte) (protocol == Endpoint.Protocol.TCP ? 6 : 17);
+        if (range == 0) {
+            key[address.length] = (byte) (where.port() >> 8);
+            key[address.length + 1] = (byte) where.port();
+        }
+        key[address.length + 2] = (byte) (where.protocol() == Endpoint.Protocol.TCP ? 6 : 17);
+        key[address.length + 3] = (byte) range;
         return key;
     }
 
@@ -465,8 +503,12 @@ class DataPlane implements AutoCloseable {
 
     // ---- Reading
 
-    /** An endpoint that is installed. */
-    record Listening(Endpoint endpoint, Vip vip) {}
+    /**
+     * An endpoint that is installed.
+     *
+     * @param range its place: 0 for a single port, else the number of the range
+     */
+    record Listening(Endpoint endpoint, int range, Vip vip) {}
 
     /** Every endpoint that is installed. */
     List<Listening> endpoints() throws IOException {
@@ -478,10 +520,21 @@ class DataPlane implements AutoCloseable {
 
     private static Listening listening(MemorySegment key, MemorySegment value, int length) {
         InetAddress address = Notes.addressOf(key.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE));
-        int port = Short.toUnsignedInt(Short.reverseBytes(key.get(SHORT, length)));
         Endpoint.Protocol protocol =
                 key.get(ValueLayout.JAVA_BYTE, length + 2) == 6 ? Endpoint.Protocol.TCP : Endpoint.Protocol.UDP;
-        return new Listening(new Endpoint(address, port, protocol), Vip.of(value));
+        int range = key.get(ValueLayout.JAVA_BYTE, length + 3);
+        Endpoint endpoint = range == 0
+                ? new Endpoint(address, port(Short.reverseBytes(key.get(SHORT, length))), protocol)
+                : new Endpoint(
+                        address,
+                        port(value.get(SHORT, Layout.VIP_FIRST_PORT)),
+                        port(value.get(SHORT, Layout.VIP_LAST_PORT)),
+                        protocol);
+        return new Listening(endpoint, range, Vip.of(value));
+    }
+
+    private static int port(short value) {
+        return Short.toUnsignedInt(value);
     }
 
     /** What a server has now, for the comparison that the data plane makes as well. */

@@ -18,6 +18,7 @@ import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -44,7 +45,7 @@ final class Generation {
      * Whose tables they are.
      *
      * @param layout digest of what the layout is described by; 0 for half a beginning
-     * @param program digest of the object that the program is from
+     * @param program digest of the object that the program is from, and its features
      * @param flowSeed what the program's hash begins with
      */
     record Origin(long layout, long program, long flowSeed) {}
@@ -91,8 +92,8 @@ final class Generation {
     }
 
     /** Makes empty tables and this build's program; on failure nothing is left. */
-    void create(DataPlane.Sizes sizes, long flowSeed) throws IOException {
-        create(sizes, flowSeed, null);
+    void create(DataPlane.Sizes sizes, DataPlane.Features features, long flowSeed) throws IOException {
+        create(sizes, features, flowSeed, null);
     }
 
     /**
@@ -100,20 +101,21 @@ final class Generation {
      * are large enough are shared, and so is the one of remembered connections, whatever its size. On failure nothing
      * is left.
      */
-    void createFrom(Generation smaller, DataPlane.Sizes sizes) throws IOException {
+    void createFrom(Generation smaller, DataPlane.Sizes sizes, DataPlane.Features features) throws IOException {
         Origin origin = smaller.origin().orElseThrow(() -> new IOException(smaller.folder + " is not whole"));
-        create(sizes, origin.flowSeed(), smaller);
+        create(sizes, features, origin.flowSeed(), smaller);
     }
 
-    private void create(DataPlane.Sizes sizes, long flowSeed, @Nullable Generation smaller) throws IOException {
+    private void create(DataPlane.Sizes sizes, DataPlane.Features features, long flowSeed, @Nullable Generation smaller)
+            throws IOException {
         byte[] elf = DataPlane.object(PROGRAM);
         Files.createDirectories(folder);
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
-            DataPlane.configure(object, sizes, flowSeed);
+            DataPlane.configure(object, sizes, features, flowSeed);
             Set<String> copied = Set.of();
             if (smaller != null) {
                 copied = share(object, smaller);
-                smaller.setConstants(object, flowSeed);
+                smaller.setConstants(object, features, flowSeed);
             }
             object.load();
             for (String name : object.maps()) {
@@ -127,7 +129,7 @@ final class Generation {
             try (BpfProgram program = object.program(PROGRAM)) {
                 program.pin(folder.resolve(PROGRAM));
             }
-            write(new Origin(layoutOfThisBuild(), digest(elf), flowSeed));
+            write(new Origin(layoutOfThisBuild(), digest(elf, features), flowSeed));
         } catch (BpfException e) {
             remove();
             throw e.errno() == Errno.ENOMEM || e.errno() == Errno.E2BIG
@@ -161,11 +163,12 @@ final class Generation {
     }
 
     /** Sets the constants that follow from the tables of connections. */
-    private void setConstants(BpfObject object, long flowSeed) throws IOException {
+    private void setConstants(BpfObject object, DataPlane.Features features, long flowSeed) throws IOException {
         try (BpfMap flows = BpfMap.openPinned(folder.resolve(FLOWS));
                 BpfMap waysBack = BpfMap.openPinned(folder.resolve(WAYS_BACK))) {
             int buckets = flows.info().shape().maxEntries();
-            DataPlane.setConstants(object, buckets, waysBack.info().shape().maxEntries() > 1, flowSeed);
+            boolean nat = waysBack.info().shape().maxEntries() > 1;
+            DataPlane.setConstants(object, buckets, nat, features, flowSeed);
         }
     }
 
@@ -198,13 +201,13 @@ final class Generation {
     }
 
     /**
-     * Makes this build's program the one of these tables, where it is another.
+     * Makes this build's program with these features the one of these tables, where it is another.
      *
      * @return whether it was another
      */
-    boolean renewProgram(Origin origin) throws IOException {
+    boolean renewProgram(Origin origin, DataPlane.Features features) throws IOException {
         byte[] elf = DataPlane.object(PROGRAM);
-        long digest = digest(elf);
+        long digest = digest(elf, features);
         Files.deleteIfExists(folder.resolve(NEW_PROGRAM));
         if (origin.program() == digest) {
             return false;
@@ -215,7 +218,7 @@ final class Generation {
                     object.reuse(name, map);
                 }
             }
-            setConstants(object, origin.flowSeed());
+            setConstants(object, features, origin.flowSeed());
             object.load();
             try (BpfProgram program = object.program(PROGRAM)) {
                 program.pin(folder.resolve(NEW_PROGRAM));
@@ -305,6 +308,13 @@ final class Generation {
 
     static String withoutComments(String text) {
         return text.replaceAll("(?s)/\\*.*?\\*/", " ").replaceAll("\\s+", " ");
+    }
+
+    private static long digest(byte[] elf, DataPlane.Features features) {
+        byte[] constants = features.bytes();
+        byte[] all = Arrays.copyOf(elf, elf.length + constants.length);
+        System.arraycopy(constants, 0, all, elf.length, constants.length);
+        return digest(all);
     }
 
     private static long digest(byte[] bytes) {

@@ -24,6 +24,11 @@ final class Layout {
     static final int VIP_OPEN_TICKS = 24;
     static final int VIP_IDLE_TICKS = 28;
     static final int VIP_CLOSING_TICKS = 32;
+    static final int VIP_FIRST_PORT = 36;
+    static final int VIP_LAST_PORT = 38;
+
+    /** How many ranges of ports there can be of one address and protocol, numbered from 1. */
+    static final int RANGES = 8;
 
     static final int FLAG_HASH_PORT = 1;
     static final int FLAG_LOOKUP = 2;

@@ -17,12 +17,14 @@ import java.nio.ByteBuffer;
  * @param low lower half
  * @param vip id of the endpoint
  * @param clientPort the client's port
+ * @param port that the client asked for
  * @param server number of the server
  * @param expires in ticks of 2^27 ns
  * @param state {@link Layout#OPENING}, ESTABLISHED or CLOSING
  * @param proto 6 or 17
  */
-record RememberedFlow(long high, long low, int vip, int clientPort, int server, int expires, int state, int proto) {
+record RememberedFlow(
+        long high, long low, int vip, int clientPort, int port, int server, int expires, int state, int proto) {
 
     static RememberedFlow of(MemorySegment flow) {
         return new RememberedFlow(
@@ -30,6 +32,7 @@ record RememberedFlow(long high, long low, int vip, int clientPort, int server, 
                 flow.get(ValueLayout.JAVA_LONG_UNALIGNED, 8),
                 flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_VIP),
                 flow.get(ValueLayout.JAVA_SHORT_UNALIGNED, Layout.FLOW_CLIENT_PORT) & 0xffff,
+                flow.get(ValueLayout.JAVA_SHORT_UNALIGNED, Layout.FLOW_PORT) & 0xffff,
                 flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_SERVER),
                 flow.get(ValueLayout.JAVA_INT_UNALIGNED, Layout.FLOW_EXPIRES),
                 flow.get(ValueLayout.JAVA_BYTE, Layout.FLOW_STATE),
@@ -50,6 +53,8 @@ record RememberedFlow(long high, long low, int vip, int clientPort, int server, 
     /** The data plane keeps neither ages nor bytes of connections. */
     ConnectionInfo describe(String service, Endpoint endpoint, String serverName) {
         InetSocketAddress client = client();
+        // Of a range the port that was asked for; one that is just being written may have none yet.
+        Endpoint asked = port == 0 ? endpoint : new Endpoint(endpoint.address(), port, endpoint.protocol());
         String address = Addresses.print(client.getAddress());
         String shown = switch (state) {
             case Layout.OPENING -> "connecting";
@@ -60,7 +65,7 @@ record RememberedFlow(long high, long low, int vip, int clientPort, int server, 
                 service,
                 proto == 17 ? "udp" : "tcp",
                 (address.contains(":") ? "[" + address + "]" : address) + ":" + client.getPort(),
-                endpoint.toString(),
+                asked.toString(),
                 serverName,
                 shown,
                 ConnectionInfo.UNKNOWN,

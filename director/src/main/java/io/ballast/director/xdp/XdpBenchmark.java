@@ -110,7 +110,7 @@ public final class XdpBenchmark implements AutoCloseable {
 
     /** Packets leave by this interface. */
     static XdpBenchmark open(Room room, int interfaceIndex) throws IOException {
-        return new XdpBenchmark(DataPlane.load("bench", room.sizes(), 1), interfaceIndex);
+        return new XdpBenchmark(DataPlane.load("bench", room.sizes(), DataPlane.Features.NONE, 1), interfaceIndex);
     }
 
     BpfProgram program(String name) throws IOException {

@@ -76,9 +76,15 @@ public final class XdpDirector implements XdpOnDemand.Opened {
      * @param servers at most, over all services; each service takes the next power of two above twice its servers
      * @param tables services with scheduler mh, whose table has 65,537 slots, or wrr; others need little of it
      * @param connections that can be remembered
+     * @param ranges services with a range of ports; where there is none, the program does not look for any
      */
-    public record Capacity(int services, int servers, int tables, int connections) {
+    public record Capacity(int services, int servers, int tables, int connections, int ranges) {
         private static final int ENDPOINTS_OF_SERVICE = 4;
+
+        /** Without ranges of ports. */
+        public Capacity(int services, int servers, int tables, int connections) {
+            this(services, servers, tables, connections, 0);
+        }
 
         /** A fifth of a gigabyte: a million connections, 1,000 services, 200 of them with mh. */
         public static final Capacity DEFAULT = new Capacity(1_000, 16_384, 200, 1_000_000);
@@ -90,7 +96,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                     Math.ceilDiv(service.listen().size(), ENDPOINTS_OF_SERVICE),
                     InstalledService.capacityFor(service),
                     table ? 1 : 0,
-                    0);
+                    0,
+                    service.listen().stream().allMatch(Endpoint::single) ? 0 : 1);
         }
 
         Capacity plus(Capacity more) {
@@ -98,7 +105,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                     services + more.services,
                     servers + more.servers,
                     tables + more.tables,
-                    connections + more.connections);
+                    connections + more.connections,
+                    ranges + more.ranges);
         }
 
         Capacity minus(Capacity less) {
@@ -106,7 +114,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                     services - less.services,
                     servers - less.servers,
                     tables - less.tables,
-                    connections - less.connections);
+                    connections - less.connections,
+                    ranges - less.ranges);
         }
 
         /** This where there is room for so much, else room for half as much again. */
@@ -115,11 +124,16 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                     atLeast(services, need.services),
                     atLeast(servers, need.servers),
                     atLeast(tables, need.tables),
-                    atLeast(connections, need.connections));
+                    atLeast(connections, need.connections),
+                    ranges > 0 ? ranges : need.ranges);
         }
 
         private static int atLeast(int has, int need) {
             return has >= need ? has : need + need / 2;
+        }
+
+        DataPlane.Features features() {
+            return new DataPlane.Features(ranges > 0);
         }
 
         DataPlane.Sizes sizes() {
@@ -252,22 +266,21 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 found.remove();
             } else if (mine == null && found.isOfThisBuild(origin.get())) {
                 mine = found;
-                how = found.renewProgram(origin.get()) ? ", by this version's program" : "";
+                how = found.renewProgram(origin.get(), capacity.features()) ? ", by another program" : "";
             } else {
                 others.add(found);
             }
         }
-        DataPlane.Sizes sizes = capacity.sizes();
         if (mine != null) {
             try {
-                return adopt(loop, events, home, devices, mine, generation(home, last + 1), others, sizes, how);
+                return adopt(loop, events, home, devices, mine, generation(home, last + 1), others, capacity, how);
             } catch (XdpEngine.DamagedException e) {
                 how = String.valueOf(e.getMessage());
                 others.add(mine);
             }
         }
         Generation made = generation(home, last + 1);
-        made.create(sizes, new SecureRandom().nextLong());
+        made.create(capacity.sizes(), capacity.features(), new SecureRandom().nextLong());
         XdpDirector director = new XdpDirector(loop, events, home, devices, made, List.copyOf(others), false);
         director.begin(how);
         return director;
@@ -281,14 +294,15 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             Generation found,
             Generation next,
             List<Generation> others,
-            DataPlane.Sizes sizes,
+            Capacity capacity,
             String how)
             throws IOException {
+        DataPlane.Sizes sizes = capacity.sizes();
         boolean grow = found.isSmallerThan(sizes);
         String trouble = "";
         if (grow) {
             try {
-                next.createFrom(found, sizes);
+                next.createFrom(found, sizes, capacity.features());
             } catch (IOException e) {
                 grow = false;
                 trouble = ", which cannot grow: " + e.getMessage();

@@ -24,6 +24,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -104,6 +105,7 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     private final DataPlane plane;
+    private final Endpoints endpoints;
     private final Hops hops;
     private final EngineEvents events;
     private final LongSupplier clock;
@@ -138,6 +140,7 @@ final class XdpEngine implements ForwardingEngine {
      */
     XdpEngine(DataPlane plane, Hops hops, EngineEvents events, LongSupplier clock) {
         this.plane = plane;
+        endpoints = new Endpoints(plane);
         this.hops = hops;
         this.events = events;
         this.clock = clock;
@@ -578,26 +581,51 @@ final class XdpEngine implements ForwardingEngine {
         for (Endpoint endpoint : installed.service.forwarding().listen()) {
             Integer id = installed.endpoints.get(endpoint);
             if (id != null && installed.predecessor == null) {
-                plane.endpoint(endpoint.address(), endpoint.port(), endpoint.protocol(), vip(installed, endpoint, id));
+                endpoints.put(installed.service.name, endpoint, vip(installed, endpoint, id), Set.of());
             }
         }
     }
 
     private void writeEndpoints(Installed installed) throws IOException {
         Forwarding forwarding = installed.service.forwarding();
-        for (Endpoint endpoint : InstalledService.gone(Set.copyOf(installed.endpoints.keySet()), forwarding)) {
-            plane.removeEndpoint(endpoint.address(), endpoint.port(), endpoint.protocol());
-            installed.endpoints.remove(endpoint);
+        Set<Endpoint> gone = InstalledService.gone(Set.copyOf(installed.endpoints.keySet()), forwarding);
+        for (Endpoint endpoint : gone) {
+            if (forwarding.listen().stream().noneMatch(endpoint::overlaps)) {
+                removeEndpoint(installed, endpoint);
+            }
         }
         for (Endpoint endpoint : forwarding.listen()) {
             Integer id = installed.endpoints.get(endpoint);
             if (id == null) {
-                id = ++lastEndpoint;
+                id = idFor(installed, endpoint, gone);
                 installed.endpoints.put(endpoint, id);
             }
-            plane.endpoint(endpoint.address(), endpoint.port(), endpoint.protocol(), vip(installed, endpoint, id));
+            endpoints.put(installed.service.name, endpoint, vip(installed, endpoint, id), gone);
+        }
+        // Their other ports are those of endpoints that are there by now, so that no packet for one is missed.
+        for (Endpoint endpoint : gone) {
+            if (installed.endpoints.containsKey(endpoint)) {
+                removeEndpoint(installed, endpoint);
+            }
         }
         tellListening(forwarding);
+    }
+
+    /**
+     * Endpoints of a service that have ports in common have one id, so that connections are known under it when one of
+     * them comes or goes. Best is that of one that goes; where there is none, a new one.
+     */
+    private int idFor(Installed installed, Endpoint endpoint, Set<Endpoint> gone) {
+        return installed.endpoints.entrySet().stream()
+                .filter(other -> other.getKey().overlaps(endpoint))
+                .min(Comparator.comparing(other -> !gone.contains(other.getKey())))
+                .map(Map.Entry::getValue)
+                .orElseGet(() -> ++lastEndpoint);
+    }
+
+    private void removeEndpoint(Installed installed, Endpoint endpoint) throws IOException {
+        endpoints.remove(installed.service.name, endpoint);
+        installed.endpoints.remove(endpoint);
     }
 
     private void tellListening(Forwarding forwarding) {
@@ -805,7 +833,7 @@ final class XdpEngine implements ForwardingEngine {
             all.addAll(each.endpoints.keySet());
         }
         for (Endpoint where : all) {
-            plane.removeEndpoint(where.address(), where.port(), where.protocol());
+            endpoints.remove(installed.service.name, where);
         }
         retire(installed);
         give(installed);
@@ -862,24 +890,22 @@ final class XdpEngine implements ForwardingEngine {
         for (Notes.OfService note : plane.notes().services()) {
             byNumber.put(note.number(), adopt(note));
         }
-        for (DataPlane.Listening found : plane.endpoints()) {
+        for (DataPlane.Listening found : endpoints.adopt()) {
             Endpoint endpoint = found.endpoint();
             Vip vip = found.vip();
             Installed installed = byNumber.get(vip.service());
+            String service = installed == null ? "" : installed.service.name;
+            endpoints.belongs(endpoint, service);
             lastEndpoint = Math.max(lastEndpoint, vip.id());
             if (installed == null) {
-                plane.removeEndpoint(endpoint.address(), endpoint.port(), endpoint.protocol());
+                endpoints.remove(service, endpoint);
                 continue;
             }
             installed.endpoints.put(endpoint, vip.id());
             installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
             installed.translation = vip.flags() & (Layout.FLAG_NAT | Layout.FLAG_FULL_NAT);
             if (installed.table != null && vip.slots() != installed.lines) {
-                plane.endpoint(
-                        endpoint.address(),
-                        endpoint.port(),
-                        endpoint.protocol(),
-                        vip.withTable(installed.lines, installed.table.length()));
+                endpoints.put(service, endpoint, vip.withTable(installed.lines, installed.table.length()), Set.of());
             }
         }
         // An endpoint that is gone may still be named by a connection.

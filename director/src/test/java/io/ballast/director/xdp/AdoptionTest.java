@@ -6,6 +6,7 @@ import static io.ballast.director.xdp.Frames.ROUTER;
 import static io.ballast.director.xdp.Frames.SYN;
 import static io.ballast.director.xdp.Frames.address;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
@@ -63,7 +64,7 @@ final class AdoptionTest {
                 DataPlane.class.getResource("director.bpf.o") != null, "this build has no engine xdp: no clang");
         BpfFolder folder = open(new BpfFolder());
         generation = new Generation(folder.path.resolve("tables_1"));
-        generation.create(SIZES, 1);
+        generation.create(SIZES, DataPlane.Features.ALL, 1);
         program = open(generation.program());
     }
 
@@ -132,15 +133,15 @@ final class AdoptionTest {
         }
 
         @Override
-        void endpoint(InetAddress address, int port, Protocol protocol, Vip vip) throws IOException {
+        void endpoint(Endpoint where, int range, Vip vip) throws IOException {
             step();
-            super.endpoint(address, port, protocol, vip);
+            super.endpoint(where, range, vip);
         }
 
         @Override
-        void removeEndpoint(InetAddress address, int port, Protocol protocol) throws IOException {
+        void removeEndpoint(Endpoint where, int range) throws IOException {
             step();
-            super.removeEndpoint(address, port, protocol);
+            super.removeEndpoint(where, range);
         }
 
         /** Of a table the first half is written by then. */
@@ -439,17 +440,121 @@ final class AdoptionTest {
     void anotherProgramOfTheSameLayoutTakesTheTables() throws Exception {
         Generation.Origin origin = generation.origin().orElseThrow();
         assertThat(generation.isOfThisBuild(origin)).isTrue();
-        assertThat(generation.renewProgram(origin)).isFalse();
+        assertThat(generation.renewProgram(origin, DataPlane.Features.ALL)).isFalse();
         try (DataPlane plane = generation.open()) {
             start(plane, 0).put(web(SchedulerKind.WLC, 2, 1, 2, 3));
         }
         int[] serverOf = connect();
-        assertThat(generation.renewProgram(new Generation.Origin(origin.layout(), 5, origin.flowSeed())))
+        assertThat(generation.renewProgram(
+                        new Generation.Origin(origin.layout(), 5, origin.flowSeed()), DataPlane.Features.ALL))
                 .isTrue();
         assertThat(generation.origin()).contains(origin);
         program = open(generation.program());
         assertThatConnectionsGoOn(serverOf);
         assertThat(generation.isOfThisBuild(new Generation.Origin(5, origin.program(), origin.flowSeed())))
                 .isFalse();
+    }
+
+    private static Endpoint ports(int first, int last) {
+        return new Endpoint(VIP, first, last, Protocol.TCP);
+    }
+
+    private static Forwarding ranges(String name, int server, Endpoint... listen) {
+        Server described =
+                new Server("s" + server, new InetSocketAddress(address("10.9.0." + server), 0), 1, 0, ServerState.UP);
+        return Forwardings.of(name, ForwardingMethod.DR, SchedulerKind.SH, List.of(listen), List.of(described));
+    }
+
+    /** Of six ranges and the whole address: one leaves, one comes and one changes, and nobody else's packet is missed. */
+    @Test
+    void aChangeOfRangesMayBeInterruptedAnywhere() throws Exception {
+        Forwarding rest = ranges("rest", 1, ports(1, 65_535));
+        Forwarding stays = ranges("stays", 2, ports(2000, 2999), ports(4000, 4999), ports(6000, 6999));
+        Forwarding before = ranges("web", 3, ports(1000, 1999), ports(3000, 3499), ports(5000, 5999));
+        Forwarding after = ranges("web", 3, ports(3000, 3999), ports(5500, 5599), ports(7000, 7999));
+        int[][] always = {
+            {80, 1},
+            {2000, 2},
+            {2999, 2},
+            {4000, 2},
+            {4999, 2},
+            {6000, 2},
+            {6999, 2},
+            {3000, 3},
+            {3499, 3},
+            {5500, 3},
+            {5599, 3},
+            {8000, 1},
+            {65_535, 1}
+        };
+        boolean died = true;
+        int step = 0;
+        for (; died; step++) {
+            assertThat(step).isLessThan(200);
+            try (DataPlane plane = generation.open()) {
+                XdpEngine engine = start(plane, 0);
+                engine.put(rest);
+                engine.put(before);
+                engine.put(stays);
+            }
+            died = diesDoing(
+                    engine -> {
+                        engine.put(rest);
+                        engine.put(after);
+                        engine.put(stays);
+                    },
+                    step,
+                    3);
+            assertServed(always, "died at " + step);
+            try (DataPlane plane = generation.open()) {
+                XdpEngine engine = start(plane, 3);
+                assertServed(always, "adopted at " + step);
+                engine.put(rest);
+                engine.put(after);
+                engine.put(stays);
+                assertThat(plane.endpoints()).as("after " + step).hasSize(7);
+            }
+            assertServed(always, "put at " + step);
+            assertServed(
+                    new int[][] {{1000, 1}, {1999, 1}, {3999, 3}, {5000, 1}, {5999, 1}, {7000, 3}}, "put at " + step);
+            removeEverything();
+        }
+        assertThat(step).isGreaterThan(20);
+    }
+
+    private void assertServed(int[][] ports, String when) throws IOException {
+        for (int[] each : ports) {
+            assertThat(send(1, each[0], SYN)).as("port " + each[0] + " " + when).isEqualTo(each[1]);
+        }
+    }
+
+    @Test
+    void rowsOfRangesThatNoEngineWritesAreRefused() throws Exception {
+        try (DataPlane plane = generation.open()) {
+            XdpEngine engine = start(plane, 0);
+            engine.put(ranges("web", 1, ports(1000, 1999), ports(3000, 3499)));
+            plane.removeEndpoint(ports(1000, 1999), 1);
+            XdpEngine next = new XdpEngine(plane, new FewHops(1), new Silent(), () -> now);
+            assertThatThrownBy(next::adopt)
+                    .isInstanceOf(XdpEngine.DamagedException.class)
+                    .hasMessageContaining("missing before 192.0.2.1:3000-3499/tcp");
+        }
+    }
+
+    /** A director that comes to have a range gets a program that looks for it, over the same tables. */
+    @Test
+    void aProgramThatLooksForRangesTakesTheTables() throws Exception {
+        Generation.Origin origin = generation.origin().orElseThrow();
+        assertThat(generation.renewProgram(origin, DataPlane.Features.NONE)).isTrue();
+        program = open(generation.program());
+        try (DataPlane plane = generation.open()) {
+            start(plane, 0).put(ranges("web", 1, ports(1000, 1999), ports(80, 80)));
+        }
+        assertServed(new int[][] {{80, 1}, {1000, 0}}, "without");
+        assertThat(generation.renewProgram(generation.origin().orElseThrow(), DataPlane.Features.ALL))
+                .isTrue();
+        assertThat(generation.origin()).contains(origin);
+        program = open(generation.program());
+        assertServed(new int[][] {{80, 1}, {1000, 1}}, "with");
     }
 }

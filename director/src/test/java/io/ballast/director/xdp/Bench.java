@@ -73,7 +73,8 @@ final class Bench implements AutoCloseable {
 
     static Bench open() throws IOException {
         assumeLoading();
-        return new Bench(DataPlane.load("director", new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 16_384), 1));
+        DataPlane.Sizes sizes = new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 16_384);
+        return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, 1));
     }
 
     DataPlane plane() {
@@ -85,13 +86,17 @@ final class Bench implements AutoCloseable {
         return new byte[] {2, 0, 0, 1, (byte) (server >> 8), (byte) server};
     }
 
-    void serve(Endpoint where, Vip.Kind kind, int flags, int servers) throws IOException {
-        serve(where.address(), where.port(), where.protocol(), kind, flags, servers);
+    /** An endpoint whose table has the servers 0 to {@code servers - 1} in turn; the first of its ranges. */
+    int serve(Endpoint where, Vip.Kind kind, int flags, int servers) throws IOException {
+        return serve(where, where.single() ? 0 : 1, kind, flags, servers);
     }
 
-    /** An endpoint whose table has the servers 0 to {@code servers - 1} in turn. */
     int serve(InetAddress address, int port, Endpoint.Protocol protocol, Vip.Kind kind, int flags, int servers)
             throws IOException {
+        return serve(new Endpoint(address, port, protocol), kind, flags, servers);
+    }
+
+    int serve(Endpoint where, int range, Vip.Kind kind, int flags, int servers) throws IOException {
         int slots = kind == Vip.Kind.IN_TURN ? servers : 256;
         char[] table = new char[slots];
         for (int slot = 0; slot < slots; slot++) {
@@ -100,20 +105,19 @@ final class Bench implements AutoCloseable {
         int line = nextLine;
         nextLine += 16;
         plane.slots(line, new SlotTable(table));
-        plane.endpoint(address, port, protocol, new Vip(nextVip++, 0, 0, line, slots, 8, kind, flags, 450, 6700, 900));
+        plane.endpoint(where, range, new Vip(nextVip++, 0, 0, line, slots, 8, kind, flags, 450, 6700, 900));
         return line;
     }
 
     /** An endpoint with a single server. */
-    void serveOne(InetAddress address, int port, Endpoint.Protocol protocol, int server) throws IOException {
+    void serveOne(Endpoint where, int range, int server) throws IOException {
         char[] table = new char[16];
         Arrays.fill(table, (char) server);
         int line = nextLine++;
         plane.slots(line, new SlotTable(table));
         plane.endpoint(
-                address,
-                port,
-                protocol,
+                where,
+                range,
                 new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, 0, 450, 6700, 900));
     }
 

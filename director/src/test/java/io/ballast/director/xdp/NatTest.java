@@ -112,7 +112,10 @@ final class NatTest {
         for (boolean v6 : new boolean[] {false, true}) {
             Side side = Side.of(v6, full);
             for (Protocol protocol : Protocol.values()) {
-                bench.serve(side.vip(), port, protocol, Vip.Kind.BY_SLOT_OF_HASH, flags(full), 1);
+                Endpoint where = port == 0
+                        ? new Endpoint(side.vip(), 1, Endpoint.MAX_PORT, protocol)
+                        : new Endpoint(side.vip(), port, protocol);
+                bench.serve(where, Vip.Kind.BY_SLOT_OF_HASH, flags(full), 1);
             }
             int flags = Layout.NAT | (full ? Layout.FULL_NAT : 0);
             bench.server(0, flags, side.server(), side.director(), serverPort, 1500);
@@ -547,7 +550,7 @@ final class NatTest {
         Vip brief = new Vip(99, 0, 0, 0, 1, 0, Vip.Kind.BY_SLOT_OF_HASH, NAT_FLAGS | Layout.FLAG_FULL_NAT, 1, 1, 1);
         bench.serve(side.vip(), 80, Protocol.TCP, Vip.Kind.BY_SLOT_OF_HASH, 0, 1);
         bench.server(0, Layout.NAT | Layout.FULL_NAT, side.server(), side.director(), 8080, 1500);
-        bench.plane().endpoint(side.vip(), 80, Protocol.TCP, brief);
+        bench.plane().endpoint(new Endpoint(side.vip(), 80, Protocol.TCP), 0, brief);
         for (int port = 1; port <= 200; port++) {
             send(side, port, false, port % 2 == 0 ? SYN : ACK, HELLO);
         }

@@ -21,6 +21,7 @@ import static io.ballast.director.xdp.Frames.udp;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.director.xdp.PacketModel.Server;
 import io.ballast.director.xdp.PacketModel.Service;
@@ -71,8 +72,13 @@ final class NoiseTest {
         for (Server server : SERVERS) {
             for (boolean v6 : new boolean[] {false, true}) {
                 InetAddress vip = vip(v6, server.number());
-                services.add(new Service(vip, 80, Protocol.TCP, server));
-                services.add(new Service(vip, server.number() % 2 == 0 ? 80 : 0, Protocol.UDP, server));
+                services.add(new Service(new Endpoint(vip, 80, Protocol.TCP), server));
+                if (server.number() % 2 == 0) {
+                    services.add(new Service(new Endpoint(vip, 80, Protocol.UDP), server));
+                } else {
+                    services.add(new Service(new Endpoint(vip, 79, 207, Protocol.UDP), server));
+                    services.add(new Service(new Endpoint(vip, 1, 65_535, Protocol.UDP), SERVERS.getFirst()));
+                }
             }
         }
         return services;
@@ -165,10 +171,10 @@ final class NoiseTest {
                         server.mtu());
             }
             for (Service service : services()) {
+                Endpoint endpoint = service.endpoint();
                 bench.serveOne(
-                        service.vip(),
-                        service.port(),
-                        service.protocol(),
+                        endpoint,
+                        endpoint.single() ? 0 : endpoint.everyPort() ? 2 : 1,
                         service.server().number());
             }
             for (int round = 0; round < rounds; round++) {

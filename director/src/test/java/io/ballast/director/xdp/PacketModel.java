@@ -37,8 +37,8 @@ final class PacketModel {
         }
     }
 
-    /** An endpoint; port 0 is every port. */
-    record Service(InetAddress vip, int port, Endpoint.Protocol protocol, Server server) {}
+    /** An endpoint; a range stands before the whole address, as packets look at them. */
+    record Service(Endpoint endpoint, Server server) {}
 
     /** What may come of a frame. */
     private enum Verdict {
@@ -127,18 +127,19 @@ final class PacketModel {
             return null;
         }
         Endpoint.Protocol protocol = proto == Frames.TCP ? Endpoint.Protocol.TCP : Endpoint.Protocol.UDP;
-        Server anyPort = null;
+        Server server = null;
         for (Service service : services) {
-            if (service.protocol == protocol && Arrays.equals(service.vip.getAddress(), vip)) {
-                if (service.port == port) {
+            Endpoint endpoint = service.endpoint;
+            boolean here = endpoint.protocol() == protocol
+                    && Arrays.equals(endpoint.address().getAddress(), vip);
+            if (here && endpoint.firstPort() <= port && port <= endpoint.lastPort()) {
+                if (endpoint.single()) {
                     return service.server;
                 }
-                if (service.port == 0) {
-                    anyPort = service.server;
-                }
+                server = server == null ? service.server : server;
             }
         }
-        return anyPort;
+        return server;
     }
 
     /** What ought to become of the frame. */

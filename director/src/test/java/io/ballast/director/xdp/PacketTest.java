@@ -296,14 +296,101 @@ final class PacketTest {
         assertThat(bench.run(arp).frame()).containsExactly(arp);
     }
 
-    @Test
-    void aWholeAddressTakesEveryPort() throws Exception {
-        bench.serve(VIP4, 0, Endpoint.Protocol.UDP, Vip.Kind.BY_SLOT_OF_HASH, 0, 1);
-        bench.server(0, 0, address("10.0.0.1"), address("10.0.0.254"), 0, 1500);
-        for (int port : new int[] {1, 53, 65_535}) {
-            byte[] packet = ip(CLIENT4, VIP4, Frames.UDP, udp(CLIENT4, 4000, VIP4, port, HELLO));
-            assertThat(bench.run(frame(DIRECTOR, ROUTER, packet)).frame())
-                    .containsExactly(frame(Bench.mac(0), DIRECTOR, packet));
+    /** The number of the server that a packet to the port goes to, or -1 where it is left alone; always as it came. */
+    private int serverAt(boolean v6, boolean datagram, int port) throws Exception {
+        InetAddress client = client(v6);
+        InetAddress vip = vip(v6);
+        byte[] packet = datagram
+                ? ip(client, vip, Frames.UDP, udp(client, 4000, vip, port, HELLO))
+                : ip(client, vip, Frames.TCP, tcp(client, 4000, vip, port, ACK, HELLO));
+        Out out = bench.run(frame(DIRECTOR, ROUTER, packet));
+        if (out.action() == XdpAction.PASS) {
+            assertThat(out.frame()).containsExactly(frame(DIRECTOR, ROUTER, packet));
+            return -1;
+        }
+        assertThat(out.action()).isEqualTo(XdpAction.TX);
+        assertThat(out.frame()).containsExactly(frame(Bench.mac(Bench.serverOf(out)), DIRECTOR, packet));
+        return Bench.serverOf(out);
+    }
+
+    private void serveOnTheLink(int servers) {
+        for (int i = 0; i < servers; i++) {
+            bench.server(i, 0, address("10.0.0." + (i + 1)), address("10.0.0.254"), 0, 1500);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"false, false", "false, true", "true, false", "true, true"})
+    void aPortOfItsOwnGoesBeforeARangeAndARangeBeforeTheWholeAddress(boolean v6, boolean datagram) throws Exception {
+        Endpoint.Protocol protocol = datagram ? Endpoint.Protocol.UDP : Endpoint.Protocol.TCP;
+        bench.serveOne(new Endpoint(vip(v6), 8005, protocol), 0, 1);
+        for (int range = 1; range < Layout.RANGES; range++) {
+            bench.serveOne(new Endpoint(vip(v6), 7000 + range * 1000, 7999 + range * 1000, protocol), range, range + 1);
+        }
+        serveOnTheLink(Layout.RANGES + 2);
+        assertThat(serverAt(v6, datagram, 8005)).isEqualTo(1);
+        for (int range = 1; range < Layout.RANGES; range++) {
+            for (int port : new int[] {7000 + range * 1000, 7500 + range * 1000, 7999 + range * 1000}) {
+                assertThat(serverAt(v6, datagram, port)).isEqualTo(range + 1);
+            }
+        }
+        for (int port : new int[] {0, 1, 7999, 15_000, 65_535}) {
+            assertThat(serverAt(v6, datagram, port)).as("port " + port).isEqualTo(-1);
+            // The other protocol has no endpoint at all.
+            assertThat(serverAt(v6, !datagram, 8000)).isEqualTo(-1);
+        }
+        bench.serveOne(new Endpoint(vip(v6), 1, 65_535, protocol), Layout.RANGES, Layout.RANGES + 1);
+        for (int port : new int[] {1, 7999, 15_000, 65_535}) {
+            assertThat(serverAt(v6, datagram, port)).isEqualTo(Layout.RANGES + 1);
+        }
+        assertThat(serverAt(v6, datagram, 8005)).isEqualTo(1);
+        assertThat(serverAt(v6, datagram, 14_999)).isEqualTo(Layout.RANGES);
+        // There is no port 0 (RFC 6335 section 6).
+        assertThat(serverAt(v6, datagram, 0)).isEqualTo(-1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void fragmentsAndIcmpErrorsFindARangeAsWell(boolean v6) throws Exception {
+        InetAddress client = client(v6);
+        InetAddress vip = vip(v6);
+        InetAddress hop = address(v6 ? "2001:db8:9::9" : "203.0.113.9");
+        bench.serve(new Endpoint(vip, 8000, 8999, Endpoint.Protocol.UDP), Vip.Kind.BY_SLOT_OF_HASH, 0, 1);
+        serveOnTheLink(1);
+        byte[] datagram = udp(client, 4000, vip, 8642, new byte[2000]);
+        byte[][] pieces = v6
+                ? new byte[][] {
+                    join(
+                            ip6(client, vip, 44, 0, 63, 8 + 1400),
+                            new byte[] {17, 0},
+                            shorts(0x0001, 0, 5),
+                            first(datagram, 1400)),
+                    join(
+                            ip6(client, vip, 44, 0, 63, 8 + 608),
+                            new byte[] {17, 0},
+                            shorts(1400, 0, 5),
+                            tail(datagram, 1400))
+                }
+                : new byte[][] {
+                    join(ip4(client, vip, 17, 0, 5, 0x2000, 63, new byte[0], 1480), first(datagram, 1480)),
+                    join(ip4(client, vip, 17, 0, 5, 0x00b9, 63, new byte[0], 528), tail(datagram, 1480))
+                };
+        for (byte[] piece : pieces) {
+            assertThat(bench.run(frame(DIRECTOR, ROUTER, piece)).frame())
+                    .containsExactly(frame(Bench.mac(0), DIRECTOR, piece));
+        }
+        for (int port : new int[] {8000, 8999, 9000}) {
+            byte[] back = ip(vip, client, Frames.UDP, udp(vip, port, client, 4000, new byte[500]));
+            byte[] error = ip(
+                    hop,
+                    vip,
+                    v6 ? Frames.ICMP6 : Frames.ICMP,
+                    icmp(hop, vip, v6 ? 1 : 3, v6 ? 4 : 3, 0, first(back, v6 ? 200 : 28)));
+            Out out = bench.run(frame(DIRECTOR, ROUTER, error));
+            assertThat(out.action()).isEqualTo(port < 9000 ? XdpAction.TX : XdpAction.PASS);
+            assertThat(out.frame())
+                    .containsExactly(
+                            port < 9000 ? frame(Bench.mac(0), DIRECTOR, error) : frame(DIRECTOR, ROUTER, error));
         }
     }
 

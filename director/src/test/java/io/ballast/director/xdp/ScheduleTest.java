@@ -8,6 +8,7 @@ import static io.ballast.director.xdp.Frames.SYN;
 import static io.ballast.director.xdp.Frames.address;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.director.scheduler.FlowKey;
@@ -36,6 +37,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** The data plane picks what the reference schedulers pick, over random servers and connections. */
 final class ScheduleTest {
     private static final InetAddress VIP = address("192.0.2.1");
+    private static final Endpoint WEB = new Endpoint(VIP, 80, Protocol.TCP);
     private static final int LINE = 8192;
 
     private Bench bench;
@@ -104,9 +106,8 @@ final class ScheduleTest {
                     .build(0, leaves, (node, server) -> bench.plane().node(64, node, server));
             bench.plane()
                     .endpoint(
-                            VIP,
-                            80,
-                            Protocol.TCP,
+                            WEB,
+                            0,
                             new Vip(
                                     100 + seed,
                                     0,
@@ -182,9 +183,7 @@ final class ScheduleTest {
                 bench.plane().slots(LINE, new SlotTable(table));
                 bench.plane().service(0, 0, 0, 0, 0);
                 int bits = Integer.numberOfTrailingZeros(Integer.highestOneBit(table.length));
-                bench.plane()
-                        .endpoint(
-                                VIP, 80, Protocol.TCP, vip(how, table.length, bits, port ? Layout.FLAG_HASH_PORT : 0));
+                bench.plane().endpoint(WEB, 0, vip(how, table.length, bits, port ? Layout.FLAG_HASH_PORT : 0));
                 for (int i = 0; i < 300; i++) {
                     int client = random.nextInt(1 << 20);
                     int clientPort = random.nextInt(65_536);
@@ -211,11 +210,7 @@ final class ScheduleTest {
         SlotTable table = new SlotTable(ScheduleTable.of(SchedulerKind.MH, HashOptions.DEFAULT, servers));
         bench.plane().slots(LINE, table);
         bench.plane()
-                .endpoint(
-                        VIP,
-                        80,
-                        Protocol.TCP,
-                        vip(Vip.Kind.BY_SLOT_OF_HASH, 65_537, 0, Layout.FLAG_HASH_PORT | Layout.FLAG_LOOKUP));
+                .endpoint(WEB, 0, vip(Vip.Kind.BY_SLOT_OF_HASH, 65_537, 0, Layout.FLAG_HASH_PORT | Layout.FLAG_LOOKUP));
         int[] serverOf = new int[3000];
         boolean[] ended = new boolean[3000];
         int next = 0;
@@ -264,7 +259,7 @@ final class ScheduleTest {
         int servers = 64;
         int each = 20_000;
         DataPlane.Sizes sizes = new DataPlane.Sizes(4, 4, servers, 16, 16, 16_384);
-        try (DataPlane plane = DataPlane.load("bench", sizes, 1);
+        try (DataPlane plane = DataPlane.load("bench", sizes, DataPlane.Features.NONE, 1);
                 BpfProgram opening = plane.program("bench4");
                 Arena arena = Arena.ofShared()) {
             for (int i = 0; i < servers; i++) {
@@ -274,10 +269,7 @@ final class ScheduleTest {
             plane.service(0, 0, 0, servers, kind.number);
             new LoadTree(kind, plane::load).build(0, servers, (node, server) -> plane.node(0, node, server));
             plane.endpoint(
-                    VIP,
-                    80,
-                    Protocol.TCP,
-                    new Vip(1, 0, 0, 0, 0, 0, kind, Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER, 450, 6700, 900));
+                    WEB, 0, new Vip(1, 0, 0, 0, 0, 0, kind, Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER, 450, 6700, 900));
             plane.variables().set(ValueLayout.JAVA_INT, XdpBenchmark.MASK, -1);
             byte[] segment = Frames.tcp(client(0), 1024, VIP, 80, SYN, new byte[6]);
             byte[] frame = Frames.frame(DIRECTOR, ROUTER, Frames.ip(client(0), VIP, Frames.TCP, segment));

@@ -16,11 +16,13 @@ import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
 import io.ballast.director.ConnectionFilter;
+import io.ballast.director.ConnectionInfo;
 import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.Forwardings;
 import io.ballast.director.RecordedEvents;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.XdpAction;
@@ -671,5 +673,171 @@ final class XdpEngineTest {
         assertThat(events)
                 .containsExactly("notListening web 192.0.2.1:80/tcp: forwarding nat translates no IPv4 into IPv6:"
                         + " servers must have addresses of the service's family");
+    }
+
+    private static Endpoint ports(int first, int last) {
+        return new Endpoint(VIP, first, last, Protocol.TCP);
+    }
+
+    /** A service with one server for each number. */
+    private Forwarding listening(String name, SchedulerKind scheduler, List<Endpoint> listen, int... servers) {
+        List<Server> described = Arrays.stream(servers)
+                .mapToObj(number -> server(number, 1, ServerState.UP))
+                .toList();
+        return Forwardings.of(name, method, scheduler, listen, described);
+    }
+
+    /** The number of the server that a packet to the port goes to; 0 where it passes to the kernel. */
+    private int sendTo(int client, int port, int flags) throws Exception {
+        InetAddress from = clientAddress(client);
+        Bench.Out out = bench.run(Frames.frame(
+                DIRECTOR,
+                ROUTER,
+                Frames.ip(from, VIP, Frames.TCP, Frames.tcp(from, 5000, VIP, port, flags, new byte[0]))));
+        return out.action() == XdpAction.PASS ? 0 : Bench.serverOf(out);
+    }
+
+    @Test
+    void rangesComeChangeAndGoAndEachPortHasOneService() throws Exception {
+        engine.put(listening("rest", SchedulerKind.MH, List.of(ports(1, 65_535)), 1));
+        engine.put(listening("one", SchedulerKind.MH, List.of(ports(1000, 1999)), 2));
+        engine.put(listening("two", SchedulerKind.MH, List.of(ports(2000, 2999), WEB), 3));
+        engine.put(listening("three", SchedulerKind.MH, List.of(ports(3000, 3999)), 4));
+        assertThat(events).contains("listening rest 192.0.2.1:*/tcp", "listening one 192.0.2.1:1000-1999/tcp");
+        int[][] expected = {{1, 1}, {80, 3}, {999, 1}, {1000, 2}, {1999, 2}, {2000, 3}, {2999, 3}, {3999, 4}, {4000, 1}
+        };
+        for (int[] each : expected) {
+            assertThat(sendTo(1, each[0], SYN)).as("port " + each[0]).isEqualTo(each[1]);
+        }
+        // The first of the row leaves, and the last but one takes its place; then the last.
+        engine.remove("one");
+        int[][] without = {{80, 3}, {1000, 1}, {1999, 1}, {2000, 3}, {3000, 4}, {3999, 4}, {4000, 1}};
+        for (int[] each : without) {
+            assertThat(sendTo(1, each[0], SYN)).as("port " + each[0]).isEqualTo(each[1]);
+        }
+        engine.put(listening("two", SchedulerKind.MH, List.of(ports(2500, 2999)), 3));
+        assertThat(sendTo(1, 2499, SYN)).isEqualTo(1);
+        assertThat(sendTo(1, 2500, SYN)).isEqualTo(3);
+        assertThat(sendTo(1, 80, SYN)).isEqualTo(1);
+        engine.remove("rest");
+        assertThat(sendTo(1, 80, SYN)).isZero();
+        assertThat(sendTo(1, 2499, SYN)).isZero();
+        assertThat(sendTo(1, 3500, SYN)).isEqualTo(4);
+        engine.remove("two");
+        engine.remove("three");
+        assertThat(bench.plane().endpoints()).isEmpty();
+        assertThat(events).noneMatch(event -> event.startsWith("not"));
+    }
+
+    @Test
+    void connectionsStayWhenThePortsAroundThemChange() throws Exception {
+        List<List<Endpoint>> changes = List.of(
+                List.of(ports(8000, 8999)),
+                List.of(ports(8000, 9999)),
+                List.of(ports(8500, 8999), ports(8080, 8080), ports(9000, 9999)),
+                List.of(ports(8000, 9999), ports(8080, 8080), ports(8600, 8600)),
+                List.of(ports(1, 65_535)),
+                List.of(ports(8080, 8080), ports(8600, 8600)));
+        engine.put(listening("web", SchedulerKind.WLC, changes.getFirst(), 1, 2, 3));
+        Map<Integer, Integer> serverOf = new HashMap<>();
+        for (int client = 0; client < 60; client++) {
+            int port = client % 2 == 0 ? 8080 : 8600;
+            serverOf.put(client, sendTo(client, port, SYN));
+            sendTo(client, port, ACK);
+        }
+        assertThat(Set.copyOf(serverOf.values())).containsExactlyInAnyOrder(1, 2, 3);
+        for (List<Endpoint> change : changes) {
+            engine.put(listening("web", SchedulerKind.WLC, change, 1, 2, 3));
+            engine.tick();
+            for (int client = 0; client < 60; client++) {
+                assertThat(sendTo(client, client % 2 == 0 ? 8080 : 8600, ACK))
+                        .as("client " + client + " at " + change)
+                        .isEqualTo(serverOf.get(client));
+            }
+        }
+        assertThat(statistics().connections()).isEqualTo(60);
+        assertThat(connections("web").connections())
+                .hasSize(60)
+                .extracting(ConnectionInfo::listen)
+                .containsOnly("192.0.2.1:8080/tcp", "192.0.2.1:8600/tcp");
+    }
+
+    @Test
+    void thereAreNoMoreThanEightRangesAndOneThatIsReplacedMakesRoom() throws Exception {
+        List<Endpoint> eight = new ArrayList<>();
+        for (int i = 1; i <= 8; i++) {
+            eight.add(ports(1000 * i, 1000 * i + 499));
+        }
+        engine.put(listening("web", SchedulerKind.MH, List.copyOf(eight), 1));
+        engine.put(listening("more", SchedulerKind.MH, List.of(ports(20_000, 20_999)), 2));
+        assertThat(events)
+                .contains("notListening more 192.0.2.1:20000-20999/tcp: no place for 192.0.2.1:20000-20999/tcp: the"
+                        + " engine xdp has at most 8 ranges of ports of one address and protocol");
+        eight.set(3, ports(4000, 4999));
+        engine.put(listening("web", SchedulerKind.MH, List.copyOf(eight), 1));
+        assertThat(sendTo(1, 4999, SYN)).isEqualTo(1);
+        engine.put(listening("web", SchedulerKind.MH, List.copyOf(eight.subList(1, 8)), 1));
+        engine.tick();
+        assertThat(sendTo(1, 20_999, SYN)).isEqualTo(2);
+        assertThat(sendTo(1, 1000, SYN)).isZero();
+        assertThat(sendTo(1, 8499, SYN)).isEqualTo(1);
+    }
+
+    @Test
+    void anEndpointThatMovesToAnotherServiceIsNotTakenAwayByTheOneThatHadIt() throws Exception {
+        for (Endpoint moving : List.of(WEB, ports(8000, 8999))) {
+            int port = moving.firstPort();
+            engine.put(listening("one", SchedulerKind.MH, List.of(moving, ports(7000, 7000)), 1));
+            engine.put(listening("two", SchedulerKind.MH, List.of(moving), 2));
+            engine.put(listening("one", SchedulerKind.MH, List.of(ports(7000, 7000)), 1));
+            assertThat(sendTo(1, port, SYN)).isEqualTo(2);
+            engine.remove("one");
+            assertThat(sendTo(1, port, SYN)).isEqualTo(2);
+            engine.remove("two");
+            assertThat(sendTo(1, port, SYN)).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"NAT", "FULLNAT"})
+    void eachPortOfARangeIsItsOwnAtAServerWithoutAPort(ForwardingMethod translating) throws Exception {
+        method = translating;
+        Server any = new Server("any", new InetSocketAddress(address("10.9.0.1"), 0), 1, 0, ServerState.UP);
+        engine.put(Forwardings.of("web", method, SchedulerKind.WLC, List.of(ports(8000, 8999)), List.of(any)));
+        Map<Integer, Bench.Out> asked = new HashMap<>();
+        for (int port = 8000; port < 8100; port++) {
+            InetAddress client = clientAddress(1);
+            asked.put(
+                    port,
+                    bench.run(Frames.frame(
+                            DIRECTOR,
+                            ROUTER,
+                            Frames.ip(
+                                    client, VIP, Frames.TCP, Frames.tcp(client, 5000, VIP, port, SYN, new byte[0])))));
+        }
+        int answered = 0;
+        for (Map.Entry<Integer, Bench.Out> each : asked.entrySet()) {
+            if (each.getValue().action() == XdpAction.PASS) {
+                continue;
+            }
+            byte[] frame = each.getValue().frame();
+            int port = each.getKey();
+            InetAddress seen = InetAddress.getByAddress(Arrays.copyOfRange(frame, 26, 30));
+            int seenPort = ((frame[34] & 0xff) << 8) | (frame[35] & 0xff);
+            assertThat(((frame[36] & 0xff) << 8) | (frame[37] & 0xff)).isEqualTo(port);
+            byte[] segment = Frames.tcp(address("10.9.0.1"), port, seen, seenPort, SYN | ACK, new byte[0]);
+            Bench.Out back = bench.run(
+                    Frames.frame(DIRECTOR, ROUTER, Frames.ip(address("10.9.0.1"), seen, Frames.TCP, segment)));
+            if (back.action() == XdpAction.PASS) {
+                continue;
+            }
+            byte[] expected = Frames.tcp(VIP, port, clientAddress(1), 5000, SYN | ACK, new byte[0]);
+            assertThat(back.frame())
+                    .containsExactly(Frames.frame(
+                            ROUTER, DIRECTOR, Frames.hop(Frames.ip(VIP, clientAddress(1), Frames.TCP, expected))));
+            answered++;
+        }
+        // With NAT what a client opens from one port shares a place for eight, with full NAT it lies anywhere.
+        assertThat(answered).isGreaterThanOrEqualTo(translating == ForwardingMethod.NAT ? 8 : 100);
     }
 }
