@@ -95,8 +95,8 @@ public final class NativeSocket implements AutoCloseable {
      * A socket for whole Ethernet frames of one type, by one interface (packet(7)): a read gives a frame with its header,
      * a write sends one. Needs CAP_NET_RAW.
      *
-     * @param ifindex the interface's number
-     * @param etherType of linux/if_ether.h, for instance 0x0806 for ARP
+     * @param ifindex the interface's number; 0 to hear all of them and send by none
+     * @param etherType of linux/if_ether.h, for instance 0x0806 for ARP; 0 to hear nothing
      */
     public static NativeSocket packet(int ifindex, int etherType) throws IOException {
         try (Kernel kernel = Kernel.open()) {
@@ -212,7 +212,7 @@ public final class NativeSocket implements AutoCloseable {
     }
 
     /** Queues only what this classic BPF program lets pass (SO_ATTACH_FILTER): one {@code struct sock_filter} a number. */
-    void attachFilter(long[] program) throws IOException {
+    public void attachFilter(long[] program) throws IOException {
         try (Kernel kernel = Kernel.open()) {
             // struct sock_fprog: the number of instructions, and where they are.
             MemorySegment pointer = kernel.allocate(16, 8);

@@ -296,6 +296,13 @@ final class Metrics {
                 "gauge",
                 "Whether the server takes new connections.",
                 s -> s.server().state() == ServerState.UP ? 1 : 0);
+        ofServers(
+                text,
+                services,
+                "ballast_server_takes_traffic",
+                "gauge",
+                "0 where it is up, but packets of the service are not sent to it, or it does not take them.",
+                s -> s.trouble().isEmpty() ? 1 : 0);
         head(text, "ballast_server_state", "gauge", "1 for the state that the server is in.");
         for (ServiceView service : services) {
             for (ServiceView.Server server : service.servers()) {

@@ -18,6 +18,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -41,9 +42,14 @@ record ServiceView(
     /** An endpoint; {@code reason} says why it is not open. */
     record Listening(Endpoint endpoint, String state, String reason) {}
 
-    /** A server. */
+    /**
+     * A server.
+     *
+     * @param trouble what keeps the service's packets from it although it is up; empty where nothing is known to
+     */
     record Server(
             RealServer server,
+            String trouble,
             List<CheckHealth> checks,
             @Nullable ServerStatistics counted,
             Rates.PerSecond rates) {}
@@ -59,10 +65,12 @@ record ServiceView(
             listen.add(new Listening(endpoint, state, trouble.orElse("")));
         }
         List<Server> servers = new ArrayList<>();
+        Map<String, String> troubles = node.xdp().troubles(name);
         for (RealServer server : service.servers()) {
             String serverName = server.spec().name();
             servers.add(new Server(
                     server,
+                    troubles.getOrDefault(serverName, ""),
                     node.services().checks(name, serverName),
                     traffic == null ? null : traffic.server(serverName).orElse(null),
                     rates(traffic == null ? Optional.empty() : traffic.rates(serverName))));
@@ -198,6 +206,9 @@ record ServiceView(
         json.name("admin").value(server.spec().state().yamlName());
         json.name("overridden").value(server.overridden());
         json.name("health").value(server.health().name().toLowerCase(Locale.ROOT));
+        if (!view.trouble().isEmpty()) {
+            json.name("trouble").value(view.trouble());
+        }
         json.name("since").value(server.since().toString());
         json.name("checks").beginArray();
         for (CheckHealth check : view.checks()) {

@@ -199,7 +199,9 @@ public final class ListVerb implements Verb {
                     "  -> " + Json.text(server, "address"),
                     columns.ofServer(server, method),
                     Json.text(server, "name"),
-                    state(terminal, Json.text(server, "state")) + (Json.truth(server, "overridden") ? " *" : "")));
+                    state(terminal, Json.text(server, "state"))
+                            + (Json.truth(server, "overridden") ? " *" : "")
+                            + but(terminal, Json.text(server, "trouble"))));
         }
         for (JsonObject removed : Json.objects(service, "removed")) {
             lines.add(new Line(
@@ -216,6 +218,10 @@ public final class ListVerb implements Verb {
                     "sorry",
                     Json.truth(sorry, "serving") ? terminal.style(Style.YELLOW, "serving") : "waiting"));
         }
+    }
+
+    private static String but(Terminal terminal, String trouble) {
+        return trouble.isEmpty() ? "" : terminal.style(Style.RED, ", but " + trouble);
     }
 
     /** A state in its colour. */

@@ -157,6 +157,17 @@ final class KernelHops implements Hops, AutoCloseable {
         return Map.copyOf(troubles);
     }
 
+    /** The ways that packets to servers take, by their addresses; without those that they cannot be sent to. */
+    Map<InetAddress, Resolution.Hop> ways() {
+        Map<InetAddress, Resolution.Hop> ways = new HashMap<>();
+        told.forEach((server, resolution) -> {
+            if (resolution instanceof Resolution.Hop hop && unfit(hop).isEmpty()) {
+                ways.put(server, hop);
+            }
+        });
+        return ways;
+    }
+
     /** Whether the way to every server that is watched is known, or that there is none. */
     boolean knowsAll() {
         return told.keySet().containsAll(listeners.keySet());

@@ -12,6 +12,7 @@ import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfFs;
 import io.ballast.linux.bpf.XdpLink;
+import io.ballast.linux.neighbour.state.Resolution;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.Route;
@@ -468,9 +469,14 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 .toList();
     }
 
-    /** Why packets cannot be sent to a real server, by its address; without those that they can be sent to. */
+    @Override
     public Map<InetAddress, String> unreachable() {
         return hops.troubles();
+    }
+
+    @Override
+    public Map<InetAddress, Resolution.Hop> ways() {
+        return hops.ways();
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.ballast.director.xdp;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.loop.Loop;
 import io.ballast.core.loop.Timer;
 import io.ballast.director.ConnectionQuery;
@@ -12,6 +13,9 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.neighbour.ArpProbe;
+import io.ballast.linux.neighbour.SourceChoice;
+import io.ballast.linux.neighbour.state.Resolution;
+import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.Neighbour;
@@ -27,6 +31,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -50,6 +55,17 @@ public final class XdpOnDemand implements ForwardingEngine {
     private static final Duration ASKING_WHO_ELSE = Duration.ofSeconds(30);
     private static final Duration ANSWERING = Duration.ofMillis(500);
 
+    private static final Duration ASKING_SERVERS = Duration.ofMillis(900);
+
+    /** The ways to the servers are mostly known by then. */
+    private static final Duration FIRST_ASKING = Duration.ofSeconds(1);
+
+    /** What was found once is asked again so soon. */
+    private static final Duration DOUBTING = Duration.ofSeconds(5);
+
+    /** So many are asked at once; more would make others wait that ask the kernel. */
+    private static final int ASKED_AT_ONCE = 256;
+
     /** What opening gives. */
     public interface Opened extends ForwardingEngine {
         /** Removes every service but these. */
@@ -57,6 +73,12 @@ public final class XdpOnDemand implements ForwardingEngine {
 
         /** How it is, for people. */
         Condition condition();
+
+        /** The ways that packets to servers take, by their addresses. */
+        Map<InetAddress, Resolution.Hop> ways();
+
+        /** Why packets cannot be sent to a server, by its address; without those that they can be sent to. */
+        Map<InetAddress, String> unreachable();
     }
 
     /**
@@ -69,8 +91,21 @@ public final class XdpOnDemand implements ForwardingEngine {
     public record Condition(
             List<XdpDirector.Attachment> attachments, Map<InetAddress, String> unreachable, Map<String, Long> counts) {}
 
+    /**
+     * A server of a service and an endpoint, whose packets it is to take.
+     *
+     * @param server the address that packets are sent to
+     * @param way of packets to it
+     */
+    record Asked(
+            Acceptance.Member member,
+            Endpoint endpoint,
+            ForwardingMethod method,
+            InetAddress server,
+            Resolution.Hop way) {}
+
     /** How it comes and goes; called beside the loop, one call at a time. */
-    public interface Kernel {
+    interface Kernel {
         /**
          * The interfaces that packets arrive on.
          *
@@ -88,6 +123,14 @@ public final class XdpOnDemand implements ForwardingEngine {
          * @return by address, for people; without those that nobody answers for
          */
         Map<InetAddress, String> impostors(List<String> devices, Set<Inet4Address> addresses) throws IOException;
+
+        /**
+         * How servers answer who comes to them as clients do.
+         *
+         * @param services addresses of services
+         * @return without those that could not be asked
+         */
+        Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services) throws IOException;
 
         /** Takes away whatever is there, open nowhere. */
         void dismantle() throws IOException;
@@ -114,6 +157,7 @@ public final class XdpOnDemand implements ForwardingEngine {
     private @Nullable Timer retry;
     private @Nullable Timer asking;
     private Map<InetAddress, String> impostors = Map.of();
+    private final Acceptance acceptance = new Acceptance(new ToJournal());
     /** Whether nothing of it is in the kernel, as far as is known. */
     private boolean gone;
 
@@ -123,7 +167,7 @@ public final class XdpOnDemand implements ForwardingEngine {
     private final List<CompletableFuture<Void>> awaited = new ArrayList<>();
 
     /** @param beside runs what waits for the kernel; one at a time is asked of it */
-    public XdpOnDemand(Loop loop, EngineEvents events, Kernel kernel, Executor beside) {
+    XdpOnDemand(Loop loop, EngineEvents events, Kernel kernel, Executor beside) {
         this.loop = loop;
         this.events = events;
         this.kernel = kernel;
@@ -263,6 +307,7 @@ public final class XdpOnDemand implements ForwardingEngine {
             asking = null;
         }
         impostors = Map.of();
+        acceptance.clear();
         looked = Set.of();
     }
 
@@ -280,28 +325,120 @@ public final class XdpOnDemand implements ForwardingEngine {
             }
         }
         List<String> where = devices;
-        Opened then = opened;
+        ask(() -> impostors(where, asked), Map.<InetAddress, String>of(), heard -> {
+            tell(heard);
+            askServers();
+        });
+    }
+
+    private Map<InetAddress, String> impostors(List<String> where, Set<Inet4Address> asked) throws IOException {
+        return asked.isEmpty() ? Map.of() : kernel.impostors(where, asked);
+    }
+
+    /** Asks something beside the loop; where it is not open any more by then, nobody is to hear of it. */
+    private <T> void ask(Wait<T> question, T unknown, Consumer<T> then) {
+        Opened asking = opened;
         beside.execute(() -> {
-            Map<InetAddress, String> found;
+            T answer;
             try {
-                found = asked.isEmpty() ? Map.of() : kernel.impostors(where, asked);
+                answer = question.call();
             } catch (IOException e) {
                 // No network at the moment, or no permission: then nothing is known, which is no finding.
-                found = Map.of();
+                answer = unknown;
             }
-            Map<InetAddress, String> heard = found;
+            T heard = answer;
             loop.execute(() -> {
-                if (opened == null || !opened.equals(then)) {
-                    return;
+                if (opened != null && opened.equals(asking)) {
+                    then.accept(heard);
                 }
-                tell(heard);
-                asking = loop.schedule(ASKING_WHO_ELSE, () -> {
-                    // Also whether packets take other interfaces now.
-                    var _ = settle();
-                    askWhoElse();
-                });
             });
         });
+    }
+
+    /** That servers are well where their checks ask them does not say that they take what clients send. */
+    private void askServers() {
+        Set<InetAddress> services = new HashSet<>();
+        wanted.values().forEach(service -> services.addAll(addresses(service)));
+        List<List<Asked>> runs = PathProbe.inRuns(paths(), ASKED_AT_ONCE);
+        askServers(runs, services, new LinkedHashMap<>());
+    }
+
+    private void askServers(List<List<Asked>> left, Set<InetAddress> services, Map<Asked, PathProbe.Answer> answers) {
+        if (!left.isEmpty()) {
+            ask(() -> kernel.answers(left.getFirst(), services), Map.<Asked, PathProbe.Answer>of(), heard -> {
+                answers.putAll(heard);
+                askServers(left.subList(1, left.size()), services, answers);
+            });
+            return;
+        }
+        Set<Acceptance.Member> asked = new HashSet<>();
+        Map<Acceptance.Member, Acceptance.Finding> found = new LinkedHashMap<>();
+        // A service may have changed its ways meanwhile, or its checks found the server down.
+        Set<Asked> still = new HashSet<>(paths());
+        answers.forEach((path, answer) -> {
+            asked.add(path.member());
+            if (answer != PathProbe.Answer.ACCEPTS && still.contains(path)) {
+                found.putIfAbsent(
+                        path.member(), new Acceptance.Finding(path.endpoint(), path.method(), path.server(), answer));
+            }
+        });
+        acceptance.heard(asked, found);
+        askLater(acceptance.inDoubt() ? DOUBTING : ASKING_WHO_ELSE);
+    }
+
+    private void askLater(Duration delay) {
+        if (asking != null) {
+            asking.cancel();
+        }
+        asking = loop.schedule(delay, () -> {
+            // Also whether packets take other interfaces now.
+            var _ = settle();
+            askWhoElse();
+        });
+    }
+
+    /** Who is to take packets of services for their own addresses, and can be asked: by TCP. */
+    private List<Asked> paths() {
+        Map<InetAddress, Resolution.Hop> ways = opened == null ? Map.of() : opened.ways();
+        List<Asked> paths = new ArrayList<>();
+        for (Forwarding service : wanted.values()) {
+            for (Forwarding.Server server : takers(service)) {
+                InetAddress address = server.address().getAddress();
+                Resolution.Hop way = ways.get(address);
+                if (way == null) {
+                    continue;
+                }
+                Acceptance.Member member = new Acceptance.Member(service.service(), server.name());
+                for (Endpoint endpoint : service.listen()) {
+                    if (endpoint.protocol() == Endpoint.Protocol.TCP) {
+                        paths.add(new Asked(member, endpoint, service.method(), address, way));
+                    }
+                }
+            }
+        }
+        return paths;
+    }
+
+    private static List<Forwarding.Server> takers(Forwarding service) {
+        return service.method().keepsPort()
+                ? service.servers().stream()
+                        .filter(server -> server.state() == Forwarding.ServerState.UP)
+                        .toList()
+                : List.of();
+    }
+
+    private final class ToJournal implements Acceptance.Listener {
+        @Override
+        public void begins(Acceptance.Member member, Acceptance.Finding finding) {
+            String subject = member.service() + "/" + member.server();
+            events.note(true, subject, subject + " is up, but " + finding.shortly() + ": " + finding.remedy());
+        }
+
+        @Override
+        public void ends(Acceptance.Member member, Acceptance.Finding finding) {
+            String subject = member.service() + "/" + member.server();
+            events.note(false, subject, subject + " takes the service's traffic at " + finding.endpoint() + " again");
+        }
     }
 
     private void tell(Map<InetAddress, String> heard) {
@@ -356,7 +493,7 @@ public final class XdpOnDemand implements ForwardingEngine {
                 } else {
                     wanted.values().forEach(engine::put);
                     engine.retain(Set.copyOf(wanted.keySet()));
-                    askWhoElse();
+                    askLater(FIRST_ASKING);
                 }
                 finish();
             });
@@ -404,7 +541,40 @@ public final class XdpOnDemand implements ForwardingEngine {
             warnings.add(trouble);
         }
         impostors.forEach((address, who) -> warnings.add(impostor(address, who)));
+        acceptance.troubles().entrySet().stream()
+                .limit(20)
+                .forEach(each -> warnings.add(each.getKey().service() + "/"
+                        + each.getKey().server() + " is up, but "
+                        + each.getValue().shortly() + ": " + each.getValue().remedy()));
         return warnings;
+    }
+
+    /**
+     * What keeps the packets of a service from servers that are up by their checks.
+     *
+     * @return by the server's name, for a line in a list; without those where nothing is known to
+     */
+    public Map<String, String> troubles(String service) {
+        Forwarding forwarding = wanted.get(service);
+        Map<InetAddress, String> unreachable = opened == null ? Map.of() : opened.unreachable();
+        Map<Acceptance.Member, Acceptance.Finding> refusing = acceptance.troubles();
+        Map<String, String> troubles = new LinkedHashMap<>();
+        if (forwarding == null || (unreachable.isEmpty() && refusing.isEmpty())) {
+            return troubles;
+        }
+        for (Forwarding.Server server : forwarding.servers()) {
+            if (server.state() != Forwarding.ServerState.UP) {
+                continue;
+            }
+            String way = unreachable.get(server.address().getAddress());
+            Acceptance.Finding finding = refusing.get(new Acceptance.Member(service, server.name()));
+            if (way != null) {
+                troubles.put(server.name(), "is not sent to: " + way);
+            } else if (finding != null) {
+                troubles.put(server.name(), finding.shortly());
+            }
+        }
+        return troubles;
     }
 
     /** How the engine is; empty where nobody wants it, or it cannot be had. */
@@ -441,6 +611,31 @@ public final class XdpOnDemand implements ForwardingEngine {
             names.add(known.isEmpty() ? "the host " + mac : known + " (" + mac + ")");
         }
         return String.join(" and ", names);
+    }
+
+    private static Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services)
+            throws IOException {
+        Map<PathProbe.Question, Asked> questions = new LinkedHashMap<>();
+        List<Address> own;
+        try (RouteNetlink netlink = RouteNetlink.open()) {
+            own = netlink.addresses();
+        }
+        for (Asked path : paths) {
+            SourceChoice.any(
+                            path.way().sourceAddress(),
+                            path.server(),
+                            path.way().link(),
+                            path.endpoint().ipv6(),
+                            own,
+                            services)
+                    .ifPresent(source -> questions.put(
+                            new PathProbe.Question(path.endpoint(), path.method(), path.server(), path.way(), source),
+                            path));
+        }
+        Map<Asked, PathProbe.Answer> answers = new LinkedHashMap<>();
+        PathProbe.ask(List.copyOf(questions.keySet()), ASKING_SERVERS)
+                .forEach((question, answer) -> answers.put(Objects.requireNonNull(questions.get(question)), answer));
+        return answers;
     }
 
     /**
@@ -498,6 +693,12 @@ public final class XdpOnDemand implements ForwardingEngine {
                             }
                         }
                         return all;
+                    }
+
+                    @Override
+                    public Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services)
+                            throws IOException {
+                        return XdpOnDemand.answers(paths, services);
                     }
 
                     @Override

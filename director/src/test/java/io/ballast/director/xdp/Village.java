@@ -34,7 +34,9 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
@@ -67,6 +69,9 @@ final class Village implements AutoCloseable {
     private static final Set<Address.Flag> NODAD = Set.of(Address.Flag.NODAD);
 
     private final Deque<AutoCloseable> opened = new ArrayDeque<>();
+    /** At the service's addresses, by the server's number. */
+    private final Map<Integer, List<ServerSocket>> listening = new HashMap<>();
+
     private final List<Throwable> failures = new CopyOnWriteArrayList<>();
     final NetworkNamespace client;
     final NetworkNamespace director;
@@ -111,6 +116,8 @@ final class Village implements AutoCloseable {
             // Answers come by another wire than questions went.
             Sysctl.write("net.ipv4.conf.all.rp_filter", "0");
             Sysctl.write("net.ipv4.conf.default.rp_filter", "0");
+            // As real servers have it: the director does not answer an ARP question that bears the service's address.
+            Sysctl.write("net.ipv4.conf.all.arp_announce", "2");
             // Addresses can be used at once.
             return Sysctl.write("net.ipv6.conf.default.accept_dad", "0");
         });
@@ -291,6 +298,9 @@ final class Village implements AutoCloseable {
                 made.bind(new InetSocketAddress(vip, PORT));
                 return made;
             }));
+            if (!own.contains(vip)) {
+                listening.computeIfAbsent(number, unknown -> new ArrayList<>()).add(socket);
+            }
             DatagramSocket datagrams = open(server.call(() -> new DatagramSocket(new InetSocketAddress(vip, PORT))));
             datagrams.setReceiveBufferSize(1 << 20);
             Thread.ofVirtual().start(() -> count(datagrams));
@@ -304,6 +314,13 @@ final class Village implements AutoCloseable {
                     }
                 }
             });
+        }
+    }
+
+    /** From now on a server listens at its own addresses only. */
+    void silence(int number) throws IOException {
+        for (ServerSocket socket : listening.getOrDefault(number, List.of())) {
+            socket.close();
         }
     }
 

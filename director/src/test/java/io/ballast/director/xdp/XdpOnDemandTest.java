@@ -4,19 +4,25 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
+import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.sim.SimulatedLoop;
 import io.ballast.core.sim.VirtualTime;
 import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
+import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.Forwardings;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.neighbour.state.Resolution;
+import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -36,6 +42,10 @@ class XdpOnDemandTest {
     private String broken = "";
     private XdpDirector.Capacity asked = XdpDirector.Capacity.DEFAULT;
     private Map<InetAddress, String> impostors = Map.of();
+    private final Map<InetAddress, Resolution.Hop> ways = new HashMap<>();
+    private Map<InetAddress, String> unreachable = Map.of();
+    private PathProbe.Answer answer = PathProbe.Answer.ACCEPTS;
+    private int rounds;
 
     private final class Fake implements XdpOnDemand.Opened {
         @Override
@@ -61,6 +71,16 @@ class XdpOnDemandTest {
         @Override
         public XdpOnDemand.Condition condition() {
             return new XdpOnDemand.Condition(List.of(), Map.of(), Map.of());
+        }
+
+        @Override
+        public Map<InetAddress, Resolution.Hop> ways() {
+            return ways;
+        }
+
+        @Override
+        public Map<InetAddress, String> unreachable() {
+            return unreachable;
         }
 
         @Override
@@ -128,6 +148,15 @@ class XdpOnDemandTest {
                 public Map<InetAddress, String> impostors(List<String> devices, Set<Inet4Address> addresses) {
                     assertThat(addresses).isNotEmpty();
                     return impostors;
+                }
+
+                @Override
+                public Map<XdpOnDemand.Asked, PathProbe.Answer> answers(
+                        List<XdpOnDemand.Asked> paths, Set<InetAddress> services) {
+                    rounds++;
+                    Map<XdpOnDemand.Asked, PathProbe.Answer> answers = new HashMap<>();
+                    paths.forEach(path -> answers.put(path, answer));
+                    return answers;
                 }
 
                 @Override
@@ -261,5 +290,79 @@ class XdpOnDemandTest {
         time.runFor(Duration.ofMinutes(1));
         assertThat(calls).singleElement().asString().contains("nobody else");
         assertThat(engine.warnings()).isEmpty();
+    }
+
+    private Forwarding withServers(ForwardingMethod method, Endpoint.Protocol protocol, ServerState... states) {
+        List<Forwarding.Server> servers = new ArrayList<>();
+        for (int i = 0; i < states.length; i++) {
+            InetAddress address = InetAddress.ofLiteral("10.1.0." + (i + 1));
+            ways.put(
+                    address, new Resolution.Hop(1, "eth0", new MacAddress(1), new MacAddress(2), 1500, FRONT, address));
+            servers.add(new Forwarding.Server("www" + (i + 1), new InetSocketAddress(address, 80), 1, 0, states[i]));
+        }
+        return Forwardings.of("web", method, SchedulerKind.MH, List.of(new Endpoint(FRONT, 80, protocol)), servers);
+    }
+
+    @Test
+    void aServerThatDoesNotTakeTheTrafficIsNamedWhenItWasFoundTwice() {
+        answer = PathProbe.Answer.SILENT;
+        after(() -> engine.put(
+                withServers(ForwardingMethod.TUNNEL, Endpoint.Protocol.TCP, ServerState.UP, ServerState.DOWN)));
+        calls.clear();
+        time.runFor(Duration.ofSeconds(3));
+        assertThat(rounds).isEqualTo(1);
+        assertThat(calls).isEmpty();
+        time.runFor(Duration.ofSeconds(5));
+        assertThat(calls)
+                .singleElement()
+                .asString()
+                .contains("web/www1 is up, but does not take the service's traffic (192.0.2.1:80/tcp does not answer"
+                        + " through the tunnel): is 192.0.2.1 on its lo");
+        assertThat(engine.troubles("web"))
+                .containsExactly(Map.entry(
+                        "www1",
+                        "does not take the service's traffic (192.0.2.1:80/tcp does not answer through the tunnel)"));
+        assertThat(engine.warnings()).singleElement().asString().startsWith("web/www1 is up, but");
+        calls.clear();
+        time.runFor(Duration.ofMinutes(5));
+        assertThat(calls).as("said once").isEmpty();
+
+        answer = PathProbe.Answer.REFUSES;
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls)
+                .singleElement()
+                .asString()
+                .contains("web/www1 is up, but refuses connections to 192.0.2.1:80");
+        calls.clear();
+        answer = PathProbe.Answer.ACCEPTS;
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).containsExactly("note web/www1 takes the service's traffic at 192.0.2.1:80/tcp again");
+        assertThat(engine.troubles("web")).isEmpty();
+    }
+
+    @Test
+    void oneUnansweredRoundIsNoFinding() {
+        answer = PathProbe.Answer.SILENT;
+        after(() -> engine.put(withServers(ForwardingMethod.DR, Endpoint.Protocol.TCP, ServerState.UP)));
+        time.runFor(Duration.ofSeconds(3));
+        answer = PathProbe.Answer.ACCEPTS;
+        calls.clear();
+        time.runFor(Duration.ofMinutes(5));
+        assertThat(calls).isEmpty();
+        assertThat(engine.troubles("web")).isEmpty();
+    }
+
+    @Test
+    void whoCannotBeAskedIsNotSpokenOf() {
+        answer = PathProbe.Answer.SILENT;
+        after(() -> engine.put(withServers(ForwardingMethod.DR, Endpoint.Protocol.UDP, ServerState.UP)));
+        time.runFor(Duration.ofMinutes(2));
+        assertThat(rounds).as("UDP").isZero();
+        after(() -> engine.put(withServers(ForwardingMethod.FULLNAT, Endpoint.Protocol.TCP, ServerState.UP)));
+        time.runFor(Duration.ofMinutes(2));
+        assertThat(rounds).as("the checks ask the same way").isZero();
+        ways.clear();
+        unreachable = Map.of(InetAddress.ofLiteral("10.1.0.1"), "eth0 has no carrier");
+        assertThat(engine.troubles("web")).containsExactly(Map.entry("www1", "is not sent to: eth0 has no carrier"));
     }
 }
