@@ -475,6 +475,7 @@ public final class Daemon {
         }
         Map<String, Map<String, ServerOverride>> overrides = loadOverrides();
         Resolution resolution = withOverrides(overrides);
+        node.prepare(first.services(), resolution);
         loop.execute(() -> workers.begin(adopted -> begin(resolution, overrides, adopted)));
         loop.schedule(HEAP_LOOK, this::lookAtHeap);
         watchSignals();
@@ -493,7 +494,7 @@ public final class Daemon {
             if (open != null) {
                 open.close();
             }
-            node.checks().close();
+            node.close();
             realServer.close();
             loop.close();
             events.journal().close();
@@ -674,6 +675,7 @@ public final class Daemon {
     private List<Configuration.Closed> apply(Configuration.Active next) throws InterruptedException {
         warnAboutDescriptors(next.services());
         List<ServiceSpec> before = configuration.active().services();
+        node.prepare(next.services(), next.resolution());
         try {
             var _ = node.ask(
                     () -> {

@@ -14,6 +14,7 @@ import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.CheckId;
 import io.ballast.health.CheckRunner;
 import io.ballast.health.ProbeTarget;
+import java.net.InetAddress;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -61,6 +62,7 @@ final class Node {
     private final ServiceTable table;
     private final Traffic traffic = new Traffic();
     private final CheckRunner checks;
+    private final CheckSources sources;
     private final Set<Endpoint> open = new HashSet<>();
     /** Why an endpoint cannot be opened. */
     private final Map<Endpoint, String> refused = new HashMap<>();
@@ -93,6 +95,7 @@ final class Node {
         this.engines = new Engines(userspace, xdp);
         this.checks = checkRunner.apply((id, result) -> loop.execute(() -> table().onResult(now(), id, result)));
         this.table = new ServiceTable(engines, new ToRunner(), this::happened, loop);
+        this.sources = new CheckSources(new FromSources());
         loop.schedule(LAG_TICK, () -> tick(loop.now()));
         sampleLater();
     }
@@ -104,6 +107,18 @@ final class Node {
     /** The time of this step. */
     ServiceTable.Now now() {
         return new ServiceTable.Now(Instant.now(), loop.now());
+    }
+
+    private final class FromSources implements CheckSources.Listener {
+        @Override
+        public void changed(Map<InetAddress, InetAddress> now) {
+            loop.execute(() -> table().sources(now));
+        }
+
+        @Override
+        public void warn(String message) {
+            loop.execute(() -> happened(Instant.now(), Severity.WARNING, "engine.note", "checks", message, Map.of()));
+        }
     }
 
     private final class ToRunner implements ServiceTable.Checks {
@@ -138,6 +153,21 @@ final class Node {
         } catch (TimeoutException e) {
             throw new BusyException(limit);
         }
+    }
+
+    /**
+     * Finds out where checks of services that are to begin are sent from, before the first of them is; from any thread but
+     * the loop's, before {@link #begin} or {@link #apply}.
+     */
+    void prepare(List<ServiceSpec> next, Resolution resolution) throws InterruptedException {
+        Map<InetAddress, InetAddress> found = sources.await(ServiceTable.asked(next, resolution), addresses(next));
+        loop.execute(() -> table().sources(found));
+    }
+
+    private static Set<InetAddress> addresses(List<ServiceSpec> services) {
+        Set<InetAddress> addresses = new HashSet<>();
+        services.forEach(service -> service.listen().forEach(endpoint -> addresses.add(endpoint.address())));
+        return addresses;
     }
 
     /** Begins with the services of this node. */
@@ -310,6 +340,9 @@ final class Node {
         long now = loop.now();
         lagNanos = Math.max(0, now - planned - LAG_TICK.toNanos());
         worstLagNanos = Math.max(worstLagNanos, lagNanos);
+        if (table().takeSynced()) {
+            sources.become(table().asked(), addresses(services));
+        }
         loop.schedule(LAG_TICK, () -> tick(now));
     }
 
@@ -346,6 +379,12 @@ final class Node {
 
     CheckRunner checks() {
         return checks;
+    }
+
+    /** Ends the checks. */
+    void close() {
+        checks.close();
+        sources.close();
     }
 
     /** Why an endpoint is not open; empty where it is, nothing before it was tried. */

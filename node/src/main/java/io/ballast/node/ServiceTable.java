@@ -2,7 +2,9 @@ package io.ballast.node;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.CheckSpec.InitialState;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
+import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServerSpec.AdminState;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.event.Event.Severity;
@@ -125,6 +127,10 @@ final class ServiceTable {
     private List<ServiceSpec> applied = List.of();
     private Map<String, InetAddress> names = Map.of();
     private final SequencedMap<String, Forwarding> unsent = new LinkedHashMap<>();
+    /** Where checks are sent from that the kernel would send from a service's address. */
+    private Map<InetAddress, InetAddress> sources = Map.of();
+
+    private boolean synced;
 
     ServiceTable(ForwardingEngine engine, Checks checks, Events events, Executor loop) {
         this.engine = engine;
@@ -245,8 +251,71 @@ final class ServiceTable {
         now.forEach(engine::put);
     }
 
+    /** From now on checks of services whose servers may have their addresses are sent from there. */
+    void sources(Map<InetAddress, InetAddress> next) {
+        if (next.equals(sources)) {
+            return;
+        }
+        sources = next;
+        for (Entry entry : entries.sequencedValues()) {
+            for (RealServer server : choosesSource(entry) ? entry.service.servers() : List.<RealServer>of()) {
+                String name = server.spec().name();
+                Checked checked = entry.servers.get(name);
+                for (CheckSpec spec : checked == null ? List.<CheckSpec>of() : checked.specs) {
+                    // Does nothing where its source stays.
+                    checks.put(new CheckId(entry.service.name(), name, spec.name()), spec, target(entry, server, spec));
+                }
+            }
+        }
+    }
+
+    /** Whom checks ask that {@link #sources} is about. */
+    Set<InetAddress> asked() {
+        Set<InetAddress> asked = new HashSet<>();
+        for (Entry entry : entries.sequencedValues()) {
+            for (RealServer server : choosesSource(entry) ? entry.service.servers() : List.<RealServer>of()) {
+                Checked checked = entry.servers.get(server.spec().name());
+                for (CheckSpec spec : checked == null ? List.<CheckSpec>of() : checked.specs) {
+                    asked.add(target(entry, server, spec).address());
+                }
+            }
+        }
+        return asked;
+    }
+
+    /** The same of services that are to begin. */
+    static Set<InetAddress> asked(List<ServiceSpec> services, Resolution resolution) {
+        Set<InetAddress> asked = new HashSet<>();
+        for (ServiceSpec service : services) {
+            for (ServerSpec server : choosesSource(service) ? service.servers() : List.<ServerSpec>of()) {
+                boolean unknown = resolution.trouble(server).isPresent();
+                for (CheckSpec check : unknown ? List.<CheckSpec>of() : server.checks()) {
+                    asked.add(resolution.address(
+                            check.host().orElse(server.address()).host()));
+                }
+            }
+        }
+        return asked;
+    }
+
+    /** Whether servers or checks may have changed since this was asked last. */
+    boolean takeSynced() {
+        boolean was = synced;
+        synced = false;
+        return was;
+    }
+
+    private static boolean choosesSource(Entry entry) {
+        return choosesSource(entry.service.spec());
+    }
+
+    private static boolean choosesSource(ServiceSpec spec) {
+        return spec.engine() != EngineKind.USERSPACE && spec.source().isEmpty();
+    }
+
     /** Brings the checks of a service to its servers. */
     private void sync(Now now, Entry entry) {
+        synced = true;
         String service = entry.service.name();
         Set<String> present = new HashSet<>();
         for (RealServer server : entry.service.servers()) {
@@ -346,7 +415,7 @@ final class ServiceTable {
                 s.probe());
     }
 
-    private static ProbeTarget target(Entry entry, RealServer server, CheckSpec spec) {
+    private ProbeTarget target(Entry entry, RealServer server, CheckSpec spec) {
         InetAddress address = spec.host()
                 .map(h -> entry.resolution.address(h.host()))
                 .orElse(server.address().getAddress());
@@ -357,10 +426,16 @@ final class ServiceTable {
         return new ProbeTarget(
                 address,
                 port,
-                spec.source(),
+                spec.source().or(() -> source(entry, address, spec)),
                 spec.bindInterface(),
                 server.spec().name(),
                 entry.service.name());
+    }
+
+    private Optional<InetAddress> source(Entry entry, InetAddress address, CheckSpec spec) {
+        return choosesSource(entry) && spec.bindInterface().isEmpty()
+                ? Optional.ofNullable(sources.get(address))
+                : Optional.empty();
     }
 
     private void endChecks(String service, String server, List<CheckSpec> specs) {

@@ -82,6 +82,28 @@ final class Descriptions {
                 new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()));
     }
 
+    /** The same with the engine xdp. */
+    static ServiceSpec inKernel(ServiceSpec s) {
+        return new ServiceSpec(
+                s.name(),
+                s.listen(),
+                s.directors(),
+                s.scheduler(),
+                EngineKind.XDP,
+                ForwardingMethod.DR,
+                s.persistence(),
+                s.timeouts(),
+                s.limits(),
+                s.connectRetry(),
+                s.proxyProtocol(),
+                s.onDown(),
+                s.source(),
+                s.servers(),
+                s.checks(),
+                s.sorry(),
+                s.hooks());
+    }
+
     static Description description(List<NodeSpec> nodes, ServiceSpec... services) {
         SequencedMap<String, NodeSpec> byName = new LinkedHashMap<>();
         nodes.forEach(n -> byName.put(n.name(), n));

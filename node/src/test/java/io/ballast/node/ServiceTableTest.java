@@ -351,4 +351,23 @@ class ServiceTableTest {
         assertThat(events).containsExactly("server.up web/b");
         assertThat(state("web", "b")).isEqualTo(ServerState.UP);
     }
+
+    @Test
+    void checksOfServersWithTheServicesAddressAreSentFromAnother() {
+        InetAddress server = InetAddress.ofLiteral("10.1.0.1");
+        InetAddress own = InetAddress.ofLiteral("10.1.0.254");
+        table.sources(Map.of(server, own));
+        apply(web());
+        assertThat(Objects.requireNonNull(checks.get("web/a/tcp")).source())
+                .as("the engine userspace has its own connections")
+                .isEmpty();
+        assertThat(table.asked()).isEmpty();
+        apply(Descriptions.inKernel(web()));
+        assertThat(Objects.requireNonNull(checks.get("web/a/tcp")).source()).hasValue(own);
+        assertThat(Objects.requireNonNull(checks.get("web/b/tcp")).source()).isEmpty();
+        assertThat(table.asked()).containsExactlyInAnyOrder(server, InetAddress.ofLiteral("10.1.0.2"));
+        assertThat(table.asked()).isEqualTo(ServiceTable.asked(List.of(Descriptions.inKernel(web())), Resolution.NONE));
+        table.sources(Map.of());
+        assertThat(Objects.requireNonNull(checks.get("web/a/tcp")).source()).isEmpty();
+    }
 }

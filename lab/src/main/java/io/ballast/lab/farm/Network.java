@@ -112,12 +112,7 @@ final class Network {
             for (Cidr address : link.addresses()) {
                 lines.add("addr add " + address + " dev " + link.device()
                         // Duplicate address detection would hold the address back for a second or two.
-                        + (address.address() instanceof Inet6Address ? " nodad" : "")
-                        // A node's own packets come from its own address: a real server would answer itself.
-                        + (address.address() instanceof Inet6Address
-                                        && topology.virtual().contains(address.address())
-                                ? " preferred_lft 0"
-                                : ""));
+                        + (address.address() instanceof Inet6Address ? " nodad" : ""));
             }
             if (ipv6 && !link.device().equals("lo")) {
                 lines.add("addr add fe80::" + Integer.toHexString(index) + ":" + Integer.toHexString(++device)

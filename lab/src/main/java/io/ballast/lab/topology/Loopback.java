@@ -105,7 +105,7 @@ public final class Loopback {
                 .toList();
         List<String> notes = new ArrayList<>(topology.notes());
         notes.addAll(notes());
-        return new Topology(topology.name(), nodes, List.of(), sites, echoes, Set.of(), List.copyOf(notes));
+        return new Topology(topology.name(), nodes, List.of(), sites, echoes, List.copyOf(notes));
     }
 
     private Link apply(Link link) {

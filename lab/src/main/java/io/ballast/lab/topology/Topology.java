@@ -28,7 +28,6 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
-import java.util.stream.Collectors;
 
 /**
  * The network and the servers that a description asks for, found without any key that only a lab would need.
@@ -52,7 +51,6 @@ import java.util.stream.Collectors;
  * @param name the description's
  * @param segments the bridges
  * @param echoes the servers of UDP services
- * @param virtual the addresses that services listen on
  * @param notes what the lab does not do, for people
  */
 public record Topology(
@@ -61,7 +59,6 @@ public record Topology(
         List<Segment> segments,
         List<Site> sites,
         List<Echo> echoes,
-        Set<InetAddress> virtual,
         List<String> notes) {
 
     /**
@@ -176,15 +173,7 @@ public record Topology(
                     .map(n -> new Segment(
                             n.stream().map(Derivation::network).distinct().toList()))
                     .toList();
-            return new Topology(
-                    description.name(), nodes, segments, sites(nodes), echoes(nodes), virtual(), List.copyOf(notes));
-        }
-
-        private Set<InetAddress> virtual() {
-            return description.services().values().stream()
-                    .flatMap(s -> s.listen().stream())
-                    .map(Endpoint::address)
-                    .collect(Collectors.toUnmodifiableSet());
+            return new Topology(description.name(), nodes, segments, sites(nodes), echoes(nodes), List.copyOf(notes));
         }
 
         /** The services that each node directs. */

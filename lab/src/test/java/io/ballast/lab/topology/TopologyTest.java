@@ -149,9 +149,6 @@ class TopologyTest {
                 .filteredOn(Node::xdp)
                 .extracting(Node::name)
                 .doesNotContain("client");
-        assertThat(topology.virtual())
-                .containsExactlyInAnyOrder(
-                        InetAddress.ofLiteral("192.168.10.80"), InetAddress.ofLiteral("fd00:10::80"));
         Site www1 = site(topology, "www1");
         assertThat(www1.listen()).containsExactly(at("192.168.10.11", 80), at("fd00:10::11", 80));
         assertThat(www1.everywhere()).containsExactly(80);
