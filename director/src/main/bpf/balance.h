@@ -130,7 +130,7 @@ static __noinline int remember_way(struct xdp_md *ctx, const struct packet *pack
 
 static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, const struct vip *vip)
 {
-	__u32 index = choose(vip, packet);
+	__u32 index = choose(ctx, vip, packet);
 	struct server *server = server_at(index);
 
 	if (!server) {
@@ -306,7 +306,7 @@ static __always_inline struct vip *read4(void *l3, void *end, struct packet *pac
 	packet->length = short_be(ip->tot_len);
 	packet->tos = ip->tos;
 	packet->dont_fragment = !!(ip->frag_off & bpf_htons(IP_DF));
-	if (has_nat)
+	if (has_nat || has_quic)
 		packet->l4 = ip->ihl * 4;
 	if (l3 + packet->length > end)
 		return NULL;
@@ -373,7 +373,7 @@ static __always_inline void *past_extensions(void *l4, void *end, struct packet 
 		packet->proto = extension->next;
 		if (kind == IPPROTO_FRAGMENT) {
 			l4 += sizeof(*extension);
-			if (has_nat)
+			if (has_nat || has_quic)
 				packet->l4 += sizeof(*extension);
 			packet->fragment_id = extension->id_be;
 			packet->fragment = !!(extension->offset_be & bpf_htons(0xfff9));
@@ -381,7 +381,7 @@ static __always_inline void *past_extensions(void *l4, void *end, struct packet 
 			return l4;
 		}
 		l4 += 8 + extension->length * 8;
-		if (has_nat)
+		if (has_nat || has_quic)
 			packet->l4 += 8 + extension->length * 8;
 	}
 	return NULL;
@@ -396,7 +396,7 @@ static __always_inline struct vip *read6(void *l3, void *end, struct packet *pac
 	if (l4 > end || ip->version != 6)
 		return NULL;
 	packet->v6 = 1;
-	if (has_nat)
+	if (has_nat || has_quic)
 		packet->l4 = sizeof(*ip);
 	packet->dont_fragment = 1;
 	packet->proto = ip->nexthdr;

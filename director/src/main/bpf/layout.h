@@ -56,6 +56,7 @@ enum scheduler {
 #define VIP_NAT		0x0008	/* addresses are translated; goes with LOOKUP and REMEMBER */
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 #define VIP_PERSIST	0x0020	/* clients stay at their server (persist.h); goes with LOOKUP and REMEMBER */
+#define VIP_QUIC	0x0040	/* of UDP: connection IDs name the server */
 
 #define NO_SERVER	0x7fff		/* in a slot */
 #define SLOT_DOUBTFUL	0x8000		/* of base: a connection in this slot may be remembered */
@@ -160,8 +161,20 @@ struct service {
 	__u32 persist_ticks;	/* how long a client is remembered; 0: not at all */
 	__u8 persist_mask4;	/* how much of an address makes a client */
 	__u8 persist_mask6;
-	__u16 zero16;
+	__u8 quic_config;	/* the first three bits of connection IDs that name servers */
+	__u8 quic_length;	/* of a server's ID, in bytes */
 	__u64 zero[3];
+};
+
+/*
+ * QUIC: which server of a service an ID names. The ID's bytes stand at the beginning; the last byte has its length and
+ * the configuration in the upper three bits, so that IDs of an old and a new configuration may be there side by side.
+ */
+#define QUIC_ID 15
+
+struct quic_key {
+	__u32 service;
+	__u8 id[QUIC_ID + 1];
 };
 
 /* Traffic of one server; per CPU. */
@@ -315,6 +328,7 @@ _Static_assert(sizeof(struct vip) == 40, "vip");
 _Static_assert(sizeof(struct server) == 128, "server");
 _Static_assert(sizeof(struct load) == 24, "load");
 _Static_assert(sizeof(struct service) == 64, "service");
+_Static_assert(sizeof(struct quic_key) == 20, "quic_key");
 _Static_assert(sizeof(struct flow) == 40, "flow");
 _Static_assert(sizeof(struct bucket) == 352, "bucket");
 _Static_assert(sizeof(struct origin) == 24, "origin");

@@ -19,6 +19,7 @@ const volatile __u8 has_icmp = 1;
 const volatile __u8 has_vlan = 1;
 const volatile __u8 has_nat = 1;	/* some service's addresses are translated */
 const volatile __u8 has_full_nat = 1;	/* the clients' as well */
+const volatile __u8 has_quic = 1;	/* connection IDs of some service name its servers */
 const volatile __u8 has_partial = 1;	/* NAT: packets may come from this machine, whose checksums are half done */
 /*
  * The director's ports for full NAT. Not those that the kernel gives its own connections (net.ipv4.ip_local_port_range,
@@ -152,6 +153,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct port_line);
 } ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct quic_key);
+	__type(value, __u32);
+} quic_ids SEC(".maps");
 
 /* How far a checksum is added up; in a table of its own, so that the verifier keeps no count of it. */
 #define CHUNK 256

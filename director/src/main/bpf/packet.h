@@ -54,7 +54,8 @@ struct packet {
 	__u64 tags;	/* VLAN: what stands between the frame's addresses and its last type */
 	__u32 flow;	/* NAT: number of the remembered connection from 1 on, and FRESH */
 	__be16 nat_port_be;	/* full NAT: of that one */
-	__u16 l4;	/* NAT: where the next header begins, counted from l3 */
+	__u16 l4;	/* NAT, QUIC: where the next header begins, counted from l3 */
+	__u32 named;	/* QUIC: number of the server that the connection ID names, from 1 on */
 };
 
 /* The way back has to be written: the flow is new, or it was not for a while. */

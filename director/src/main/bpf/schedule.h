@@ -4,6 +4,7 @@
 
 #include "kill.h"
 #include "nat.h"
+#include "quic.h"
 
 /* The slot of a table that the packet's client leads to, relative to the table's first. */
 static __always_inline __u32 slot_of(const struct vip *vip, const struct packet *packet)
@@ -245,7 +246,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 			return NOWHERE;
 		index = flow->server;
 		server = server_at(index);
-		if (!expired(flow, now) && server && still(packet, flow, server)) {
+		if (!expired(flow, now) && server && still(packet, flow, server) && !names_other(vip, packet, index)) {
 			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
 
 			if (nat(vip)) {
@@ -255,7 +256,12 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 			return index;
 		}
 	}
-	index = server_of_unknown(vip, packet, &learn);
+	if (has_quic && vip->flags & VIP_QUIC && packet->named) {
+		index = packet->named - 1;
+		learn = true;
+	} else {
+		index = server_of_unknown(vip, packet, &learn);
+	}
 	if (index == NOBODY)
 		return index;
 	/* The memory of what was ended has to make way, or it would end this one as well. */
@@ -293,13 +299,19 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 /*
  * Finds the server: by memory, by table or by order. The way of a service by hash is the short one: no memory is asked
- * while nothing is changing, and none for clients in slots that the change left alone.
+ * while nothing is changing, and none for clients in slots that the change left alone. Nor is it where a connection ID
+ * says it all.
  */
-static __always_inline __u32 choose(const struct vip *vip, struct packet *packet)
+static __always_inline __u32 choose(struct xdp_md *ctx, const struct vip *vip, struct packet *packet)
 {
 	__u32 index;
 	bool learn;
 
+	if (has_quic && vip->flags & VIP_QUIC) {
+		read_connection_id(ctx, vip, packet);
+		if (packet->named && !(vip->flags & VIP_REMEMBER))
+			return packet->named - 1;
+	}
 	if (!has_flows || !(vip->flags & VIP_LOOKUP))
 		return server_of_unknown(vip, packet, &learn);
 	index = vip->flags & VIP_REMEMBER ? MAYBE : server_by_slot(vip, packet);

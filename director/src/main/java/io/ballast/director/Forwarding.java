@@ -16,6 +16,7 @@ import java.util.Optional;
  * @param servers in the description's order, which some schedulers use to break ties
  * @param sorry answers while no server in {@code servers} is {@link ServerState#UP} with a weight above 0
  * @param source the address to connect to servers from
+ * @param quic how connection IDs of QUIC name the servers; empty where they do not
  */
 public record Forwarding(
         String service,
@@ -30,7 +31,40 @@ public record Forwarding(
         ServiceSpec.OnDown onDown,
         Optional<InetAddress> source,
         List<Server> servers,
-        Optional<InetSocketAddress> sorry) {
+        Optional<InetSocketAddress> sorry,
+        Optional<ServiceSpec.Quic> quic) {
+
+    /** One whose servers connection IDs do not name. */
+    public Forwarding(
+            String service,
+            List<Endpoint> listen,
+            SchedulerKind scheduler,
+            ForwardingMethod method,
+            Optional<ServiceSpec.Persistence> persistence,
+            ServiceSpec.Timeouts timeouts,
+            ServiceSpec.Limits limits,
+            ServiceSpec.ConnectRetry connectRetry,
+            ServiceSpec.ProxyProtocol proxyProtocol,
+            ServiceSpec.OnDown onDown,
+            Optional<InetAddress> source,
+            List<Server> servers,
+            Optional<InetSocketAddress> sorry) {
+        this(
+                service,
+                listen,
+                scheduler,
+                method,
+                persistence,
+                timeouts,
+                limits,
+                connectRetry,
+                proxyProtocol,
+                onDown,
+                source,
+                servers,
+                sorry,
+                Optional.empty());
+    }
 
     /**
      * One real server.
@@ -39,8 +73,16 @@ public record Forwarding(
      * @param address resolved
      * @param weight 0 to 65535; 0 drains
      * @param limit connections at a time, 0 for none
+     * @param quicId its ID in connection IDs of QUIC, hexadecimal digits in lower case
      */
-    public record Server(String name, InetSocketAddress address, int weight, int limit, ServerState state) {}
+    public record Server(
+            String name, InetSocketAddress address, int weight, int limit, ServerState state, Optional<String> quicId) {
+
+        /** One that connection IDs do not name. */
+        public Server(String name, InetSocketAddress address, int weight, int limit, ServerState state) {
+            this(name, address, weight, limit, state, Optional.empty());
+        }
+    }
 
     /** Whether a server may have connections. */
     public enum ServerState {

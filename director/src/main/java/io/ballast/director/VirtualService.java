@@ -432,21 +432,24 @@ public final class VirtualService {
             } else {
                 override.wanted()
                         .ifPresent(w -> next.put(
-                                described.name(), keepOrCreate(now, wanted(described.name(), w, described.checks()))));
+                                described.name(),
+                                keepOrCreate(
+                                        now, wanted(described.name(), w, described.checks(), described.quicId()))));
             }
         }
         overrides.forEach((server, override) -> {
             if (override.described().isEmpty() && override.wanted().isPresent()) {
                 next.put(
                         server,
-                        keepOrCreate(now, wanted(server, override.wanted().get(), spec.checks())));
+                        keepOrCreate(now, wanted(server, override.wanted().get(), spec.checks(), Optional.empty())));
             }
         });
         servers = next;
     }
 
-    private static ServerSpec wanted(String server, ServerOverride.Facts facts, List<CheckSpec> checks) {
-        return new ServerSpec(server, facts.address(), facts.weight(), facts.limit(), facts.state(), checks);
+    private static ServerSpec wanted(
+            String server, ServerOverride.Facts facts, List<CheckSpec> checks, Optional<String> quicId) {
+        return new ServerSpec(server, facts.address(), facts.weight(), facts.limit(), facts.state(), checks, quicId);
     }
 
     private Server keepOrCreate(Instant now, ServerSpec wanted) {
@@ -583,7 +586,8 @@ public final class VirtualService {
             if (s.address.isUnresolved()) {
                 continue;
             }
-            drawn.add(new Forwarding.Server(s.spec.name(), s.address, s.spec.weight(), s.spec.limit(), s.state));
+            drawn.add(new Forwarding.Server(
+                    s.spec.name(), s.address, s.spec.weight(), s.spec.limit(), s.state, s.spec.quicId()));
         }
         return new Forwarding(
                 spec.name(),
@@ -598,7 +602,8 @@ public final class VirtualService {
                 spec.onDown(),
                 spec.source(),
                 List.copyOf(drawn),
-                sorry());
+                sorry(),
+                spec.quic());
     }
 
     private void tell(Instant now, Server s) {

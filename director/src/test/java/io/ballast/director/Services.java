@@ -66,7 +66,8 @@ final class Services {
                 servers,
                 List.of(check(InitialState.DOWN)),
                 sorry ? Optional.of(new HostPort("127.0.0.9", 8081)) : Optional.empty(),
-                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()));
+                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()),
+                Optional.empty());
     }
 
     static InetSocketAddress literal(HostPort hostPort) {

@@ -79,7 +79,8 @@ final class Descriptions {
                 List.of(servers),
                 List.of(check()),
                 Optional.empty(),
-                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()));
+                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()),
+                Optional.empty());
     }
 
     /** The same with the engine xdp. */
@@ -101,7 +102,8 @@ final class Descriptions {
                 s.servers(),
                 s.checks(),
                 s.sorry(),
-                s.hooks());
+                s.hooks(),
+                s.quic());
     }
 
     static Description description(List<NodeSpec> nodes, ServiceSpec... services) {

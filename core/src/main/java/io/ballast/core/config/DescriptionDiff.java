@@ -6,6 +6,7 @@ import io.ballast.core.config.ServiceSpec.ConnectRetry;
 import io.ballast.core.config.ServiceSpec.Limits;
 import io.ballast.core.config.ServiceSpec.NotifySpec;
 import io.ballast.core.config.ServiceSpec.Persistence;
+import io.ballast.core.config.ServiceSpec.Quic;
 import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.time.Durations;
 import java.util.ArrayList;
@@ -117,6 +118,12 @@ public final class DescriptionDiff {
                 to.sorry().map(HostPort::toString),
                 DescriptionDiff::orNone);
         hooks(name, from.hooks(), to.hooks());
+        field(
+                name,
+                "quic",
+                from.quic(),
+                to.quic(),
+                q -> q.map(DescriptionDiff::print).orElse("none"));
     }
 
     private void timeouts(String service, Timeouts from, Timeouts to) {
@@ -151,6 +158,7 @@ public final class DescriptionDiff {
             field(subject, "weight", a.weight(), b.weight(), String::valueOf);
             field(subject, "limit", a.limit(), b.limit(), String::valueOf);
             field(subject, "state", a.state(), b.state(), ServerSpec.AdminState::yamlName);
+            field(subject, "quic-id", a.quicId(), b.quicId(), DescriptionDiff::orNone);
             boolean inherited = a.checks().equals(from.checks()) && b.checks().equals(to.checks());
             if (sameChecks || !inherited) {
                 checks(subject, a.checks(), b.checks());
@@ -271,6 +279,10 @@ public final class DescriptionDiff {
 
     private static String print(Persistence persistence) {
         return Durations.print(persistence.timeout()) + " /" + persistence.prefix4() + " /" + persistence.prefix6();
+    }
+
+    private static String print(Quic quic) {
+        return "config " + quic.config() + ", server-id-length " + quic.serverIdLength();
     }
 
     private static String print(ConnectRetry retry) {

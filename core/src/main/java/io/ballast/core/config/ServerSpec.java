@@ -2,6 +2,7 @@ package io.ballast.core.config;
 
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * One real server of a service.
@@ -12,9 +13,21 @@ import java.util.Locale;
  * @param limit connections at a time; 0 means none
  * @param state what the operator wants, whatever the checks say
  * @param checks the service's checks, or the server's own where it has some
+ * @param quicId its ID in connection IDs of QUIC, hexadecimal digits in lower case
  */
 public record ServerSpec(
-        String name, HostPort address, int weight, int limit, AdminState state, List<CheckSpec> checks) {
+        String name,
+        HostPort address,
+        int weight,
+        int limit,
+        AdminState state,
+        List<CheckSpec> checks,
+        Optional<String> quicId) {
+
+    /** One that connection IDs do not name. */
+    public ServerSpec(String name, HostPort address, int weight, int limit, AdminState state, List<CheckSpec> checks) {
+        this(name, address, weight, limit, state, checks, Optional.empty());
+    }
 
     /** What the operator wants of a server. */
     public enum AdminState {

@@ -18,6 +18,7 @@ import java.util.Optional;
  * @param servers the real servers; may be empty where a sorry server is given
  * @param checks what a server must pass, all of them, to be given connections; empty means always up
  * @param sorry answers while no real server is up
+ * @param quic how connection IDs of QUIC name the servers; empty where they do not
  */
 public record ServiceSpec(
         String name,
@@ -36,7 +37,8 @@ public record ServiceSpec(
         List<ServerSpec> servers,
         List<CheckSpec> checks,
         Optional<HostPort> sorry,
-        NotifySpec hooks) {
+        NotifySpec hooks,
+        Optional<Quic> quic) {
 
     /**
      * Persistence by client address.
@@ -106,6 +108,15 @@ public record ServiceSpec(
             return name().toLowerCase(Locale.ROOT);
         }
     }
+
+    /**
+     * Connection IDs by which a director finds the server of a QUIC connection, as draft-ietf-quic-load-balancers has
+     * them: its servers make them, each with its {@link ServerSpec#quicId}.
+     *
+     * @param config the configuration's number, 0 to 6, which an ID begins with
+     * @param serverIdLength bytes of a server's ID, 1 to 15
+     */
+    public record Quic(int config, int serverIdLength) {}
 
     /**
      * Programs to run when something changes; each gets facts in BALLAST_* environment variables, and its exit is

@@ -116,6 +116,24 @@ class DescriptionDiffTest {
     }
 
     @Test
+    void connectionIdsOfQuicAreSeen() {
+        String before = """
+                services:
+                  dns:
+                    listen: 192.0.2.1:443/udp
+                    engine: xdp
+                    quic: { config: 1, server-id-length: 1 }
+                    servers: [{ name: a, address: "10.0.0.1:443", quic-id: "0A" }]
+                """;
+        String after = before.replace("config: 1, server-id-length: 1", "config: 2, server-id-length: 2")
+                .replace("0A", "0a01");
+        assertThat(changes(before, after))
+                .containsExactly(
+                        "change dns/a: quic-id 0a -> 0a01",
+                        "change dns: quic config 1, server-id-length 1 -> config 2, server-id-length 2");
+    }
+
+    @Test
     void theOrderOfServersIsAChangeAndThatOfServicesIsNone() {
         String swapped = FARM.replace(
                         "www1, address: \"10.0.0.11:80\" }", "www2, address: \"10.0.0.12:80\", weight: 2 }")

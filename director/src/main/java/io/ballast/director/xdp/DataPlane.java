@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -128,6 +129,7 @@ class DataPlane implements AutoCloseable {
     private final BpfMap vips6;
     private final BpfMap traffic;
     private final BpfMap reasons;
+    private final BpfMap quicIds;
     private final MemorySegment slots;
     private final MemorySegment nodes;
     private final MemorySegment servers;
@@ -148,6 +150,7 @@ class DataPlane implements AutoCloseable {
         vips6 = source.map("vips6");
         traffic = source.map("traffic");
         reasons = source.map("reasons");
+        quicIds = source.map("quic_ids");
         slots = memory("slots");
         nodes = memory("tree_nodes");
         servers = memory("servers");
@@ -223,6 +226,7 @@ class DataPlane implements AutoCloseable {
         object.resize("server_notes", sizes.servers());
         object.resize("loads", sizes.servers());
         object.resize("traffic", sizes.servers());
+        object.resize("quic_ids", sizes.servers());
         object.resize("slots", sizes.slotLines());
         object.resize("tree_nodes", sizes.nodeLines());
         object.resize("flows", sizes.buckets());
@@ -487,6 +491,29 @@ class DataPlane implements AutoCloseable {
         services.set(INT, at + Layout.SERVICE_LEAVES, leaves);
     }
 
+    /** How connection IDs of QUIC name servers of a service; only those of endpoints with {@link Layout#FLAG_QUIC} do. */
+    void quic(int service, int config, int serverIdLength) {
+        services.set(
+                SHORT, (long) service * Layout.SERVICE + Layout.SERVICE_QUIC, (short) (config | (serverIdLength << 8)));
+    }
+
+    /** Has an ID name a server. */
+    void quicId(QuicName name, int server) throws IOException {
+        quicIds.update(name.bytes(), intKey(server));
+    }
+
+    /** Has an ID name nobody. */
+    void removeQuicId(QuicName name) throws IOException {
+        quicIds.delete(name.bytes());
+    }
+
+    /** Who is named, by the server's number. */
+    Map<QuicName, Integer> quicIds() throws IOException {
+        Map<QuicName, Integer> all = new HashMap<>();
+        quicIds.forEach((key, value) -> all.put(QuicName.of(key), value.get(INT, 0)));
+        return all;
+    }
+
     /** The next connection in turn gets the first turn of the cycle. */
     void resetTurns(int service) {
         services.set(LONG, (long) service * Layout.SERVICE + Layout.SERVICE_GIVEN, 0);
@@ -714,6 +741,7 @@ class DataPlane implements AutoCloseable {
         vips6.close();
         traffic.close();
         reasons.close();
+        quicIds.close();
         arena.close();
         source.close();
     }

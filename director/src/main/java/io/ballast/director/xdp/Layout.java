@@ -36,6 +36,7 @@ final class Layout {
     static final int FLAG_NAT = 8;
     static final int FLAG_FULL_NAT = 0x10;
     static final int FLAG_PERSIST = 0x20;
+    static final int FLAG_QUIC = 0x40;
 
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
@@ -78,6 +79,12 @@ final class Layout {
     static final int SERVICE_PERSIST_TICKS = 32;
     static final int SERVICE_PERSIST_MASK4 = 36;
     static final int SERVICE_PERSIST_MASK6 = 37;
+    static final int SERVICE_QUIC = 38;
+
+    static final int QUIC_KEY = 20;
+    static final int QUIC_KEY_SERVICE = 0;
+    static final int QUIC_KEY_ID = 4;
+    static final int QUIC_KEY_FORM = 19;
 
     static final int TRAFFIC = 40;
 

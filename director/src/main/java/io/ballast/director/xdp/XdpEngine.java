@@ -77,6 +77,9 @@ final class XdpEngine implements ForwardingEngine {
 
         final Map<Endpoint, Integer> endpoints = new LinkedHashMap<>();
         final Map<InetAddress, Hops.Listener> watched = new HashMap<>();
+        /** Whom connection IDs name in the tables. */
+        final Map<QuicName, Integer> quicIds = new HashMap<>();
+
         int tree = -1;
         int lines = -1;
         int lineCount;
@@ -294,12 +297,15 @@ final class XdpEngine implements ForwardingEngine {
         markReached(installed);
         note(installed);
         writeServers(installed);
+        Map<QuicName, Integer> named = named(installed);
+        nameServers(installed, named);
         if (installed.kind.byLoad()) {
             writeOrder(installed);
         } else if (!writeTable(installed)) {
             return false;
         }
         writeEndpoints(installed);
+        forgetNames(installed, named.keySet());
         retire(installed);
         return true;
     }
@@ -342,7 +348,7 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     /** Gives back what the service before took, whose endpoints are this one's now. */
-    private void retire(Installed installed) {
+    private void retire(Installed installed) throws IOException {
         Installed old = installed.predecessor;
         installed.predecessor = null;
         while (old != null) {
@@ -555,6 +561,56 @@ final class XdpEngine implements ForwardingEngine {
         return true;
     }
 
+    /** Whom connection IDs are to name: who drains goes on to be, until it is cut off or another has its ID. */
+    private static Map<QuicName, Integer> named(Installed installed) {
+        Map<QuicName, Integer> named = new HashMap<>();
+        ServiceSpec.Quic quic = installed.service.forwarding().quic().orElse(null);
+        if (quic == null) {
+            return named;
+        }
+        for (Placed placed : installed.service.servers()) {
+            placed.described
+                    .quicId()
+                    .ifPresent(id -> named.put(
+                            new QuicName(installed.service.number, quic.config(), id),
+                            installed.firstServer + placed.member));
+        }
+        Set<Integer> leaving = new HashSet<>();
+        installed.service.everybody().stream()
+                .filter(placed -> placed.gone && !placed.cut)
+                .forEach(placed -> leaving.add(installed.firstServer + placed.member));
+        installed.quicIds.forEach((name, server) -> {
+            if (leaving.contains(server)) {
+                named.putIfAbsent(name, server);
+            }
+        });
+        return named;
+    }
+
+    /** Before endpoints ask for it. */
+    private void nameServers(Installed installed, Map<QuicName, Integer> named) throws IOException {
+        for (Map.Entry<QuicName, Integer> entry : named.entrySet()) {
+            if (!entry.getValue().equals(installed.quicIds.get(entry.getKey()))) {
+                plane.quicId(entry.getKey(), entry.getValue());
+                installed.quicIds.put(entry.getKey(), entry.getValue());
+            }
+        }
+        installed
+                .service
+                .forwarding()
+                .quic()
+                .ifPresent(quic -> plane.quic(installed.service.number, quic.config(), quic.serverIdLength()));
+    }
+
+    private void forgetNames(Installed installed, Set<QuicName> wanted) throws IOException {
+        for (QuicName name : Set.copyOf(installed.quicIds.keySet())) {
+            if (!wanted.contains(name)) {
+                plane.removeQuicId(name);
+                installed.quicIds.remove(name);
+            }
+        }
+    }
+
     /** A table of another length is another table: packets go by the old one until the endpoints name the new one. */
     private boolean writeOtherTable(Installed installed, SlotTable table) throws IOException {
         int count = lines(table.length());
@@ -642,6 +698,7 @@ final class XdpEngine implements ForwardingEngine {
         ServiceSpec.Timeouts timeouts = installed.service.forwarding().timeouts();
         boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
         int slots = installed.table == null ? 0 : installed.table.length();
+        boolean named = !tcp && installed.service.forwarding().quic().isPresent();
         return new Vip(
                 id,
                 installed.service.number,
@@ -650,7 +707,7 @@ final class XdpEngine implements ForwardingEngine {
                 slots,
                 Vip.bits(slots),
                 installed.kind,
-                flags(installed),
+                flags(installed) | (named ? Layout.FLAG_QUIC : 0),
                 ticks(OPENING_NANOS),
                 ticks((tcp ? timeouts.idle() : timeouts.udp()).toNanos()),
                 ticks(timeouts.halfClosed().toNanos()));
@@ -840,9 +897,10 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     /** Gives back its numbers, which no endpoint leads to any more. */
-    private void give(Installed installed) {
+    private void give(Installed installed) throws IOException {
         installed.watched.forEach(hops::forget);
         installed.watched.clear();
+        forgetNames(installed, Set.of());
         installed
                 .service
                 .everybody()
@@ -908,6 +966,7 @@ final class XdpEngine implements ForwardingEngine {
                 endpoints.put(service, endpoint, vip.withTable(installed.lines, installed.table.length()), Set.of());
             }
         }
+        adoptNames(byNumber);
         // An endpoint that is gone may still be named by a connection.
         BitSet remembered = new BitSet();
         plane.count(remembered);
@@ -920,6 +979,21 @@ final class XdpEngine implements ForwardingEngine {
             }
         }
         sweep(SWEEP_PARTS);
+    }
+
+    /** Names of nobody are of a process that ended while it made or took away a service. */
+    private void adoptNames(Map<Integer, Installed> byNumber) throws IOException {
+        for (Map.Entry<QuicName, Integer> entry : plane.quicIds().entrySet()) {
+            Installed installed = byNumber.get(entry.getKey().service());
+            int server = entry.getValue();
+            if (installed != null
+                    && installed.service.everybody().stream()
+                            .anyMatch(placed -> installed.firstServer + placed.member == server)) {
+                installed.quicIds.put(entry.getKey(), server);
+            } else {
+                plane.removeQuicId(entry.getKey());
+            }
+        }
     }
 
     private Installed adopt(Notes.OfService note) throws IOException {

@@ -12,6 +12,8 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
@@ -34,6 +36,8 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -189,6 +193,24 @@ final class AdoptionTest {
         }
 
         @Override
+        void quic(int service, int config, int serverIdLength) {
+            step();
+            super.quic(service, config, serverIdLength);
+        }
+
+        @Override
+        void quicId(QuicName name, int server) throws IOException {
+            step();
+            super.quicId(name, server);
+        }
+
+        @Override
+        void removeQuicId(QuicName name) throws IOException {
+            step();
+            super.removeQuicId(name);
+        }
+
+        @Override
         void service(int number, int firstServer, int tree, int leaves, int scheduler) {
             step();
             super.service(number, firstServer, tree, leaves, scheduler);
@@ -308,7 +330,7 @@ final class AdoptionTest {
     }
 
     private Set<Integer> whereNewOnesGo() throws IOException {
-        Set<Integer> servers = new java.util.TreeSet<>();
+        Set<Integer> servers = new TreeSet<>();
         for (int client = 100; client < 220; client++) {
             servers.add(send(client, 80 + client % 2, SYN));
         }
@@ -410,6 +432,77 @@ final class AdoptionTest {
             removeEverything();
             assertThat(whereNewOnesGo()).containsExactly(0);
         }
+    }
+
+    /** Where a client that came to another address goes with an ID of each of the servers 1 to 4; 0 for the table's. */
+    private int[] whereIdsGo() throws IOException {
+        int[] serverOf = new int[5];
+        for (int server = 1; server < serverOf.length; server++) {
+            Set<Integer> went = new TreeSet<>();
+            for (int client = 0; client < 30; client++) {
+                byte[] id = QuicIds.plain(1, 2, 4).make(Frames.hex(QuicEngineTest.id(server)), new byte[4]);
+                byte[] frame = QuicEngineTest.packet(client, 4000 + server, QuicDatagrams.shortHeader(id));
+                MemorySegment.copy(frame, 0, in, ValueLayout.JAVA_BYTE, 0, frame.length);
+                program.testRun(TestRun.of(in.asSlice(0, frame.length)).into(out));
+                went.add(out.get(ValueLayout.JAVA_BYTE, 5) & 0xff);
+            }
+            serverOf[server] = went.size() == 1 ? went.iterator().next() : 0;
+        }
+        return serverOf;
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "WLC"})
+    void connectionIdsLeadToTheirServersWhereverAChangeIsInterrupted(SchedulerKind scheduler) throws Exception {
+        ServiceSpec.Quic quic = new ServiceSpec.Quic(1, 2);
+        boolean died = true;
+        for (int after = 0; died; after++) {
+            assertThat(after).isLessThan(300);
+            try (DataPlane plane = generation.open()) {
+                start(plane, 0).put(quicWeb(scheduler, quic, 1, 2, 3));
+            }
+            assertThat(whereIdsGo()).startsWith(0, 1, 2, 3);
+            // One that drains, one that comes, and a drain's end.
+            Forwarding next = quicWeb(scheduler, quic, 1, 2, 4);
+            died = diesDoing(
+                    engine -> {
+                        engine.put(next);
+                        now += next.timeouts().drain().toNanos();
+                        engine.tick();
+                    },
+                    after,
+                    3);
+            assertThat(whereIdsGo()).as("after " + after).startsWith(0, 1, 2);
+            try (DataPlane plane = generation.open()) {
+                XdpEngine engine = start(plane, 3);
+                engine.put(next);
+                assertThat(whereIdsGo())
+                        .as("after " + after)
+                        .startsWith(0, 1, 2)
+                        .endsWith(4);
+                now += next.timeouts().drain().toNanos();
+                engine.tick();
+                assertThat(plane.quicIds()).as("after " + after).hasSize(3);
+                int[] goes = whereIdsGo();
+                assertThat(goes).as("after " + after).startsWith(0, 1, 2).endsWith(4);
+                assertThat(goes[3]).as("after " + after).isNotEqualTo(3);
+            }
+            died |= diesDoing(engine -> engine.remove("web"), after, 4);
+            removeEverything();
+            try (DataPlane plane = generation.open()) {
+                assertThat(plane.quicIds()).as("after " + after).isEmpty();
+            }
+        }
+    }
+
+    private static Forwarding quicWeb(SchedulerKind scheduler, ServiceSpec.Quic quic, int... servers) {
+        return QuicEngineTest.web(
+                scheduler,
+                ForwardingMethod.DR,
+                quic,
+                IntStream.of(servers)
+                        .mapToObj(number -> QuicEngineTest.server(number, ServerState.UP))
+                        .toArray(Server[]::new));
     }
 
     @Test

@@ -17,6 +17,7 @@ final class OlderKernelTest {
                         PacketTest.class,
                         NoiseTest.class,
                         NatTest.class,
+                        QuicTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         AdoptionTest.class,

@@ -104,7 +104,8 @@ final class Descriptions {
                 servers,
                 List.of(checks),
                 Optional.empty(),
-                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()));
+                new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()),
+                Optional.empty());
     }
 
     static ServiceSpec withSorry(ServiceSpec s, String host, int port) {
@@ -125,7 +126,8 @@ final class Descriptions {
                 s.servers(),
                 s.checks(),
                 Optional.of(new HostPort(host, port)),
-                s.hooks());
+                s.hooks(),
+                s.quic());
     }
 
     static Description description(List<NodeSpec> nodes, ServiceSpec... services) {

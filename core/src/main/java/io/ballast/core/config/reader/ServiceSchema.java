@@ -20,6 +20,7 @@ import io.ballast.core.config.ServiceSpec.NotifySpec;
 import io.ballast.core.config.ServiceSpec.OnDown;
 import io.ballast.core.config.ServiceSpec.Persistence;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
+import io.ballast.core.config.ServiceSpec.Quic;
 import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
@@ -30,6 +31,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
@@ -184,6 +186,17 @@ final class ServiceSchema {
             "`enabled` takes connections while its checks pass; `drain` keeps those that it has; `disabled` loses them"
                     + " when the drain time-out is over.",
             "drain");
+    private static final Key<Located<String>> QUIC_ID = Key.optional(
+            "quic-id",
+            Types.mapped(
+                    Types.matching(
+                            "ID of a server",
+                            "two to thirty hexadecimal digits, two for each byte",
+                            "(?:[0-9a-fA-F]{2}){1,15}"),
+                    (id, node, scope) -> new Located<>(id.toLowerCase(Locale.ROOT), node)),
+            "Its ID in the connection IDs that it makes, where the service has `quic`: hexadecimal digits, two for each"
+                    + " byte of `server-id-length`, and unique in the service.",
+            "\"0a01\"");
     private static final Key<List<CheckSpec>> CHECKS = Key.optional(
             "checks",
             Types.list(CHECK),
@@ -203,10 +216,11 @@ final class ServiceSchema {
             int weight,
             int limit,
             AdminState state,
-            Optional<List<CheckSpec>> checks) {}
+            Optional<List<CheckSpec>> checks,
+            Optional<Located<String>> quicId) {}
 
     private static final MapType<Server> SERVER_MAP = new MapType<>(
-            "server", "A real server.", List.of(SERVER_NAME, ADDRESS, WEIGHT, LIMIT, STATE, OWN_CHECKS), v -> {
+            "server", "A real server.", List.of(SERVER_NAME, ADDRESS, WEIGHT, LIMIT, STATE, OWN_CHECKS, QUIC_ID), v -> {
                 Node address = v.at(ADDRESS);
                 return new Server(
                         v.scope().lastIndex(),
@@ -217,7 +231,8 @@ final class ServiceSchema {
                         v.get(WEIGHT),
                         v.get(LIMIT),
                         v.get(STATE),
-                        v.find(OWN_CHECKS).map(ServiceSchema::numbered));
+                        v.find(OWN_CHECKS).map(ServiceSchema::numbered),
+                        v.find(QUIC_ID));
             });
     private static final Type<Server> SERVER = Types.shortOr(
             Types.mapped(
@@ -231,6 +246,7 @@ final class ServiceSchema {
                             1,
                             0,
                             AdminState.ENABLED,
+                            Optional.empty(),
                             Optional.empty())),
             SERVER_MAP);
 
@@ -272,6 +288,30 @@ final class ServiceSchema {
                     + " must be their way to the clients; with `fullnat` they see the director's address as the"
                     + " client's, and may be anywhere.",
             "tunnel");
+    private static final Key<Integer> QUIC_CONFIG = Key.withDefault(
+            "config",
+            Types.integer(0, 6),
+            "0",
+            "The number of the servers' configuration, which their connection IDs begin with.",
+            "1");
+    private static final Key<Integer> QUIC_LENGTH = Key.withDefault(
+            "server-id-length",
+            Types.integer(1, 15),
+            "2",
+            "Bytes of a server's ID. The longer, the less often the ID that a client makes up for its first packets"
+                    + " names a server by chance.",
+            "4");
+    private static final MapType<Quic> QUIC_MAP = new MapType<>(
+            "quic",
+            "How connection IDs of QUIC name the servers (draft-ietf-quic-load-balancers, without encryption).",
+            List.of(QUIC_CONFIG, QUIC_LENGTH),
+            v -> new Quic(v.get(QUIC_CONFIG), v.get(QUIC_LENGTH)));
+    private static final Key<Quic> QUIC = Key.optional(
+            "quic",
+            QUIC_MAP,
+            "A QUIC connection stays at its server when its client's address changes: the servers make connection IDs"
+                    + " that name them, each with its `quic-id`. Needs the engine xdp and an endpoint of UDP.",
+            "{ config: 0, server-id-length: 2 }");
     private static final Key<Persistence> PERSISTENCE = Key.optional(
             "persistence",
             Types.shortOr(
@@ -327,6 +367,7 @@ final class ServiceSchema {
                     CHECKS,
                     SCHEDULER,
                     PERSISTENCE,
+                    QUIC,
                     SORRY,
                     CONNECT_RETRY,
                     TIMEOUTS,
@@ -402,9 +443,11 @@ final class ServiceSchema {
                 servers,
                 checks,
                 sorry,
-                v.find(HOOKS).orElse(HOOKS_DEFAULT));
+                v.find(HOOKS).orElse(HOOKS_DEFAULT),
+                v.find(QUIC));
         plausible(v, spec);
         possible(v, spec);
+        quic(v, spec);
         List<Place> places = v.get(LISTEN).stream().map(l -> Place.of(l.at())).toList();
         return new ReadService(spec, places, Place.of(v.at(SOURCE)));
     }
@@ -527,7 +570,8 @@ final class ServiceSchema {
                     server.weight(),
                     server.limit(),
                     server.state(),
-                    server.checks().orElse(checks)));
+                    server.checks().orElse(checks),
+                    server.quicId().map(Located::value)));
             scope.leave();
         }
         scope.leave();
@@ -603,6 +647,65 @@ final class ServiceSchema {
         if (halfClosedGiven
                 && spec.timeouts().halfClosed().compareTo(spec.timeouts().idle()) > 0) {
             v.warning(TIMEOUTS, "half-closed is longer than idle, which ends the connection before");
+        }
+    }
+
+    /** Connection IDs name every server of the service, each by an ID of its own. */
+    private static void quic(Values v, ServiceSpec spec) {
+        if (v.broken(SERVERS) || v.broken(QUIC)) {
+            return;
+        }
+        List<Server> written = v.find(SERVERS).orElse(List.of());
+        Optional<Quic> quic = spec.quic();
+        if (quic.isPresent() && spec.engine() != EngineKind.XDP) {
+            v.error(
+                    QUIC,
+                    "the engine " + spec.engine().yamlName() + " does not look into QUIC; use the engine xdp, or leave"
+                            + " it out");
+            return;
+        }
+        if (quic.isPresent() && spec.listen().stream().noneMatch(e -> e.protocol() == Protocol.UDP)) {
+            v.error(
+                    QUIC,
+                    "QUIC runs over UDP, and the service listens on no UDP port; add one to listen, like" + " \""
+                            + spec.listen().getFirst().toString().replace("/tcp", "/udp") + "\"");
+        }
+        Map<String, Node> taken = new HashMap<>();
+        v.scope().enter(SERVERS.name());
+        for (Server server : written) {
+            v.scope().enter(server.index());
+            quicId(v.scope(), server, quic, taken);
+            v.scope().leave();
+        }
+        v.scope().leave();
+    }
+
+    private static void quicId(Scope scope, Server server, Optional<Quic> quic, Map<String, Node> taken) {
+        Located<String> id = server.quicId().orElse(null);
+        if (quic.isEmpty()) {
+            if (id != null) {
+                scope.warning(id.at(), "has no effect, because the service has no `quic`");
+            }
+            return;
+        }
+        int digits = 2 * quic.get().serverIdLength();
+        if (id == null) {
+            scope.error(
+                    server.at(),
+                    "the service has quic, so this server needs a quic-id of " + digits + " hexadecimal digits, like"
+                            + " quic-id: \"" + String.format(Locale.ROOT, "%0" + digits + "x", server.index() + 1)
+                            + "\"");
+            return;
+        }
+        if (id.value().length() != digits) {
+            scope.error(
+                    id.at(),
+                    "has " + id.value().length() + " hexadecimal digits, and server-id-length "
+                            + quic.get().serverIdLength() + " needs " + digits);
+        }
+        Node same = taken.putIfAbsent(id.value(), id.at());
+        if (same != null) {
+            scope.error(id.at(), "is the quic-id of another server of this service already (line " + same.line() + ")");
         }
     }
 
