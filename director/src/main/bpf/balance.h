@@ -3,7 +3,8 @@
  * The fast path of the director: what the daemon wrote into the tables (layout.h), applied to every packet that the
  * interface receives, before the kernel has seen it.
  *
- *	read the packet (packet.h) -> whose is it: vips4, vips6 (ranges.h) -> choose the server (schedule.h)
+ *	read the packet (packet.h) -> whose is it: vips4, vips6 (ranges.h) -> choose the server (schedule.h),
+ *	unless there are too many new connections (limits.h)
  *	-> send it there (send.h), translated where the service wants that (translate.h)
  *
  * What a server of such a service sends is no service's by its addresses, but that of a connection (nat.h): it is
@@ -134,6 +135,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, co
 	struct server *server = server_at(index);
 
 	if (!server) {
+		if (index == DROPPED)
+			return XDP_DROP;
 		if (index != NOWHERE)
 			count_reason(PASS_NO_SERVER);
 		return XDP_PASS;

@@ -57,12 +57,14 @@ enum scheduler {
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 #define VIP_PERSIST	0x0020	/* clients stay at their server (persist.h); goes with LOOKUP and REMEMBER */
 #define VIP_QUIC	0x0040	/* of UDP: connection IDs name the server */
+#define VIP_LIMIT	0x0080	/* only so many new connections a second: the service says how many */
 
 #define NO_SERVER	0x7fff		/* in a slot */
 #define SLOT_DOUBTFUL	0x8000		/* of base: a connection in this slot may be remembered */
 #define NOBODY		0xffffffff	/* in a tree */
 #define NOWHERE		0xfffffffe	/* instead of a server's index: the packet is the kernel's, and why is counted */
 #define MAYBE		0xfffffffd	/* instead of a server's index: memory has to be asked */
+#define DROPPED		0xfffffffc	/* the same: the packet is nobody's */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
 /* One address, protocol and port or range of ports of a service. Replaced as a whole, so that a packet sees the old or the new one. */
@@ -163,8 +165,24 @@ struct service {
 	__u8 persist_mask6;
 	__u8 quic_config;	/* the first three bits of connection IDs that name servers */
 	__u8 quic_length;	/* of a server's ID, in bytes */
-	__u64 zero[3];
+	__u32 new_interval;	/* between new connections, in ns; 0 for any number */
+	__u32 source_interval;	/* the same of one client */
+	__u64 new_due;		/* when as many connections as there were would have come at that interval */
+	__u32 more[2];
 };
+
+/* New connections of a service that were not taken, by reason; per CPU. */
+struct refusals {
+	__u64 rate;		/* over the service's rate */
+	__u64 source_rate;	/* over a client's */
+	__u64 unlearned;	/* more than can be remembered in so short a time */
+};
+
+/*
+ * What a client has opened lately: the time, as new_due, of all clients that meet in one cell. Each client has a cell in
+ * each of two rows, and meets others in each.
+ */
+#define SOURCE_CELLS 65536
 
 /*
  * QUIC: which server of a service an ID names. The ID's bytes stand at the beginning; the last byte has its length and
@@ -199,6 +217,9 @@ enum reason {
 	PASS_NO_PORT,		/* NAT: no port was free, or the server's answers would be another connection's as well */
 	PASS_TTL,		/* NAT: it has travelled far enough; the kernel answers */
 	PASS_KILLED,		/* of a connection that the operator has ended; the kernel answers with a reset */
+	DROP_RATE,		/* a new connection over its service's rate */
+	DROP_SOURCE_RATE,	/* one over its client's rate */
+	FLOW_UNLEARNED,		/* one too many to be remembered at the moment; dropped where it has to be */
 	REASONS
 };
 
@@ -336,3 +357,4 @@ _Static_assert(sizeof(struct service_note) == 104, "service_note");
 _Static_assert(sizeof(struct server_note) == 104, "server_note");
 _Static_assert(sizeof(struct traffic) == 40, "traffic");
 _Static_assert(sizeof(struct way_back) == 64, "way_back");
+_Static_assert(sizeof(struct refusals) == 24, "refusals");

@@ -28,6 +28,7 @@ const volatile __u8 has_partial = 1;	/* NAT: packets may come from this machine,
 const volatile __u32 nat_first_port = 1024;
 const volatile __u32 nat_ports = 31744;
 const volatile __u32 port_mask = 0;	/* number of owners in ports - 1 */
+const volatile __u32 learn_interval = 0;	/* between connections that one CPU remembers, in ns; 0 for any number */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -105,6 +106,28 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } reasons SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct refusals);
+} refused SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * SOURCE_CELLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sources SEC(".maps");
+
+/* When as many connections as this CPU has begun to remember would have come at learn_interval. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} learning SEC(".maps");
 
 /* Where the first fragment of a datagram went, for those that follow and have no ports. */
 struct {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kill.h"
+#include "limits.h"
 #include "nat.h"
 #include "quic.h"
 
@@ -210,6 +211,35 @@ static __always_inline __u32 learn_in(const struct vip *vip, const struct packet
 	return way;
 }
 
+/* Whether a packet of a connection that nobody remembers is one too many. UDP has no beginning but this. */
+static __always_inline bool over_limit(const struct vip *vip, const struct packet *packet)
+{
+	return vip->flags & VIP_LIMIT && !packet->icmp &&
+	       (packet->does == OPENS || packet->proto == IPPROTO_UDP) && over_rate(vip->service, packet);
+}
+
+/*
+ * Where a connection goes that ought to be remembered and cannot be at the moment. Where its later packets will go, which
+ * is the base of its slot; so a new one goes there as well, if that still takes new ones.
+ */
+static __always_inline __u32 unlearned(const struct vip *vip, const struct packet *packet, __u32 index)
+{
+	struct server *server;
+	struct slot *slot;
+
+	count_unlearned(vip->service);
+	if (vip->flags & VIP_REMEMBER)
+		return DROPPED;
+	if (packet->does != OPENS)
+		return index;
+	slot = slot_at(vip, slot_of(vip, packet));
+	if (!slot)
+		return DROPPED;
+	index = server_of_member(vip, slot->base & ~SLOT_DOUBTFUL);
+	server = server_at(index);
+	return server && (server->flags & (SERVER_READY | SERVER_NEW)) == (SERVER_READY | SERVER_NEW) ? index : DROPPED;
+}
+
 /*
  * The index of the server of a packet whose connection may be remembered, and what there is to remember of it; NOBODY
  * where no server can take it. An ICMP error changes nothing and adds nothing. A function of its own for the verifier's
@@ -260,6 +290,8 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		index = packet->named - 1;
 		learn = true;
 	} else {
+		if (over_limit(vip, packet))
+			return DROPPED;
 		index = server_of_unknown(vip, packet, &learn);
 	}
 	if (index == NOBODY)
@@ -273,6 +305,8 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		count_reason(PASS_NO_FLOW);
 		return NOWHERE;
 	}
+	if (!may_learn())
+		return unlearned(vip, packet, index);
 	if (nat(vip) && !full_nat(vip)) {
 		__u32 other = rival(number, tag, packet, index, now);
 
@@ -313,7 +347,10 @@ static __always_inline __u32 choose(struct xdp_md *ctx, const struct vip *vip, s
 			return packet->named - 1;
 	}
 	if (!has_flows || !(vip->flags & VIP_LOOKUP))
-		return server_of_unknown(vip, packet, &learn);
-	index = vip->flags & VIP_REMEMBER ? MAYBE : server_by_slot(vip, packet);
-	return index == MAYBE ? recall(vip, packet) : index;
+		index = server_of_unknown(vip, packet, &learn);
+	else
+		index = vip->flags & VIP_REMEMBER ? MAYBE : server_by_slot(vip, packet);
+	if (has_flows && index == MAYBE)
+		return recall(vip, packet);
+	return packet->does == OPENS && over_limit(vip, packet) ? DROPPED : index;
 }

@@ -243,8 +243,21 @@ final class Metrics {
                 services,
                 "ballast_service_refused_total",
                 "counter",
-                "Connections closed because no server could take them.",
+                "Connections closed because no server could take them, or not taken because of a limit.",
                 counted(ServiceStatistics::refused));
+        head(text, "ballast_service_limited_total", "counter", "Connections not taken because of a limit, by limit.");
+        for (ServiceView service : services) {
+            ServiceStatistics counted = service.counted();
+            if (counted != null) {
+                for (Map.Entry<String, Long> refusals : counted.refusals().entrySet()) {
+                    line(
+                            text,
+                            "ballast_service_limited_total",
+                            labels(service.spec().name()) + ",limit=\"" + refusals.getKey() + "\"",
+                            refusals.getValue());
+                }
+            }
+        }
         ofServices(
                 text,
                 services,

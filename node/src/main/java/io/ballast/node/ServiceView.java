@@ -153,6 +153,13 @@ record ServiceView(
         json.name("queued").value(counted == null ? 0 : counted.queued());
         json.name("connections").value(counted == null ? 0 : counted.connections());
         json.name("refused").value(counted == null ? 0 : counted.refused());
+        if (counted != null && !counted.refusals().isEmpty()) {
+            json.name("limited").beginObject();
+            for (Map.Entry<String, Long> refusals : counted.refusals().entrySet()) {
+                json.name(refusals.getKey()).value(refusals.getValue());
+            }
+            json.endObject();
+        }
         json.name("bytesIn").value(counted == null ? 0 : counted.bytesIn());
         json.name("bytesOut").value(counted == null ? 0 : counted.bytesOut());
         writeRates(json, rates);

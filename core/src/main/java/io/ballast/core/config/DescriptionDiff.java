@@ -139,6 +139,13 @@ public final class DescriptionDiff {
         field(service, "limits.connections", from.connections(), to.connections(), String::valueOf);
         field(service, "limits.queue", from.queue(), to.queue(), String::valueOf);
         field(service, "limits.backlog", from.backlog(), to.backlog(), String::valueOf);
+        field(service, "limits.connection-rate", from.connectionRate(), to.connectionRate(), String::valueOf);
+        field(
+                service,
+                "limits.source-connection-rate",
+                from.sourceConnectionRate(),
+                to.sourceConnectionRate(),
+                String::valueOf);
     }
 
     private void hooks(String service, NotifySpec from, NotifySpec to) {

@@ -68,8 +68,20 @@ public record ServiceSpec(
      * @param connections connections at a time; more are not accepted and wait in the kernel's listen queue
      * @param queue connections that may wait while every server is at its limit; more are closed at once
      * @param backlog length of the kernel's listen queue; 0 takes the system's maximum (net.core.somaxconn)
+     * @param connectionRate new connections a second; more are dropped
+     * @param sourceConnectionRate the same of one client
      */
-    public record Limits(int connections, int queue, int backlog) {}
+    public record Limits(int connections, int queue, int backlog, int connectionRate, int sourceConnectionRate) {
+        /** Without limits of rates. */
+        public Limits(int connections, int queue, int backlog) {
+            this(connections, queue, backlog, 0, 0);
+        }
+
+        /** Whether new connections may come only so fast. */
+        public boolean limitsRates() {
+            return connectionRate > 0 || sourceConnectionRate > 0;
+        }
+    }
 
     /**
      * What happens when a server does not take a connection, before a byte of its answer has passed.

@@ -75,6 +75,19 @@ class DescriptionDiffTest {
     }
 
     @Test
+    void ratesOfTheEngineXdpAreSeen() {
+        String rates = """
+                listen: "10.0.0.1:25"
+                    engine: xdp
+                    limits: { connection-rate: 4, source-connection-rate: 5 }
+                """.strip();
+        assertThat(edit("listen: \"10.0.0.1:25\"", rates))
+                .contains(
+                        "change mail: limits.connection-rate 0 -> 4",
+                        "change mail: limits.source-connection-rate 0 -> 5");
+    }
+
+    @Test
     void everyFieldOfAServiceIsSeen() {
         String all = """
                 listen: "10.0.0.1:25"

@@ -98,8 +98,20 @@ class DataPlane implements AutoCloseable {
         PASS_NO_FLOW,
         PASS_NO_PORT,
         PASS_TTL,
-        PASS_KILLED
+        PASS_KILLED,
+        DROP_RATE,
+        DROP_SOURCE_RATE,
+        FLOW_UNLEARNED
     }
+
+    /**
+     * New connections of a service that were not taken.
+     *
+     * @param rate over the service's rate
+     * @param sourceRate over a client's rate
+     * @param unlearned more than can be remembered in so short a time
+     */
+    record Refusals(long rate, long sourceRate, long unlearned) {}
 
     /** Words that the data plane changes as well. */
     private static final VarHandle COUNTER = ValueLayout.JAVA_INT.varHandle();
@@ -130,6 +142,7 @@ class DataPlane implements AutoCloseable {
     private final BpfMap traffic;
     private final BpfMap reasons;
     private final BpfMap quicIds;
+    private final BpfMap refused;
     private final MemorySegment slots;
     private final MemorySegment nodes;
     private final MemorySegment servers;
@@ -151,6 +164,7 @@ class DataPlane implements AutoCloseable {
         traffic = source.map("traffic");
         reasons = source.map("reasons");
         quicIds = source.map("quic_ids");
+        refused = source.map("refused");
         slots = memory("slots");
         nodes = memory("tree_nodes");
         servers = memory("servers");
@@ -190,9 +204,16 @@ class DataPlane implements AutoCloseable {
      * @throws IOException the kernel refuses it; the message says why
      */
     static DataPlane load(String name, Sizes sizes, Features features, long flowSeed) throws IOException {
+        return load(name, sizes, features, flowSeed, 0);
+    }
+
+    /** The same, where each processor begins to remember only so many connections a second; 0 for any number. */
+    static DataPlane load(String name, Sizes sizes, Features features, long flowSeed, int learnedPerSecond)
+            throws IOException {
         BpfObject object = BpfObject.open(name, object(name));
         try {
             configure(object, sizes, features, flowSeed);
+            object.set("learn_interval", interval(learnedPerSecond));
             object.load();
             return new DataPlane(new Loaded(object));
         } catch (IOException | RuntimeException e) {
@@ -222,6 +243,7 @@ class DataPlane implements AutoCloseable {
         object.resize("vips6", sizes.endpoints());
         object.resize("services", sizes.services());
         object.resize("service_notes", sizes.services());
+        object.resize("refused", sizes.services());
         object.resize("servers", sizes.servers());
         object.resize("server_notes", sizes.servers());
         object.resize("loads", sizes.servers());
@@ -237,6 +259,20 @@ class DataPlane implements AutoCloseable {
         }
         setConstants(object, sizes.buckets(), sizes.nat(), features, flowSeed);
     }
+
+    /**
+     * Bounds how many connections each processor begins to remember a second: no more than would fill the table twice,
+     * so that the beginning of a connection is remembered for half a second even where all of it is flooded, which is
+     * long enough for its handshake; and no more than {@value #LEARNED_MOST}, which takes a tenth of the processor with
+     * direct routing, a sixth with NAT and two fifths with full NAT.
+     */
+    static void boundLearning(BpfObject object, int buckets) {
+        long each = 2L * buckets * Layout.WAYS / BpfMap.possibleCpus();
+        object.set("learn_interval", interval(Math.clamp(each, LEARNED_LEAST, LEARNED_MOST)));
+    }
+
+    private static final int LEARNED_LEAST = 50_000;
+    private static final int LEARNED_MOST = 250_000;
 
     /** Sets the constants for tables of these sizes, before loading. */
     static void setConstants(BpfObject object, int buckets, boolean nat, Features features, long flowSeed) {
@@ -514,6 +550,23 @@ class DataPlane implements AutoCloseable {
         return all;
     }
 
+    /** How many new connections a second a service may have, of all clients and of one; 0 for any number. */
+    void rates(int service, int perSecond, int perSecondOfSource) {
+        long at = (long) service * Layout.SERVICE;
+        services.set(INT, at + Layout.SERVICE_NEW_INTERVAL, interval(perSecond));
+        services.set(INT, at + Layout.SERVICE_SOURCE_INTERVAL, interval(perSecondOfSource));
+    }
+
+    /** Nanoseconds between events that come so often; 0 of 0. */
+    private static int interval(int perSecond) {
+        return perSecond == 0 ? 0 : 1_000_000_000 / perSecond;
+    }
+
+    /** Makes a service's number that was in use before that of a new service. */
+    void clearService(int service) throws IOException {
+        refused.update(intKey(service), new byte[(int) refused.valueBytes()]);
+    }
+
     /** The next connection in turn gets the first turn of the cycle. */
     void resetTurns(int service) {
         services.set(LONG, (long) service * Layout.SERVICE + Layout.SERVICE_GIVEN, 0);
@@ -594,6 +647,23 @@ class DataPlane implements AutoCloseable {
             }
         }
         return new Traffic(packets, bytes, connections, packetsBack, bytesBack);
+    }
+
+    /** What a service did not take, of all processors together. */
+    Refusals refusals(int service) throws IOException {
+        byte[] values = refused.lookup(intKey(service));
+        long rate = 0;
+        long sourceRate = 0;
+        long unlearned = 0;
+        if (values != null) {
+            MemorySegment perCpu = MemorySegment.ofArray(values);
+            for (long at = 0; at + Layout.REFUSALS <= values.length; at += Layout.REFUSALS) {
+                rate += perCpu.get(LONG, at);
+                sourceRate += perCpu.get(LONG, at + Layout.REFUSALS_SOURCE_RATE);
+                unlearned += perCpu.get(LONG, at + Layout.REFUSALS_UNLEARNED);
+            }
+        }
+        return new Refusals(rate, sourceRate, unlearned);
     }
 
     /** Counters by reason since the program was loaded. */
@@ -742,6 +812,7 @@ class DataPlane implements AutoCloseable {
         traffic.close();
         reasons.close();
         quicIds.close();
+        refused.close();
         arena.close();
         source.close();
     }

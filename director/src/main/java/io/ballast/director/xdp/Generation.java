@@ -112,6 +112,7 @@ final class Generation {
         Files.createDirectories(folder);
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
             DataPlane.configure(object, sizes, features, flowSeed);
+            DataPlane.boundLearning(object, sizes.buckets());
             Set<String> copied = Set.of();
             if (smaller != null) {
                 copied = share(object, smaller);
@@ -169,6 +170,7 @@ final class Generation {
             int buckets = flows.info().shape().maxEntries();
             boolean nat = waysBack.info().shape().maxEntries() > 1;
             DataPlane.setConstants(object, buckets, nat, features, flowSeed);
+            DataPlane.boundLearning(object, buckets);
         }
     }
 

@@ -37,6 +37,7 @@ final class Layout {
     static final int FLAG_FULL_NAT = 0x10;
     static final int FLAG_PERSIST = 0x20;
     static final int FLAG_QUIC = 0x40;
+    static final int FLAG_LIMIT = 0x80;
 
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
@@ -85,6 +86,12 @@ final class Layout {
     static final int QUIC_KEY_SERVICE = 0;
     static final int QUIC_KEY_ID = 4;
     static final int QUIC_KEY_FORM = 19;
+    static final int SERVICE_NEW_INTERVAL = 40;
+    static final int SERVICE_SOURCE_INTERVAL = 44;
+
+    static final int REFUSALS = 24;
+    static final int REFUSALS_SOURCE_RATE = 8;
+    static final int REFUSALS_UNLEARNED = 16;
 
     static final int TRAFFIC = 40;
 

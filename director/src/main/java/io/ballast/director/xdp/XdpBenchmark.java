@@ -154,6 +154,13 @@ public final class XdpBenchmark implements AutoCloseable {
         return count[0];
     }
 
+    /** How many of them are established. */
+    int established() {
+        int[] count = {0};
+        plane.flows(endpoint -> true, flow -> (count[0] += flow.state() == Layout.ESTABLISHED ? 1 : 0) >= 0);
+        return count[0];
+    }
+
     /** Forgets every connection, without counting it out of its server's load: install the services anew. */
     public void forget() throws IOException {
         run("forget", going4, plane.sizes().buckets());

@@ -267,6 +267,7 @@ final class XdpEngine implements ForwardingEngine {
             // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
             predecessor.endpoints.keySet().forEach(endpoint -> installed.endpoints.put(endpoint, ++lastEndpoint));
         }
+        plane.clearService(number);
         for (int i = 0; i < capacity; i++) {
             plane.clear(servers + i);
         }
@@ -299,6 +300,8 @@ final class XdpEngine implements ForwardingEngine {
         writeServers(installed);
         Map<QuicName, Integer> named = named(installed);
         nameServers(installed, named);
+        ServiceSpec.Limits limits = installed.service.forwarding().limits();
+        plane.rates(installed.service.number, limits.connectionRate(), limits.sourceConnectionRate());
         if (installed.kind.byLoad()) {
             writeOrder(installed);
         } else if (!writeTable(installed)) {
@@ -699,6 +702,11 @@ final class XdpEngine implements ForwardingEngine {
         boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
         int slots = installed.table == null ? 0 : installed.table.length();
         boolean named = !tcp && installed.service.forwarding().quic().isPresent();
+        int flags = flags(installed);
+        if (installed.service.forwarding().limits().limitsRates()) {
+            // Which datagram is a new flow's is known only where flows are remembered.
+            flags |= Layout.FLAG_LIMIT | (tcp ? 0 : Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER);
+        }
         return new Vip(
                 id,
                 installed.service.number,
@@ -707,7 +715,7 @@ final class XdpEngine implements ForwardingEngine {
                 slots,
                 Vip.bits(slots),
                 installed.kind,
-                flags(installed) | (named ? Layout.FLAG_QUIC : 0),
+                flags | (named ? Layout.FLAG_QUIC : 0),
                 ticks(OPENING_NANOS),
                 ticks((tcp ? timeouts.idle() : timeouts.udp()).toNanos()),
                 ticks(timeouts.halfClosed().toNanos()));
@@ -1101,7 +1109,21 @@ final class XdpEngine implements ForwardingEngine {
                     traffic.bytes(),
                     traffic.bytesBack()));
         }
-        return new ServiceStatistics(installed.service.name, connections, active, 0, 0, bytes, bytesBack, servers);
+        DataPlane.Refusals refused = plane.refusals(installed.service.number);
+        Map<String, Long> byReason = new LinkedHashMap<>();
+        byReason.put("rate", refused.rate());
+        byReason.put("source_rate", refused.sourceRate());
+        byReason.put("unlearned", refused.unlearned());
+        return new ServiceStatistics(
+                installed.service.name,
+                connections,
+                active,
+                0,
+                refused.rate() + refused.sourceRate() + refused.unlearned(),
+                bytes,
+                bytesBack,
+                servers,
+                byReason);
     }
 
     /** Beside the control loop, which a walk over a million connections would hold up for half a second. */

@@ -72,9 +72,14 @@ final class Bench implements AutoCloseable {
     }
 
     static Bench open() throws IOException {
+        return open(0);
+    }
+
+    /** Where each processor remembers only so many new connections a second; 0 for any number. */
+    static Bench open(int learnedPerSecond) throws IOException {
         assumeLoading();
         DataPlane.Sizes sizes = new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 16_384);
-        return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, 1));
+        return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, 1, learnedPerSecond));
     }
 
     DataPlane plane() {

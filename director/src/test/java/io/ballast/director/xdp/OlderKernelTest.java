@@ -12,12 +12,13 @@ final class OlderKernelTest {
     void theDataPlaneHoldsOnAnOlderKernelToo() throws Exception {
         Bench.assumeLoading();
         OlderKernel.run(
-                List.of("-Dballast.noise=4000", "-Dballast.connections=2000"),
+                List.of("-Dballast.noise=4000", "-Dballast.connections=2000", "-Dballast.flood=20000"),
                 List.of(
                         PacketTest.class,
                         NoiseTest.class,
                         NatTest.class,
                         QuicTest.class,
+                        FloodTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         AdoptionTest.class,

@@ -113,11 +113,30 @@ final class ServiceSchema {
             "0",
             "Length of the kernel's listen queue; 0 takes the system's maximum (net.core.somaxconn).",
             "4096");
+    private static final Key<Integer> CONNECTION_RATE = Key.withDefault(
+            "connection-rate",
+            Types.integer(0, 10_000_000),
+            "0",
+            "New connections a second, of the service; 0 means no limit. More are dropped without an answer, and counted."
+                    + " Of the engine xdp.",
+            "20000");
+    private static final Key<Integer> SOURCE_CONNECTION_RATE = Key.withDefault(
+            "source-connection-rate",
+            Types.integer(0, 1_000_000),
+            "0",
+            "The same of one client, which may also open so many at once. A client is an IPv4 address, or an IPv6"
+                    + " network of 64 bits.",
+            "100");
     private static final MapType<Limits> LIMITS_MAP = new MapType<>(
             "limits",
             "Limits of a service.",
-            List.of(MAX_CONNECTIONS, MAX_QUEUE, BACKLOG),
-            v -> new Limits(v.get(MAX_CONNECTIONS), v.get(MAX_QUEUE), v.get(BACKLOG)));
+            List.of(MAX_CONNECTIONS, MAX_QUEUE, BACKLOG, CONNECTION_RATE, SOURCE_CONNECTION_RATE),
+            v -> new Limits(
+                    v.get(MAX_CONNECTIONS),
+                    v.get(MAX_QUEUE),
+                    v.get(BACKLOG),
+                    v.get(CONNECTION_RATE),
+                    v.get(SOURCE_CONNECTION_RATE)));
     private static final Limits LIMITS_DEFAULT = LIMITS_MAP.empty();
 
     private static final Key<Integer> ATTEMPTS = Key.withDefault(
@@ -730,6 +749,12 @@ final class ServiceSchema {
             v.error(v.given(SCHEDULER) ? SCHEDULER : ENGINE, name + " has only the schedulers " + has);
         }
         if (engine == EngineKind.USERSPACE) {
+            if (spec.limits().limitsRates()) {
+                v.error(
+                        LIMITS,
+                        name + " limits connections at a time, not a second; leave connection-rate and"
+                                + " source-connection-rate out, or use the engine xdp");
+            }
             return;
         }
         String userspace = name + " forwards packets and takes no part in connections, so it cannot do this; leave it"
@@ -737,10 +762,21 @@ final class ServiceSchema {
         if (spec.proxyProtocol() != ProxyProtocol.OFF) {
             v.error(PROXY_PROTOCOL, userspace);
         }
-        for (Key<?> key : List.of(CONNECT_RETRY, LIMITS)) {
-            if (v.given(key) && !v.broken(key)) {
-                v.error(key, userspace);
-            }
+        if (v.given(CONNECT_RETRY) && !v.broken(CONNECT_RETRY)) {
+            v.error(CONNECT_RETRY, userspace);
+        }
+        Limits rates = new Limits(
+                LIMITS_DEFAULT.connections(),
+                LIMITS_DEFAULT.queue(),
+                LIMITS_DEFAULT.backlog(),
+                spec.limits().connectionRate(),
+                spec.limits().sourceConnectionRate());
+        if (!spec.limits().equals(rates)) {
+            v.error(
+                    LIMITS,
+                    name + " forwards packets and takes no part in connections, so of the limits it has only"
+                            + " connection-rate and source-connection-rate; leave connections, queue and backlog out, or"
+                            + " use the engine userspace");
         }
         if (spec.persistence().isPresent()) {
             v.error(PERSISTENCE, name + " has no persistence yet; `scheduler: sh` keeps a client at its server");
