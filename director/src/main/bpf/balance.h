@@ -85,7 +85,7 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *pack
 	struct traffic *counted;
 
 	if (!(server->flags & SERVER_READY)) {
-		count_reason(PASS_NO_NEXT_HOP);
+		count_at(server, PASS_NO_NEXT_HOP);
 		return XDP_PASS;
 	}
 	counted = bpf_map_lookup_elem(&traffic, &index);
@@ -95,7 +95,7 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *pack
 		if (packet->does == OPENS)
 			counted->connections++;
 	}
-	return send(ctx, packet, server);
+	return send(ctx, packet, server, index);
 }
 
 /* NAT: answers go back the way that this packet came. */
@@ -138,7 +138,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, co
 		if (index == DROPPED)
 			return XDP_DROP;
 		if (index != NOWHERE)
-			count_reason(PASS_NO_SERVER);
+			count_for(vip, PASS_NO_SERVER);
 		return XDP_PASS;
 	}
 	if (has_nat && packet->flow & FRESH)
@@ -164,14 +164,18 @@ static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, _
 {
 	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
 	struct endpoints next = {};
+	__u32 index = flow->server;
 	struct traffic *counted;
 	int verdict;
-	__u32 index;
 
 	if (!back || !back->mtu)
 		return XDP_PASS;
-	if (packet->length > back->mtu)
-		return too_big(ctx, packet, back->mtu);
+	next.server = index;
+	if (packet->length > back->mtu) {
+		struct server *server = server_at(index);
+
+		return too_big(ctx, packet, back->mtu, server ? server->service + 1 : 0);
+	}
 	if (has_ipv6 && packet->v6) {
 		__builtin_memcpy(next.from, back->vip_be, 16);
 		to_be(next.to_words, &flow->client);
@@ -181,7 +185,6 @@ static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, _
 	}
 	next.from_port_be = bpf_htons(flow->port);
 	next.to_port_be = bpf_htons(flow->client_port);
-	index = flow->server;
 	verdict = translate(ctx, packet, &next);
 	if (verdict != XDP_TX)
 		return verdict;
@@ -190,7 +193,8 @@ static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, _
 		counted->packets_back++;
 		counted->bytes_back += packet->length;
 	}
-	return leave(ctx, packet, back->to, back->from, back->tags, back->l3, back->interface);
+	return leave(ctx, packet, back->to, back->from, back->tags, back->l3, back->interface,
+		     &next);
 }
 
 static __always_inline struct flow *flow_at(__u32 place)

@@ -284,8 +284,12 @@ static __always_inline __u32 flow_claim(struct bucket *bucket, __u32 number, __u
 	if (tag == TAG_BUSY || !claim(bucket, way, tag))
 		return WAYS;
 	if (tag) {
-		if (!expired(&bucket->flow[way], now))
-			count_reason(FLOW_EVICTED);
+		if (!expired(&bucket->flow[way], now)) {
+			struct server *server = server_at(bucket->flow[way].server);
+
+			if (server)
+				count_at(server, FLOW_EVICTED);
+		}
 		flow_forget(&bucket->flow[way], number * WAYS + way);
 	}
 	return way;

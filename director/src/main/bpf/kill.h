@@ -19,13 +19,13 @@ static __always_inline bool gives_way(const struct flow *flow)
 }
 
 /* Whether the packet is the kernel's, because its connection has been ended. */
-static __always_inline bool killed(const struct packet *packet, struct flow *flow, __u32 now, __u32 idle_ticks)
+static __always_inline bool killed(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
 {
 	if (flow->state != FLOW_KILLED || expired(flow, now) || packet->icmp || packet->does == OPENS ||
 	    packet->does == RESETS)
 		return false;
 	if (packet->proto == IPPROTO_TCP)
-		flow->expires = now + idle_ticks;
-	count_reason(PASS_KILLED);
+		flow->expires = now + vip->idle_ticks;
+	count_for(vip, PASS_KILLED);
 	return true;
 }

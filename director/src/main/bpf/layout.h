@@ -204,7 +204,7 @@ struct traffic {
 	__u64 bytes_back;
 };
 
-/* Why a packet did not go the usual way; index of reasons, per CPU, counted for the whole director. */
+/* Why a packet did not go the usual way: in a service's row of reasons, per CPU; row 0 is of what is no service's. */
 enum reason {
 	PASS_NO_SERVER,		/* no server can take it; the kernel answers */
 	PASS_NO_NEXT_HOP,	/* the server's next hop is not known yet */
@@ -221,6 +221,10 @@ enum reason {
 	DROP_SOURCE_RATE,	/* one over its client's rate */
 	FLOW_UNLEARNED,		/* one too many to be remembered at the moment; dropped where it has to be */
 	REASONS
+};
+
+struct counted {
+	__u64 n[REASONS];
 };
 
 /* State of a remembered connection. */

@@ -102,9 +102,9 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, REASONS);
+	__uint(max_entries, 1024);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct counted);
 } reasons SEC(".maps");
 
 struct {
@@ -201,10 +201,27 @@ struct {
 	__type(value, struct adding);
 } adding_up SEC(".maps");
 
-static __always_inline void count_reason(__u32 reason)
+/* Counts in a row of reasons: the number of a service + 1, or 0. */
+static __always_inline void count_in(__u32 row, const __u32 reason)
 {
-	__u64 *n = bpf_map_lookup_elem(&reasons, &reason);
+	struct counted *counted = bpf_map_lookup_elem(&reasons, &row);
 
-	if (n)
-		(*n)++;
+	if (counted)
+		counted->n[reason]++;
+}
+
+/* What is no service's. */
+static __always_inline void count_reason(const __u32 reason)
+{
+	count_in(0, reason);
+}
+
+static __always_inline void count_for(const struct vip *vip, const __u32 reason)
+{
+	count_in(vip->service + 1, reason);
+}
+
+static __always_inline void count_at(const struct server *server, const __u32 reason)
+{
+	count_in(server->service + 1, reason);
 }

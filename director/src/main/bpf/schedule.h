@@ -194,13 +194,13 @@ static __always_inline __u32 learn_in(const struct vip *vip, const struct packet
 		way = flow_claim(bucket, number, now);
 	}
 	if (way >= WAYS) {
-		count_reason(FLOW_TABLE_FULL);
+		count_for(vip, FLOW_TABLE_FULL);
 		return WAYS;
 	}
 	flow = &bucket->flow[way];
 	flow_write(vip, packet, flow, index, state, now);
 	if (full_nat(vip) && !port_claim(number * WAYS + way, index, packet->v6, now)) {
-		count_reason(PASS_NO_PORT);
+		count_for(vip, PASS_NO_PORT);
 		flow->word = 0;
 		flow_publish(bucket, way, 0);
 		return WAYS;
@@ -272,7 +272,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (way < WAYS) {
 		struct flow *flow = &bucket->flow[way];
 
-		if (killed(packet, flow, now, vip->idle_ticks))
+		if (killed(vip, packet, flow, now))
 			return NOWHERE;
 		index = flow->server;
 		server = server_at(index);
@@ -302,7 +302,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (!learn || packet->icmp || ends(packet)) {
 		if (!nat(vip))
 			return index;
-		count_reason(PASS_NO_FLOW);
+		count_for(vip, PASS_NO_FLOW);
 		return NOWHERE;
 	}
 	if (!may_learn())
@@ -313,7 +313,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		/* One that is closing makes way. */
 		if (other < WAYS && other != way) {
 			if (!gives_way(&bucket->flow[other]) || !claim(bucket, other, tag)) {
-				count_reason(PASS_NO_PORT);
+				count_for(vip, PASS_NO_PORT);
 				return NOWHERE;
 			}
 			flow_forget(&bucket->flow[other], number * WAYS + other);

@@ -97,11 +97,12 @@ static __always_inline void write_gue(struct udphdr *udp, const struct packet *p
 	udp->check = 0;
 }
 
-static __always_inline bool grow(struct xdp_md *ctx, int by)
+/* @row: of reasons */
+static __always_inline bool grow(struct xdp_md *ctx, int by, __u32 row)
 {
 	if (!bpf_xdp_adjust_head(ctx, -by))
 		return true;
-	count_reason(DROP_HEADROOM);
+	count_in(row, DROP_HEADROOM);
 	return false;
 }
 
@@ -112,7 +113,7 @@ static __always_inline int send_tunnel4(struct xdp_md *ctx, const struct packet 
 	struct iphdr *ip;
 	void *data;
 
-	if (!grow(ctx, more))
+	if (!grow(ctx, more, server->service + 1))
 		return XDP_DROP;
 	data = (void *)(long)ctx->data;
 	ip = data + (packet->l3 & 31);
@@ -139,7 +140,7 @@ static __always_inline int send_tunnel6(struct xdp_md *ctx, const struct packet 
 	struct ipv6hdr *ip;
 	void *data;
 
-	if (!grow(ctx, sizeof(*ip) + udp))
+	if (!grow(ctx, sizeof(*ip) + udp, server->service + 1))
 		return XDP_DROP;
 	data = (void *)(long)ctx->data;
 	ip = data + (packet->l3 & 31);
@@ -160,7 +161,7 @@ static __always_inline int send_tunnel6(struct xdp_md *ctx, const struct packet 
  * Tells the sender that its packet is too long for the way to the server (RFC 1191 section 4, RFC 4443 section 3.2), in
  * the name of the address that it asked for. The answer is made of the packet itself: cut, and with headers in front.
  */
-static __always_inline int too_big4(struct xdp_md *ctx, const struct packet *packet, __u32 mtu)
+static __always_inline int too_big4(struct xdp_md *ctx, const struct packet *packet, __u32 mtu, __u32 row)
 {
 	const int front = sizeof(struct iphdr) + sizeof(struct icmp_error);
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -173,7 +174,7 @@ static __always_inline int too_big4(struct xdp_md *ctx, const struct packet *pac
 		return XDP_DROP;
 	__builtin_memcpy(to, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(from, eth->h_dest, ETH_ALEN);
-	if (bpf_xdp_adjust_tail(ctx, (int)(packet->l3 + QUOTED4) - (int)(end - data)) || !grow(ctx, front))
+	if (bpf_xdp_adjust_tail(ctx, (int)(packet->l3 + QUOTED4) - (int)(end - data)) || !grow(ctx, front, row))
 		return XDP_DROP;
 	data = (void *)(long)ctx->data;
 	ip = data + (packet->l3 & 31);
@@ -193,7 +194,7 @@ static __always_inline int too_big4(struct xdp_md *ctx, const struct packet *pac
 	return XDP_TX;
 }
 
-static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *packet, __u32 mtu)
+static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *packet, __u32 mtu, __u32 row)
 {
 	const int front = sizeof(struct ipv6hdr) + sizeof(struct icmp_error);
 	const __u16 length = sizeof(struct icmp_error) + QUOTED6;
@@ -213,7 +214,7 @@ static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *pac
 	vip = ip->daddr;
 	__builtin_memcpy(to, eth->h_source, ETH_ALEN);
 	__builtin_memcpy(from, eth->h_dest, ETH_ALEN);
-	if (bpf_xdp_adjust_tail(ctx, (int)(packet->l3 + QUOTED6) - (int)(end - data)) || !grow(ctx, front))
+	if (bpf_xdp_adjust_tail(ctx, (int)(packet->l3 + QUOTED6) - (int)(end - data)) || !grow(ctx, front, row))
 		return XDP_DROP;
 	data = (void *)(long)ctx->data;
 	ip = data + (packet->l3 & 31);
@@ -237,13 +238,13 @@ static __always_inline int too_big6(struct xdp_md *ctx, const struct packet *pac
 	return XDP_TX;
 }
 
-static __noinline int too_big(struct xdp_md *ctx, const struct packet *packet, __u32 mtu)
+static __noinline int too_big(struct xdp_md *ctx, const struct packet *packet, __u32 mtu, __u32 row)
 {
-	count_reason(DROP_TOO_BIG);
+	count_in(row, DROP_TOO_BIG);
 	/* An error is never answered by an error, and of fragments only the first is. */
 	if (packet->icmp || packet->may == MAY_FOLLOW)
 		return XDP_DROP;
-	return packet->v6 ? too_big6(ctx, packet, mtu) : too_big4(ctx, packet, mtu);
+	return packet->v6 ? too_big6(ctx, packet, mtu, row) : too_big4(ctx, packet, mtu, row);
 }
 
 static __always_inline __u32 overhead(const struct server *server)

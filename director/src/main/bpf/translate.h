@@ -29,7 +29,17 @@ struct endpoints {
 		__u32 ports;
 	};
 	__u32 keep_from;	/* an error's sender, which may be any router, stays */
+	__u32 server;		/* whose service it is, for what is counted */
 };
+
+static __always_inline void count_of(const struct endpoints *next, const __u32 reason)
+{
+	__u32 index = next->server;
+	struct server *server = bpf_map_lookup_elem(&servers, &index);
+
+	if (server)
+		count_at(server, reason);
+}
 
 static __always_inline void to_be(__u64 *words, const struct address *address)
 {
@@ -195,7 +205,7 @@ static __always_inline int translate4(struct xdp_md *ctx, const struct packet *p
 	if ((void *)(ip + 1) > end)
 		return XDP_PASS;
 	if (ip->ttl <= 1) {
-		count_reason(PASS_TTL);
+		count_of(next, PASS_TTL);
 		return XDP_PASS;
 	}
 	if (next->keep_from)
@@ -226,7 +236,7 @@ static __always_inline int translate6(struct xdp_md *ctx, const struct packet *p
 	if ((void *)(ip + 1) > end || packet->l4 >= MAX_HEADER6)
 		return XDP_PASS;
 	if (ip->hop_limit <= 1) {
-		count_reason(PASS_TTL);
+		count_of(next, PASS_TTL);
 		return XDP_PASS;
 	}
 	if (!next->keep_from)
@@ -360,12 +370,12 @@ static __always_inline int translate(struct xdp_md *ctx, const struct packet *pa
 
 /* The frame around a translated packet, which may need other VLAN tags than it came with. */
 static __always_inline int leave(struct xdp_md *ctx, const struct packet *packet, const __u8 *to, const __u8 *from,
-				 __u64 tags, __u32 l3, __u32 interface)
+				 __u64 tags, __u32 l3, __u32 interface, const struct endpoints *next)
 {
 	void *data;
 
 	if (has_vlan && l3 != packet->l3 && bpf_xdp_adjust_head(ctx, (int)packet->l3 - (int)l3)) {
-		count_reason(DROP_HEADROOM);
+		count_of(next, DROP_HEADROOM);
 		return XDP_DROP;
 	}
 	data = (void *)(long)ctx->data;
@@ -376,11 +386,12 @@ static __always_inline int leave(struct xdp_md *ctx, const struct packet *packet
 }
 
 /* To the server. What leaves by another interface than it came by leaves its VLAN behind. */
-static __noinline int send_nat(struct xdp_md *ctx, const struct packet *packet, const struct server *server)
+static __noinline int send_nat(struct xdp_md *ctx, const struct packet *packet, const struct server *server,
+			       __u32 index)
 {
 	const bool full = has_full_nat && server->flags & SERVER_FULL_NAT;
 	const bool stays = server->interface == ctx->ingress_ifindex;
-	struct endpoints next = { .keep_from = packet->icmp && !full };
+	struct endpoints next = { .keep_from = packet->icmp && !full, .server = index };
 	int verdict;
 
 	if (has_ipv6 && packet->v6) {
@@ -399,15 +410,16 @@ static __noinline int send_nat(struct xdp_md *ctx, const struct packet *packet, 
 	if (verdict != XDP_TX)
 		return verdict;
 	return leave(ctx, packet, server->to, server->from, packet->tags, stays ? packet->l3 : sizeof(struct ethhdr),
-		     server->interface);
+		     server->interface, &next);
 }
 
-static __always_inline int send(struct xdp_md *ctx, const struct packet *packet, const struct server *server)
+static __always_inline int send(struct xdp_md *ctx, const struct packet *packet, const struct server *server,
+				__u32 index)
 {
 	if (packet->length + overhead(server) > server->mtu)
-		return too_big(ctx, packet, server->mtu - overhead(server));
+		return too_big(ctx, packet, server->mtu - overhead(server), server->service + 1);
 	if (has_nat && server->flags & SERVER_NAT)
-		return send_nat(ctx, packet, server);
+		return send_nat(ctx, packet, server, index);
 	if (has_tunnel && server->flags & SERVER_TUNNEL4)
 		return has_gue && server->flags & SERVER_GUE ? send_tunnel4(ctx, packet, server, true)
 							     : send_tunnel4(ctx, packet, server, false);

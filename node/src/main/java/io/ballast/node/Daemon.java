@@ -911,9 +911,11 @@ public final class Daemon {
         for (XdpDirector.Attachment attachment : xdp.attachments()) {
             json.addProperty(attachment.device(), attachment.mode().isEmpty() ? "off" : attachment.mode());
         }
-        JsonObject counts = new JsonObject();
-        xdp.counts().forEach(counts::addProperty);
-        json.add("counts", counts);
+        JsonArray exceptions = new JsonArray();
+        xdp.exceptions().forEach(exceptions::add);
+        if (!exceptions.isEmpty()) {
+            json.add("exceptions", exceptions);
+        }
         return json;
     }
 

@@ -179,8 +179,11 @@ final class Metrics {
                 "ballast_xdp_exceptions_total",
                 "counter",
                 "Packets of services that did not go the usual way, and connections that were not remembered.");
-        for (Map.Entry<String, Long> count : xdp.counts().entrySet()) {
-            line(text, "ballast_xdp_exceptions_total", "reason=\"" + count.getKey() + "\"", count.getValue());
+        for (Map.Entry<String, Map<String, Long>> service : xdp.counts().entrySet()) {
+            for (Map.Entry<String, Long> count : service.getValue().entrySet()) {
+                String labels = labels(service.getKey()) + ",reason=\"" + count.getKey() + "\"";
+                line(text, "ballast_xdp_exceptions_total", labels, count.getValue());
+            }
         }
         head(text, "ballast_xdp_unreachable_servers", "gauge", "Real servers whose next hop is not known.");
         line(text, "ballast_xdp_unreachable_servers", "", xdp.unreachable().size());

@@ -24,6 +24,7 @@ import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntPredicate;
@@ -112,6 +113,32 @@ class DataPlane implements AutoCloseable {
      * @param unlearned more than can be remembered in so short a time
      */
     record Refusals(long rate, long sourceRate, long unlearned) {}
+
+    private static final Map<Reason, String> WORDS = Map.ofEntries(
+            Map.entry(Reason.PASS_NO_SERVER, "packets that no server could take, passed to the kernel"),
+            Map.entry(Reason.PASS_NO_NEXT_HOP, "packets for a server to which no way was known, passed to the kernel"),
+            Map.entry(Reason.PASS_FRAGMENT, "fragments whose beginning was not seen, passed to the kernel"),
+            Map.entry(
+                    Reason.DROP_TOO_BIG,
+                    "packets too long for the way to the server, answered with the length that fits"),
+            Map.entry(Reason.DROP_HEADROOM, "packets without room for another header, dropped"),
+            Map.entry(Reason.FLOW_TABLE_FULL, "connections that could not be remembered"),
+            Map.entry(Reason.FLOW_EVICTED, "connections forgotten to make room for others"),
+            Map.entry(Reason.PASS_NO_FLOW, "packets of connections that nobody remembers, passed to the kernel"),
+            Map.entry(Reason.PASS_NO_PORT, "connections for which no port was free, passed to the kernel"),
+            Map.entry(Reason.PASS_TTL, "packets that have travelled too far, passed to the kernel"),
+            Map.entry(Reason.PASS_KILLED, "packets of connections that were ended here, passed to the kernel"),
+            Map.entry(Reason.DROP_RATE, "new connections above the service's rate, dropped"),
+            Map.entry(Reason.DROP_SOURCE_RATE, "new connections above a client's rate, dropped"),
+            Map.entry(Reason.FLOW_UNLEARNED, "connections not remembered, because too many came at once"));
+
+    /** What is counted by a reason, for people. */
+    static String words(Reason reason) {
+        return WORDS.getOrDefault(reason, reason.name().toLowerCase(Locale.ROOT).replace('_', ' '));
+    }
+
+    /** Instead of a service's number: none. */
+    static final int NO_SERVICE = -1;
 
     /** Words that the data plane changes as well. */
     private static final VarHandle COUNTER = ValueLayout.JAVA_INT.varHandle();
@@ -244,6 +271,7 @@ class DataPlane implements AutoCloseable {
         object.resize("services", sizes.services());
         object.resize("service_notes", sizes.services());
         object.resize("refused", sizes.services());
+        object.resize("reasons", sizes.services() + 1);
         object.resize("servers", sizes.servers());
         object.resize("server_notes", sizes.servers());
         object.resize("loads", sizes.servers());
@@ -666,19 +694,46 @@ class DataPlane implements AutoCloseable {
         return new Refusals(rate, sourceRate, unlearned);
     }
 
-    /** Counters by reason since the program was loaded. */
+    /** Counters by reason, of everything. */
     Map<Reason, Long> reasons() throws IOException {
-        Map<Reason, Long> counts = new EnumMap<>(Reason.class);
-        Reason[] all = Reason.values();
-        for (int number = 0; number < all.length; number++) {
-            byte[] values = reasons.lookup(intKey(number));
-            long sum = 0;
-            for (int at = 0; values != null && at < values.length; at += 8) {
-                sum += MemorySegment.ofArray(values).get(LONG, at);
-            }
-            counts.put(all[number], sum);
+        Map<Reason, Long> sums = new EnumMap<>(Reason.class);
+        for (Reason reason : Reason.values()) {
+            sums.put(reason, 0L);
         }
-        return counts;
+        reasonsByService()
+                .values()
+                .forEach(row -> row.forEach((reason, count) -> sums.merge(reason, count, Long::sum)));
+        return sums;
+    }
+
+    /**
+     * Counters by reason, without zeros, by the number of the service; what is no service's is under {@link
+     * #NO_SERVICE}.
+     */
+    Map<Integer, Map<Reason, Long>> reasonsByService() throws IOException {
+        Map<Integer, Map<Reason, Long>> rows = new HashMap<>();
+        Reason[] all = Reason.values();
+        int stride = all.length * Long.BYTES;
+        reasons.forEach((key, values) -> {
+            Map<Reason, Long> row = new EnumMap<>(Reason.class);
+            for (long at = 0; at + stride <= values.byteSize(); at += stride) {
+                for (int number = 0; number < all.length; number++) {
+                    long count = values.get(LONG, at + (long) number * Long.BYTES);
+                    if (count != 0) {
+                        row.merge(all[number], count, Long::sum);
+                    }
+                }
+            }
+            if (!row.isEmpty()) {
+                rows.put(key.get(INT, 0) - 1, row);
+            }
+        });
+        return rows;
+    }
+
+    /** Sets a service's counters by reason to zero. */
+    void clearReasons(int service) throws IOException {
+        reasons.update(intKey(service + 1), new byte[(int) reasons.valueBytes()]);
     }
 
     /**

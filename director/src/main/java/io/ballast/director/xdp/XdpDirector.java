@@ -481,13 +481,21 @@ public final class XdpDirector implements XdpOnDemand.Opened {
 
     @Override
     public XdpOnDemand.Condition condition() {
-        Map<String, Long> counts = new LinkedHashMap<>();
+        Map<String, Map<String, Long>> counts = new LinkedHashMap<>();
+        List<String> exceptions = new ArrayList<>();
         try {
-            plane.reasons().forEach((reason, count) -> counts.put(reason.name().toLowerCase(Locale.ROOT), count));
+            engine.reasons().forEach((service, row) -> {
+                Map<String, Long> named = new LinkedHashMap<>();
+                row.forEach((reason, count) -> {
+                    named.put(reason.name().toLowerCase(Locale.ROOT), count);
+                    exceptions.add((service.isEmpty() ? "" : service + ": ") + count + " " + DataPlane.words(reason));
+                });
+                counts.put(service, named);
+            });
         } catch (IOException e) {
             gate.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
         }
-        return new XdpOnDemand.Condition(attachments(), unreachable(), counts);
+        return new XdpOnDemand.Condition(attachments(), unreachable(), counts, List.copyOf(exceptions));
     }
 
     // ---- Time and interfaces

@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.LongSupplier;
@@ -259,6 +260,7 @@ final class XdpEngine implements ForwardingEngine {
             return null;
         }
         serviceNumbers.set(number);
+        plane.clearReasons(number);
         Installed installed = new Installed(new InstalledService(number, capacity, first.service()), servers, kind);
         installed.tree = tree;
         installed.translation = translation(first.method());
@@ -1085,6 +1087,20 @@ final class XdpEngine implements ForwardingEngine {
         } catch (IOException e) {
             return CompletableFuture.failedFuture(e);
         }
+    }
+
+    /** What did not go the usual way, without zeros, by the name of the service; what is no service's under "". */
+    Map<String, Map<DataPlane.Reason, Long>> reasons() throws IOException {
+        Map<Integer, Map<DataPlane.Reason, Long>> rows = plane.reasonsByService();
+        Map<String, Map<DataPlane.Reason, Long>> named = new TreeMap<>();
+        named.put("", rows.getOrDefault(DataPlane.NO_SERVICE, Map.of()));
+        for (Installed installed : services.values()) {
+            Map<DataPlane.Reason, Long> row = rows.get(installed.service.number);
+            if (row != null) {
+                named.put(installed.service.name, row);
+            }
+        }
+        return named;
     }
 
     private ServiceStatistics statistics(Installed installed) throws IOException {

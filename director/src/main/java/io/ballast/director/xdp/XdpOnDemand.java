@@ -86,10 +86,15 @@ public final class XdpOnDemand implements ForwardingEngine {
      *
      * @param attachments the interfaces that the program is on, or should be
      * @param unreachable why packets cannot be sent to a real server, by its address
-     * @param counts packets that did not go the usual way, by the data plane's reasons, since the tables were made
+     * @param counts what did not go the usual way, by service and the data plane's reason, without zeros, since the
+     *     service is in the tables; what is no service's under an empty name
+     * @param exceptions the same for people
      */
     public record Condition(
-            List<XdpDirector.Attachment> attachments, Map<InetAddress, String> unreachable, Map<String, Long> counts) {}
+            List<XdpDirector.Attachment> attachments,
+            Map<InetAddress, String> unreachable,
+            Map<String, Map<String, Long>> counts,
+            List<String> exceptions) {}
 
     /**
      * A server of a service and an endpoint, whose packets it is to take.

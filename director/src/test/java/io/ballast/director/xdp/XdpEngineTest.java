@@ -453,6 +453,49 @@ final class XdpEngineTest {
         }
     }
 
+    @Test
+    void whatGoesAnotherWayIsCountedForItsService() throws Exception {
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.of(), ""));
+        Forwarding web = forwarding(SchedulerKind.MH, OnDown.KEEP, up(1), "");
+        Endpoint where = new Endpoint(VIP, 81, Protocol.TCP);
+        engine.put(new Forwarding(
+                "other",
+                List.of(where),
+                web.scheduler(),
+                web.method(),
+                web.persistence(),
+                web.timeouts(),
+                web.limits(),
+                web.connectRetry(),
+                web.proxyProtocol(),
+                web.onDown(),
+                web.source(),
+                List.of(),
+                web.sorry()));
+        packet(1, SYN);
+        packet(2, SYN);
+        bench.run(Frames.frame(
+                DIRECTOR,
+                ROUTER,
+                Frames.ip(
+                        address("203.0.113.1"),
+                        VIP,
+                        Frames.TCP,
+                        Frames.tcp(address("203.0.113.1"), 999, VIP, 81, SYN, new byte[0]))));
+        assertThat(engine.reasons())
+                .isEqualTo(Map.of(
+                        "",
+                        Map.of(),
+                        "web",
+                        Map.of(DataPlane.Reason.PASS_NO_SERVER, 2L),
+                        "other",
+                        Map.of(DataPlane.Reason.PASS_NO_SERVER, 1L)));
+        // Whoever gets the number next begins at zero.
+        engine.remove("web");
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, List.of(), ""));
+        assertThat(engine.reasons()).doesNotContainKey("web");
+    }
+
     private static ConnectionQuery count(ConnectionFilter filter) {
         return new ConnectionQuery(filter, ConnectionQuery.Task.COUNT, 0);
     }

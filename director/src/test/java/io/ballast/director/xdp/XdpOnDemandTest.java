@@ -70,7 +70,7 @@ class XdpOnDemandTest {
 
         @Override
         public XdpOnDemand.Condition condition() {
-            return new XdpOnDemand.Condition(List.of(), Map.of(), Map.of());
+            return new XdpOnDemand.Condition(List.of(), Map.of(), Map.of(), List.of());
         }
 
         @Override
