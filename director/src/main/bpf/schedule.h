@@ -251,7 +251,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	__u16 client_port, port;
 	struct bucket *bucket;
 	struct server *server;
-	bool learn;
+	bool learn, was_killed = false;
 	__u64 hash;
 
 	if (!vip || !packet)
@@ -274,6 +274,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 		if (killed(vip, packet, flow, now))
 			return NOWHERE;
+		was_killed = flow->state == FLOW_KILLED;
 		index = flow->server;
 		server = server_at(index);
 		if (!expired(flow, now) && server && still(packet, flow, server) && !names_other(vip, packet, index)) {
@@ -297,7 +298,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (index == NOBODY)
 		return index;
 	/* The memory of what was ended has to make way, or it would end this one as well. */
-	if (way < WAYS && bucket->flow[way].state == FLOW_KILLED)
+	if (was_killed)
 		learn = true;
 	if (!learn || packet->icmp || ends(packet)) {
 		if (!nat(vip))
