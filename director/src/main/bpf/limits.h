@@ -70,12 +70,12 @@ __noinline int over_rate(__u32 number, const struct packet *packet)
 	if (!service || !counted || !packet)
 		return 0;
 	if (service->source_interval && source_is_over(number, service->source_interval, packet, now)) {
-		count_reason(DROP_SOURCE_RATE);
+		count_in(number + 1, DROP_SOURCE_RATE);
 		counted->source_rate++;
 		return 1;
 	}
 	if (service->new_interval && !admit(&service->new_due, now, service->new_interval, BURST)) {
-		count_reason(DROP_RATE);
+		count_in(number + 1, DROP_RATE);
 		counted->rate++;
 		return 1;
 	}
@@ -86,7 +86,7 @@ static __always_inline void count_unlearned(__u32 number)
 {
 	struct refusals *counted = bpf_map_lookup_elem(&refused, &number);
 
-	count_reason(FLOW_UNLEARNED);
+	count_in(number + 1, FLOW_UNLEARNED);
 	if (counted)
 		counted->unlearned++;
 }
