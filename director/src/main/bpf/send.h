@@ -53,14 +53,16 @@ static __always_inline __u16 sum_of(__be32 *words, __u32 length)
 static __always_inline void frame(void *data, __u32 l3, __u64 tags, const __u8 *to, const __u8 *from, __be16 type)
 {
 	ethernet(data, to, from);
-	if (has_vlan && l3 > sizeof(struct ethhdr))
-		__builtin_memcpy(data + 2 * ETH_ALEN, &tags, sizeof(tags));
-	if (!has_vlan || l3 == sizeof(struct ethhdr))
-		*(__be16 *)(data + 12) = type;
-	else if (l3 == sizeof(struct ethhdr) + sizeof(struct vlan))
-		*(__be16 *)(data + 16) = type;
-	else
-		*(__be16 *)(data + 20) = type;
+	data += 2 * ETH_ALEN;
+	if (has_vlan && l3 > sizeof(struct ethhdr)) {
+		__builtin_memcpy(data, &tags, sizeof(struct vlan));
+		data += sizeof(struct vlan);
+		if (l3 > sizeof(struct ethhdr) + sizeof(struct vlan)) {
+			__builtin_memcpy(data, (void *)&tags + sizeof(struct vlan), sizeof(struct vlan));
+			data += sizeof(struct vlan);
+		}
+	}
+	*(__be16 *)data = type;
 }
 
 static __always_inline void write_ip(struct iphdr *ip, __u8 tos, __u16 length, __u8 proto, __be32 from, __be32 to)

@@ -115,7 +115,7 @@ final class Bench implements AutoCloseable {
     }
 
     /** An endpoint with a single server. */
-    void serveOne(Endpoint where, int range, int server) throws IOException {
+    void serveOne(Endpoint where, int range, int server, int flags) throws IOException {
         char[] table = new char[16];
         Arrays.fill(table, (char) server);
         int line = nextLine++;
@@ -123,7 +123,7 @@ final class Bench implements AutoCloseable {
         plane.endpoint(
                 where,
                 range,
-                new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, 0, 450, 6700, 900));
+                new Vip(nextVip++, 0, 0, line, table.length, 4, Vip.Kind.BY_SLOT_OF_HASH, flags, 450, 6700, 900));
     }
 
     /** A server of service 0 on the link. */

@@ -137,6 +137,19 @@ final class Frames {
                 with(first(with(next, 10, 0), header), 10, sum(first(with(next, 10, 0), header))), tail(next, header));
     }
 
+    /** The same packet with a traffic class of its own. */
+    static byte[] marked(byte[] packet) {
+        byte[] next = packet.clone();
+        if (packet[0] >> 4 == 6) {
+            next[0] = 0x6b;
+            next[1] = (byte) 0x80;
+            return next;
+        }
+        next[1] = (byte) 0xb8;
+        int header = (packet[0] & 15) * 4;
+        return join(with(first(next, header), 10, sum(first(with(next, 10, 0), header))), tail(next, header));
+    }
+
     static byte[] frame(byte[] to, byte[] from, byte[] packet) {
         return join(to, from, shorts(packet[0] >> 4 == 6 ? 0x86dd : 0x0800), packet);
     }

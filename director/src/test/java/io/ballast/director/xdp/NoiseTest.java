@@ -26,6 +26,7 @@ import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.director.xdp.PacketModel.Server;
 import io.ballast.director.xdp.PacketModel.Service;
 import io.ballast.linux.bpf.XdpAction;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -47,6 +48,7 @@ final class NoiseTest {
     private static final InetAddress OTHER6 = address("2001:db8:1::99");
     private static final int GUE_PORT = 6080;
     private static final int MTU = 1500;
+    private static final int FULL_NAT = Layout.NAT | Layout.FULL_NAT;
 
     private static final List<Server> SERVERS = List.of(
             new Server(0, 0, address("10.0.0.1"), address("10.0.0.254"), 0, MTU),
@@ -54,23 +56,28 @@ final class NoiseTest {
             new Server(2, Layout.TUNNEL6, address("2001:db8:5::3"), address("2001:db8:5::fe"), 0, MTU),
             new Server(3, Layout.TUNNEL4 | Layout.GUE, address("10.0.0.4"), address("10.0.0.254"), GUE_PORT, MTU),
             new Server(
-                    4,
-                    Layout.TUNNEL6 | Layout.GUE,
-                    address("2001:db8:5::5"),
-                    address("2001:db8:5::fe"),
-                    GUE_PORT,
-                    MTU));
+                    4, Layout.TUNNEL6 | Layout.GUE, address("2001:db8:5::5"), address("2001:db8:5::fe"), GUE_PORT, MTU),
+            new Server(5, Layout.NAT, address("10.0.0.6"), address("10.0.0.254"), 0, MTU),
+            new Server(6, Layout.NAT, address("2001:db8:5::7"), address("2001:db8:5::fe"), 8080, MTU),
+            new Server(7, FULL_NAT, address("10.0.0.8"), address("10.0.0.254"), 8080, MTU),
+            new Server(8, FULL_NAT, address("2001:db8:5::9"), address("2001:db8:5::fe"), 0, MTU));
 
     private final List<byte[]> samples = new ArrayList<>();
+    private final List<byte[]> answers = new ArrayList<>();
 
     private static InetAddress vip(boolean v6, int server) {
         return address((v6 ? "2001:db8:1::" : "192.0.2.") + (server + 1));
     }
 
+    /** Whether IPv4 or IPv6 or both: only a tunnel takes the other. */
+    private static List<Boolean> families(Server server) {
+        return server.nat() ? List.of(!(server.address() instanceof Inet4Address)) : List.of(false, true);
+    }
+
     private static List<Service> services() {
         List<Service> services = new ArrayList<>();
         for (Server server : SERVERS) {
-            for (boolean v6 : new boolean[] {false, true}) {
+            for (boolean v6 : families(server)) {
                 InetAddress vip = vip(v6, server.number());
                 services.add(new Service(new Endpoint(vip, 80, Protocol.TCP), server));
                 if (server.number() % 2 == 0) {
@@ -87,7 +94,7 @@ final class NoiseTest {
     /** Packets of every kind, to every server. */
     private void makeSamples() {
         for (Server server : SERVERS) {
-            for (boolean v6 : new boolean[] {false, true}) {
+            for (boolean v6 : families(server)) {
                 samples(v6 ? CLIENT6 : CLIENT4, vip(v6, server.number()), v6);
             }
         }
@@ -152,6 +159,45 @@ final class NoiseTest {
         };
     }
 
+    private static int translation(Server server) {
+        return !server.nat()
+                ? 0
+                : Layout.FLAG_LOOKUP
+                        | Layout.FLAG_REMEMBER
+                        | Layout.FLAG_NAT
+                        | (server.fullNat() ? Layout.FLAG_FULL_NAT : 0);
+    }
+
+    /** What a server says to a translated packet, and its complaint about it. */
+    private void answer(byte[] frame, Random random) {
+        byte[] packet = tail(frame, Frames.l3(frame));
+        boolean v6 = packet[0] >> 4 == 6;
+        int l4 = v6 ? 40 : 20;
+        int proto = packet[v6 ? 6 : 9];
+        boolean whole = v6 || ((packet[0] & 15) == 5 && (packet[6] & 0x3f) == 0 && packet[7] == 0);
+        if (frame[5] < 5 || !whole || packet.length < l4 + 20 || (proto != Frames.TCP && proto != Frames.UDP)) {
+            return;
+        }
+        InetAddress client = PacketModel.address(packet, v6 ? 8 : 12, v6 ? 16 : 4);
+        InetAddress server = PacketModel.address(packet, v6 ? 24 : 16, v6 ? 16 : 4);
+        int clientPort = PacketModel.u16(packet, l4);
+        int port = PacketModel.u16(packet, l4 + 2);
+        byte[] data = new byte[random.nextInt(30)];
+        byte[] said = proto == Frames.TCP
+                ? tcp(server, port, client, clientPort, ACK, data)
+                : udp(server, port, client, clientPort, data);
+        byte[] error = icmp(server, client, v6 ? 1 : 3, v6 ? 4 : 3, 0, first(packet, Math.min(packet.length, 80)));
+        for (byte[] answer :
+                List.of(ip(server, client, proto, said), ip(server, client, v6 ? Frames.ICMP6 : Frames.ICMP, error))) {
+            byte[] back = frame(DIRECTOR, Bench.mac(frame[5]), answer);
+            if (answers.size() < 400) {
+                answers.add(back);
+            } else {
+                answers.set(random.nextInt(answers.size()), back);
+            }
+        }
+    }
+
     @Test
     void whatIsNotOursPassesUntouchedAndWhatIsOursIsSentAsItShouldBe() throws Exception {
         long seed = Long.getLong("ballast.seed", 42);
@@ -159,6 +205,7 @@ final class NoiseTest {
         Random random = new Random(seed);
         makeSamples();
         PacketModel model = new PacketModel(services());
+        int answered = 0;
         Map<XdpAction, Integer> seen = new EnumMap<>(XdpAction.class);
         try (Bench bench = Bench.open()) {
             for (Server server : SERVERS) {
@@ -167,7 +214,7 @@ final class NoiseTest {
                         server.flags(),
                         server.address(),
                         server.source(),
-                        server.guePort(),
+                        server.port(),
                         server.mtu());
             }
             for (Service service : services()) {
@@ -175,19 +222,28 @@ final class NoiseTest {
                 bench.serveOne(
                         endpoint,
                         endpoint.single() ? 0 : endpoint.everyPort() ? 2 : 1,
-                        service.server().number());
+                        service.server().number(),
+                        translation(service.server()));
             }
             for (int round = 0; round < rounds; round++) {
-                byte[] sample = samples.get(random.nextInt(samples.size()));
+                boolean back = !answers.isEmpty() && random.nextInt(4) == 0;
+                List<byte[]> from = back ? answers : samples;
+                byte[] sample = from.get(random.nextInt(from.size()));
                 byte[] frame = round < samples.size() ? samples.get(round) : damaged(sample, random);
                 Bench.Out out = bench.run(frame);
                 seen.merge(out.action(), 1, Integer::sum);
                 String complaint = model.complaint(frame, out.action(), out.frame());
+                if (back && out.action() == XdpAction.TX) {
+                    answered++;
+                } else if (out.action() == XdpAction.TX) {
+                    answer(out.frame(), random);
+                }
                 if (complaint != null) {
                     fail("seed " + seed + " round " + round + ": " + PacketModel.hex(frame) + "\n" + complaint);
                 }
             }
         }
+        assertThat(answered).isGreaterThan(rounds / 20);
         // Enough of everything, or this would say little.
         assertThat(seen.get(XdpAction.PASS)).isGreaterThan(rounds / 20);
         assertThat(seen.get(XdpAction.TX)).isGreaterThan(rounds / 4);

@@ -15,14 +15,20 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What the data plane ought to do with a frame, said slowly: read it as the RFCs have it, find the service, and build
  * the frame that goes to its server from the beginning. Services have one server each.
+ *
+ * <p>Where addresses are translated, what the director remembers decides: which port it took is read from what it sent,
+ * and whether it still knows a connection is its own affair where that was only seen to end, or in an error. What it
+ * sends must be right to the byte all the same.
  */
 final class PacketModel {
     private static final int QUOTED4 = 128;
@@ -30,10 +36,22 @@ final class PacketModel {
     private static final int EXTENSIONS = 4;
 
     /** A server, as {@link Bench#server} has it. */
-    record Server(int number, int flags, InetAddress address, InetAddress source, int guePort, int mtu) {
+    record Server(int number, int flags, InetAddress address, InetAddress source, int port, int mtu) {
         int overhead() {
             return ((flags & Layout.TUNNEL4) != 0 ? 20 : (flags & Layout.TUNNEL6) != 0 ? 40 : 0)
                     + ((flags & Layout.GUE) != 0 ? 8 : 0);
+        }
+
+        boolean nat() {
+            return (flags & Layout.NAT) != 0;
+        }
+
+        boolean fullNat() {
+            return (flags & Layout.FULL_NAT) != 0;
+        }
+
+        int portFor(int asked) {
+            return port == 0 ? asked : port;
         }
     }
 
@@ -46,11 +64,11 @@ final class PacketModel {
         PASS,
         /** Sent. */
         SENT,
-        /** Sent where the first fragment is still remembered, else left to the kernel. */
+        /** Sent where the first fragment or the connection is still remembered, else left to the kernel. */
         FOLLOWS,
         /** What is too long, and is not answered. */
         DROPPED,
-        /** The same, where the first fragment is still remembered. */
+        /** The same, where the first fragment or the connection is still remembered. */
         FOLLOWS_AND_DROPPED
     }
 
@@ -59,6 +77,8 @@ final class PacketModel {
         private final Verdict verdict;
         private final byte[] frame;
         private final int sourcePortAt;
+        /** Its VLAN tags are those of another packet. */
+        private boolean anyTags;
 
         Outcome(Verdict verdict, byte[] frame, int sourcePortAt) {
             this.verdict = verdict;
@@ -66,7 +86,17 @@ final class PacketModel {
             this.sourcePortAt = sourcePortAt;
         }
 
+        static Outcome back(byte[] frame) {
+            Outcome outcome = new Outcome(Verdict.FOLLOWS, frame, 0);
+            outcome.anyTags = true;
+            return outcome;
+        }
+
         boolean isSent(XdpAction action, byte[] out) {
+            if (anyTags && action == XdpAction.TX) {
+                return Arrays.equals(first(frame, 12), first(out, 12))
+                        && Arrays.equals(tail(frame, 12), tail(out, Frames.l3(out) - 2));
+            }
             if (action != XdpAction.TX || frame.length != out.length) {
                 return false;
             }
@@ -92,7 +122,16 @@ final class PacketModel {
         boolean fragment;
         boolean follows;
         boolean error;
+        boolean ends;
+        int l4;
+        int sourcePort;
+        int port;
         int id;
+        /** Of the connection: those that an error quotes, the other way round. */
+        InetAddress client = Inet4Address.ofLiteral("0.0.0.0");
+
+        InetAddress vip = client;
+        int quoted;
         InetAddress source = Inet4Address.ofLiteral("0.0.0.0");
         InetAddress destination = source;
     }
@@ -102,6 +141,17 @@ final class PacketModel {
     private final List<Service> services;
     private final Map<Key, Server> fragments = new HashMap<>();
 
+    /** A translated connection: the client, and what it asked for. */
+    private record Flow(InetAddress client, int clientPort, InetAddress vip, int port, Server server) {}
+
+    /** How a server sees one: under which address, port and protocol, and its own port. */
+    private record Seen(Server server, int serverPort, InetAddress as, int port, int proto) {}
+
+    private final Map<Seen, Flow> flows = new HashMap<>();
+    private final Map<Key, Flow> fragmentsBack = new HashMap<>();
+    /** Those of which no packet was sent yet, so that their port is not known. */
+    private final Set<Flow> unsent = new HashSet<>();
+
     PacketModel(List<Service> services) {
         this.services = services;
     }
@@ -110,11 +160,11 @@ final class PacketModel {
         return bytes[at] & 0xff;
     }
 
-    private static int u16(byte[] bytes, int at) {
+    static int u16(byte[] bytes, int at) {
         return (u8(bytes, at) << 8) | u8(bytes, at + 1);
     }
 
-    private static InetAddress address(byte[] bytes, int at, int length) {
+    static InetAddress address(byte[] bytes, int at, int length) {
         try {
             return InetAddress.getByAddress(Arrays.copyOfRange(bytes, at, at + length));
         } catch (UnknownHostException e) {
@@ -143,7 +193,7 @@ final class PacketModel {
     }
 
     /** What ought to become of the frame. */
-    private Outcome expect(byte[] frame) {
+    private Outcome expect(byte[] frame, byte[] out) {
         int l3 = 14;
         int type = u16(frame, 12);
         if (type == 0x8100 || type == 0x88a8) {
@@ -165,15 +215,101 @@ final class PacketModel {
                 new Key(read.source.getHostAddress(), read.destination.getHostAddress(), read.id, read.proto, read.v6);
         if (read.follows) {
             Server went = fragments.get(key);
-            return went == null ? PASS : send(frame, l3, packet, read, went);
+            Flow back = fragmentsBack.get(key);
+            read.client = read.source;
+            return back != null
+                    ? answer(packet, read, back)
+                    : went == null ? PASS : send(frame, l3, packet, read, went, out);
         }
         if (server == null) {
-            return PASS;
+            Flow back = read.quoted == 0 ? null : answered(read);
+            if (back == null) {
+                return PASS;
+            }
+            if (read.fragment) {
+                fragmentsBack.put(key, back);
+            }
+            return answer(packet, read, back);
         }
         if (read.fragment) {
             fragments.put(key, server);
         }
-        return send(frame, l3, packet, read, server);
+        return send(frame, l3, packet, read, server, out);
+    }
+
+    private @Nullable Flow answered(Packet read) {
+        for (Service service : services) {
+            Server server = service.server;
+            if (server.nat() && server.address.equals(read.client)) {
+                Flow flow = flows.get(new Seen(server, read.sourcePort, read.vip, read.port, read.quoted));
+                if (flow != null) {
+                    return flow;
+                }
+            }
+        }
+        return null;
+    }
+
+    private static NatModel.Shape shape(Packet read, boolean keepFrom) {
+        int proto = read.follows ? read.proto : read.quoted;
+        return new NatModel.Shape(
+                read.v6, read.length, read.l4, proto, read.error, read.fragment, read.follows, keepFrom);
+    }
+
+    private static Outcome answer(byte[] packet, Packet read, Flow flow) {
+        NatModel.Ends ends = new NatModel.Ends(flow.vip, flow.port, flow.client, flow.clientPort);
+        byte[] back = NatModel.translated(packet, shape(read, false), ends);
+        return back == null ? PASS : Outcome.back(Frames.frame(Frames.ROUTER, Frames.DIRECTOR, back));
+    }
+
+    private static Seen seen(Packet read, Server server, InetAddress as, int port) {
+        return new Seen(server, server.portFor(read.port), as, port, read.quoted);
+    }
+
+    private static Flow flow(Packet read, Server server) {
+        return new Flow(read.client, read.sourcePort, read.vip, read.port, server);
+    }
+
+    private void learn(Packet read, Server server, InetAddress as, int port) {
+        flows.put(seen(read, server, as, port), flow(read, server));
+    }
+
+    /** To a server under its own address; how it knows the client is read from what was sent. */
+    private Outcome translate(byte[] frame, int l3, byte[] packet, Packet read, Server server, byte[] out) {
+        InetAddress as = server.fullNat() ? server.source : read.client;
+        int port = read.sourcePort;
+        if (server.fullNat() && !read.follows) {
+            int at = l3 + read.l4 + (read.error ? 8 + (read.v6 ? 40 : (packet[read.l4 + 8] & 15) * 4) + 2 : 0);
+            port = at + 2 <= out.length ? u16(out, at) : 0;
+        }
+        int serverPort = server.portFor(read.port);
+        NatModel.Ends ends = new NatModel.Ends(as, port, server.address, serverPort);
+        boolean remembered = read.follows || read.error || read.ends;
+        if (!remembered && !server.fullNat()) {
+            learn(read, server, as, port);
+        }
+        byte[] sent = NatModel.translated(packet, shape(read, read.error && !server.fullNat()), ends);
+        if (sent == null) {
+            if (!remembered) {
+                unsent.add(flow(read, server));
+            }
+            return PASS;
+        }
+        if (!read.follows) {
+            Flow flow = flow(read, server);
+            boolean known =
+                    !remembered || unsent.contains(flow) || flow.equals(flows.get(seen(read, server, as, port)));
+            boolean free = port >= 1024 && port < 32_768;
+            if (server.fullNat() && (!free || !known)) {
+                // The director's ports, and none that it did not take for this connection.
+                return remembered ? PASS : new Outcome(Verdict.SENT, new byte[0], 0);
+            }
+            if (server.fullNat()) {
+                learn(read, server, as, port);
+            }
+        }
+        byte[] whole = join(Bench.mac(server.number), Frames.DIRECTOR, Arrays.copyOfRange(frame, 12, l3), sent);
+        return new Outcome(remembered ? Verdict.FOLLOWS : Verdict.SENT, whole, 0);
     }
 
     private @Nullable Server read4(byte[] packet, Packet read) {
@@ -189,6 +325,7 @@ final class PacketModel {
         if (header < 20 || read.length > packet.length) {
             return null;
         }
+        read.l4 = header;
         boolean ports = read.proto == Frames.TCP || read.proto == Frames.UDP;
         boolean piece = (fragment & 0x3fff) != 0;
         if (piece && !ports) {
@@ -206,8 +343,35 @@ final class PacketModel {
             return error4(packet, header, read);
         }
         return ports && header + (read.proto == Frames.TCP ? 20 : 8) <= read.length
-                ? find(Arrays.copyOfRange(packet, 16, 20), u16(packet, header + 2), read.proto)
+                ? findByPorts(packet, header, read)
                 : null;
+    }
+
+    private @Nullable Server findByPorts(byte[] packet, int at, Packet read) {
+        read.quoted = read.proto;
+        read.client = read.source;
+        read.vip = read.destination;
+        read.sourcePort = u16(packet, at);
+        read.port = u16(packet, at + 2);
+        read.ends = read.proto == Frames.TCP && (packet[at + 13] & (Frames.FIN | Frames.RST)) != 0;
+        return find(read.vip.getAddress(), read.port, read.proto);
+    }
+
+    /** What an error quotes went from the service to the client. */
+    private @Nullable Server findByQuoted(byte[] packet, int at, int proto, Packet read) {
+        boolean v6 = packet[at] >> 4 == 6;
+        int addresses = at + (v6 ? 8 : 12);
+        int width = v6 ? 16 : 4;
+        int ports = at + (v6 ? 40 : (packet[at] & 15) * 4);
+        read.error = true;
+        read.vip = address(packet, addresses, width);
+        read.client = address(packet, addresses + width, width);
+        read.port = u16(packet, ports);
+        read.sourcePort = u16(packet, ports + 2);
+        if (proto == Frames.TCP || proto == Frames.UDP) {
+            read.quoted = proto;
+        }
+        return find(read.vip.getAddress(), read.port, proto);
     }
 
     private @Nullable Server error4(byte[] packet, int at, Packet read) {
@@ -225,9 +389,7 @@ final class PacketModel {
                 || packet.length < inner + header + 4) {
             return null;
         }
-        read.error = true;
-        return find(
-                Arrays.copyOfRange(packet, inner + 12, inner + 16), u16(packet, inner + header), u8(packet, inner + 9));
+        return findByQuoted(packet, inner, u8(packet, inner + 9), read);
     }
 
     private @Nullable Server read6(byte[] packet, Packet read) {
@@ -245,6 +407,7 @@ final class PacketModel {
             return null;
         }
         int at = 40;
+        read.l4 = at;
         if (read.proto == Frames.ICMP6) {
             return error6(packet, read);
         }
@@ -269,30 +432,35 @@ final class PacketModel {
                 at += 8 + u8(packet, at + 1) * 8;
             }
         }
+        read.l4 = at;
         if (behind || read.follows) {
             return null;
         }
         boolean ports = read.proto == Frames.TCP || read.proto == Frames.UDP;
-        return ports && at + (read.proto == Frames.TCP ? 20 : 8) <= read.length
-                ? find(Arrays.copyOfRange(packet, 24, 40), u16(packet, at + 2), read.proto)
-                : null;
+        return ports && at + (read.proto == Frames.TCP ? 20 : 8) <= read.length ? findByPorts(packet, at, read) : null;
     }
 
     private @Nullable Server error6(byte[] packet, Packet read) {
         if (packet.length < 92 || u8(packet, 40) < 1 || u8(packet, 40) > 4 || packet[48] >> 4 != 6) {
             return null;
         }
-        read.error = true;
-        return find(Arrays.copyOfRange(packet, 56, 72), u16(packet, 88), u8(packet, 54));
+        return findByQuoted(packet, 48, u8(packet, 54), read);
     }
 
-    private static Outcome send(byte[] frame, int l3, byte[] packet, Packet read, Server server) {
+    private Outcome send(byte[] frame, int l3, byte[] packet, Packet read, Server server, byte[] out) {
         if (read.length + server.overhead() > server.mtu) {
-            return tooBig(frame, l3, packet, read, server.mtu - server.overhead());
+            if (server.nat() && !read.follows && !read.error && !read.ends) {
+                learn(read, server, read.client, read.sourcePort);
+                unsent.add(flow(read, server));
+            }
+            return tooBig(frame, l3, packet, read, server);
+        }
+        if (server.nat()) {
+            return translate(frame, l3, packet, read, server, out);
         }
         byte[] mac = Bench.mac(server.number);
         int udp = (server.flags & Layout.GUE) != 0 ? 8 : 0;
-        byte[] between = udp == 0 ? new byte[0] : shorts(0, server.guePort, read.length + 8, 0);
+        byte[] between = udp == 0 ? new byte[0] : shorts(0, server.port, read.length + 8, 0);
         int proto = udp != 0 ? Frames.UDP : read.v6 ? 41 : 4;
         byte[] outer;
         if ((server.flags & Layout.TUNNEL4) != 0) {
@@ -314,9 +482,11 @@ final class PacketModel {
         return join(to, from, Arrays.copyOfRange(frame, 12, l3 - 2), shorts(packet[0] >> 4 == 6 ? 0x86dd : 0x0800));
     }
 
-    private static Outcome tooBig(byte[] frame, int l3, byte[] packet, Packet read, int mtu) {
+    private static Outcome tooBig(byte[] frame, int l3, byte[] packet, Packet read, Server server) {
+        int mtu = server.mtu - server.overhead();
         if (read.error || read.follows) {
-            return new Outcome(read.follows ? Verdict.FOLLOWS_AND_DROPPED : Verdict.DROPPED, new byte[0], 0);
+            boolean maybe = read.follows || server.nat();
+            return new Outcome(maybe ? Verdict.FOLLOWS_AND_DROPPED : Verdict.DROPPED, new byte[0], 0);
         }
         InetAddress vip = read.destination;
         InetAddress client = read.source;
@@ -328,13 +498,15 @@ final class PacketModel {
                 : ip4(vip, client, Frames.ICMP, 0, 0, 0x4000, 64, new byte[0], answer.length);
         byte[] to = Arrays.copyOfRange(frame, 6, 12);
         byte[] from = first(frame, 6);
-        return new Outcome(Verdict.SENT, join(front(frame, l3, to, from, header), header, answer), 0);
+        boolean maybe = server.nat() && read.ends;
+        return new Outcome(
+                maybe ? Verdict.FOLLOWS : Verdict.SENT, join(front(frame, l3, to, from, header), header, answer), 0);
     }
 
     /** What is wrong with what the data plane did; null where nothing is. */
     @Nullable
     String complaint(byte[] in, XdpAction action, byte[] out) {
-        Outcome expected = expect(in);
+        Outcome expected = expect(in, out);
         boolean passed = action == XdpAction.PASS && Arrays.equals(out, in);
         boolean right = switch (expected.verdict) {
             case PASS -> passed;

@@ -323,9 +323,10 @@ final class PacketTest {
     @CsvSource({"false, false", "false, true", "true, false", "true, true"})
     void aPortOfItsOwnGoesBeforeARangeAndARangeBeforeTheWholeAddress(boolean v6, boolean datagram) throws Exception {
         Endpoint.Protocol protocol = datagram ? Endpoint.Protocol.UDP : Endpoint.Protocol.TCP;
-        bench.serveOne(new Endpoint(vip(v6), 8005, protocol), 0, 1);
+        bench.serveOne(new Endpoint(vip(v6), 8005, protocol), 0, 1, 0);
         for (int range = 1; range < Layout.RANGES; range++) {
-            bench.serveOne(new Endpoint(vip(v6), 7000 + range * 1000, 7999 + range * 1000, protocol), range, range + 1);
+            bench.serveOne(
+                    new Endpoint(vip(v6), 7000 + range * 1000, 7999 + range * 1000, protocol), range, range + 1, 0);
         }
         serveOnTheLink(Layout.RANGES + 2);
         assertThat(serverAt(v6, datagram, 8005)).isEqualTo(1);
@@ -339,7 +340,7 @@ final class PacketTest {
             // The other protocol has no endpoint at all.
             assertThat(serverAt(v6, !datagram, 8000)).isEqualTo(-1);
         }
-        bench.serveOne(new Endpoint(vip(v6), 1, 65_535, protocol), Layout.RANGES, Layout.RANGES + 1);
+        bench.serveOne(new Endpoint(vip(v6), 1, 65_535, protocol), Layout.RANGES, Layout.RANGES + 1, 0);
         for (int port : new int[] {1, 7999, 15_000, 65_535}) {
             assertThat(serverAt(v6, datagram, port)).isEqualTo(Layout.RANGES + 1);
         }
