@@ -916,6 +916,14 @@ public final class Daemon {
         if (!exceptions.isEmpty()) {
             json.add("exceptions", exceptions);
         }
+        JsonObject connections = new JsonObject();
+        connections.addProperty("places", xdp.connections().places());
+        connections.addProperty("used", xdp.connections().used());
+        connections.addProperty("opening", xdp.connections().opening());
+        connections.addProperty("established", xdp.connections().established());
+        connections.addProperty("closing", xdp.connections().closing());
+        connections.addProperty("expired", xdp.connections().expired());
+        json.add("connections", connections);
         return json;
     }
 
@@ -953,6 +961,9 @@ public final class Daemon {
         }
         warnings.addAll(moment.kernelTroubles());
         moment.xdp().ifPresent(xdp -> {
+            if (!xdp.connections().pressure().isEmpty()) {
+                warnings.add(xdp.connections().pressure());
+            }
             for (XdpDirector.Attachment attachment : xdp.attachments()) {
                 if (!attachment.trouble().isEmpty()) {
                     warnings.add(attachment.device() + ": " + attachment.trouble());

@@ -6,6 +6,7 @@ import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.ServiceStatistics.ServerStatistics;
 import io.ballast.director.VirtualService;
+import io.ballast.director.xdp.FlowPressure;
 import io.ballast.director.xdp.XdpDirector;
 import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.health.state.ProbeResult;
@@ -185,6 +186,21 @@ final class Metrics {
                 line(text, "ballast_xdp_exceptions_total", labels, count.getValue());
             }
         }
+        FlowPressure.Occupancy connections = xdp.connections();
+        head(text, "ballast_xdp_connection_places", "gauge", "Places for remembered connections.");
+        line(text, "ballast_xdp_connection_places", "", connections.places());
+        head(text, "ballast_xdp_connections", "gauge", "Places that are in use, by the state of what is remembered.");
+        line(text, "ballast_xdp_connections", "state=\"opening\"", connections.opening());
+        line(text, "ballast_xdp_connections", "state=\"established\"", connections.established());
+        line(text, "ballast_xdp_connections", "state=\"closing\"", connections.closing());
+        line(text, "ballast_xdp_connections", "state=\"other\"", connections.other());
+        line(text, "ballast_xdp_connections", "state=\"expired\"", connections.expired());
+        head(
+                text,
+                "ballast_xdp_connection_pressure",
+                "gauge",
+                "Whether connections are forgotten for others, or nearly.");
+        line(text, "ballast_xdp_connection_pressure", "", connections.pressure().isEmpty() ? 0 : 1);
         head(text, "ballast_xdp_unreachable_servers", "gauge", "Real servers whose next hop is not known.");
         line(text, "ballast_xdp_unreachable_servers", "", xdp.unreachable().size());
     }

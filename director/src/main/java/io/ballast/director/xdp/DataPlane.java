@@ -764,15 +764,18 @@ class DataPlane implements AutoCloseable {
      * @param from the first bucket that is looked at
      * @param to the one behind the last
      * @param endpoints whether there is an endpoint of an id
+     * @param found told of what stays
      * @return the numbers of the servers whose load changed
      */
-    BitSet sweep(int from, int to, IntPredicate endpoints) {
-        int longAgo = (int) (System.nanoTime() >>> Layout.TICK_SHIFT) - Layout.SETTLED_TICKS;
+    BitSet sweep(int from, int to, IntPredicate endpoints, FlowPressure.Tally found) {
+        int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
+        int longAgo = now - Layout.SETTLED_TICKS;
         Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0 || !endpoints.test(place.vip());
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
-            int state = over.test(place) ? place.forget(over) : 0;
-            if (countOut(place.server(), state)) {
+            if (!over.test(place)) {
+                found.count(place.state(), place.expires() - now < 0);
+            } else if (countOut(place.server(), place.forget(over))) {
                 changed.set(place.server());
             }
             return true;

@@ -495,7 +495,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         } catch (IOException e) {
             gate.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
         }
-        return new XdpOnDemand.Condition(attachments(), unreachable(), counts, List.copyOf(exceptions));
+        return new XdpOnDemand.Condition(
+                attachments(), unreachable(), counts, List.copyOf(exceptions), engine.occupancy());
     }
 
     // ---- Time and interfaces

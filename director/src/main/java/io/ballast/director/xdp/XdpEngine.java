@@ -135,6 +135,7 @@ final class XdpEngine implements ForwardingEngine {
     /** Those with servers that can be sent to since a moment ago. */
     private final Set<Installed> reached = new HashSet<>();
 
+    private final FlowPressure pressure;
     private int ticks;
     /** The last id given. None is given twice: a remembered connection names its endpoint's. */
     private int lastEndpoint;
@@ -148,6 +149,7 @@ final class XdpEngine implements ForwardingEngine {
         this.hops = hops;
         this.events = events;
         this.clock = clock;
+        pressure = new FlowPressure((long) plane.buckets() * Layout.WAYS, SWEEP_PARTS);
         serverNumbers = new Extents(0, plane.sizes().servers());
         slotLines = new Extents(0, plane.sizes().slotLines());
         nodeLines = new Extents(0, plane.sizes().nodeLines());
@@ -752,6 +754,9 @@ final class XdpEngine implements ForwardingEngine {
         Census census = new Census();
         boolean sweep = ++ticks % SWEEP_PARTS == 0;
         sweep(1);
+        if (sweep) {
+            judgePressure(now);
+        }
         for (Installed installed : List.copyOf(services.values())) {
             if (!installed.service.isKnown()) {
                 continue;
@@ -766,6 +771,24 @@ final class XdpEngine implements ForwardingEngine {
                 events.note(true, installed.service.name, String.valueOf(e.getMessage()));
             }
         }
+    }
+
+    private void judgePressure(long now) {
+        try {
+            Map<DataPlane.Reason, Long> counts = plane.reasons();
+            pressure.step(
+                            now,
+                            counts.getOrDefault(DataPlane.Reason.FLOW_EVICTED, 0L),
+                            counts.getOrDefault(DataPlane.Reason.FLOW_TABLE_FULL, 0L))
+                    .ifPresent(news -> events.note(pressure.isOn(), "xdp", news));
+        } catch (IOException e) {
+            events.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
+        }
+    }
+
+    /** How the table of remembered connections is used. */
+    FlowPressure.Occupancy occupancy() {
+        return pressure.occupancy();
     }
 
     /**
@@ -783,7 +806,10 @@ final class XdpEngine implements ForwardingEngine {
         BitSet changed = new BitSet();
         for (int i = 0; i < parts; i++) {
             int from = (int) (swept++ % SWEEP_PARTS) * part;
-            changed.or(plane.sweep(from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id)));
+            FlowPressure.Tally found = new FlowPressure.Tally();
+            changed.or(
+                    plane.sweep(from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id), found));
+            pressure.part(from / Math.max(1, part), found);
         }
         while (!emptied.isEmpty() && swept - emptied.getFirst().emptiedAt >= SWEEP_PARTS) {
             Installed old = emptied.removeFirst();

@@ -89,12 +89,14 @@ public final class XdpOnDemand implements ForwardingEngine {
      * @param counts what did not go the usual way, by service and the data plane's reason, without zeros, since the
      *     service is in the tables; what is no service's under an empty name
      * @param exceptions the same for people
+     * @param connections how the table of remembered connections is used
      */
     public record Condition(
             List<XdpDirector.Attachment> attachments,
             Map<InetAddress, String> unreachable,
             Map<String, Map<String, Long>> counts,
-            List<String> exceptions) {}
+            List<String> exceptions,
+            FlowPressure.Occupancy connections) {}
 
     /**
      * A server of a service and an endpoint, whose packets it is to take.

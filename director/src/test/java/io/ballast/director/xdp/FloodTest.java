@@ -10,6 +10,7 @@ import static io.ballast.director.xdp.Frames.ip;
 import static io.ballast.director.xdp.Frames.tcp;
 import static io.ballast.director.xdp.Frames.udp;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
@@ -235,6 +236,12 @@ final class FloodTest {
             assertThat(flood.established()).isEqualTo(1024);
             flood.packets(false, true, XdpBenchmark.NEW_EACH_TIME, SYNS);
             assertThat(flood.established()).isEqualTo(1024);
+            if (SYNS > 1_000_000) {
+                for (int part = 0; part < 8; part++) {
+                    flood.tick();
+                }
+                assertThat(flood.complaints()).singleElement(STRING).contains("under pressure", "flood of SYNs");
+            }
         }
     }
 }

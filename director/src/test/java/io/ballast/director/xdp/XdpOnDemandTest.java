@@ -70,7 +70,8 @@ class XdpOnDemandTest {
 
         @Override
         public XdpOnDemand.Condition condition() {
-            return new XdpOnDemand.Condition(List.of(), Map.of(), Map.of(), List.of());
+            return new XdpOnDemand.Condition(
+                    List.of(), Map.of(), Map.of(), List.of(), new FlowPressure(8, 1).occupancy());
         }
 
         @Override
