@@ -124,6 +124,7 @@ static __noinline int remember_way(struct xdp_md *ctx, const struct packet *pack
 	back->open_ticks = vip->open_ticks;
 	back->idle_ticks = vip->idle_ticks;
 	back->closing_ticks = vip->closing_ticks;
+	back->persists = vip->flags & VIP_PERSIST ? vip->service + 1 : 0;
 	bpf_check_mtu(ctx, 0, &mtu, 0, 0);
 	back->mtu = mtu;
 	return 0;

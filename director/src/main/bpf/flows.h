@@ -238,6 +238,11 @@ static __always_inline void flow_forget(struct flow *flow, __u32 place)
 	}
 }
 
+static __always_inline bool makes_way(__u8 state)
+{
+	return state == FLOW_OPENING || state == FLOW_CLOSING || state == FLOW_TEMPLATE_OPENING;
+}
+
 /*
  * The place for a new flow: a free one, else one that has expired, else the one that is being opened or closed and
  * would expire first, else the established one that would: a flood of SYNs evicts itself.
@@ -259,7 +264,7 @@ static __always_inline __u32 flow_place(const struct bucket *bucket, __u32 now)
 			score = 0;
 		else
 			score = ((flow->expires - now) & 0x3fffffff) + 1 +
-				(flow->state == FLOW_OPENING || flow->state == FLOW_CLOSING ? 0 : 0x40000000);
+				(makes_way(flow->state) ? 0 : 0x40000000);
 		if (score < lowest) {
 			lowest = score;
 			best = way;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "flows.h"
+#include "persist.h"
 
 /* How many ports are tried for a connection. */
 #define PORT_TRIES 16
@@ -159,8 +159,14 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 	}
 	expires = now + (state == FLOW_ESTABLISHED ? back->idle_ticks :
 			 state == FLOW_OPENING ? back->open_ticks : back->closing_ticks);
-	if (flow->expires != expires)
+	if (flow->expires != expires) {
 		flow->expires = expires;
+		if (back->persists) {
+			struct address client = flow->client;
+
+			persist_on(back->persists - 1, &client, flow->server, state, now);
+		}
+	}
 }
 
 /* The connection in a place, if the packet is its server's, brought up to date; false where it is not. */

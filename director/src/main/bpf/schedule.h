@@ -82,7 +82,7 @@ static __always_inline __u32 lifetime(const struct vip *vip, __u8 state)
 	       state == FLOW_OPENING ? vip->open_ticks : vip->closing_ticks;
 }
 
-/* Brings a known flow up to date with its packet; true where it has not been for a tick. */
+/* Brings a known flow up to date with its packet; true where it has not been for a tick, or is in another state now. */
 static __always_inline bool flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
 {
 	__u32 word = flow->word, expires;
@@ -98,7 +98,7 @@ static __always_inline bool flow_seen(const struct vip *vip, const struct packet
 		flow_turn(flow, word, state);
 	expires = now + lifetime(vip, state);
 	if (flow->expires == expires)
-		return false;
+		return state != before;
 	flow->expires = expires;
 	return true;
 }
@@ -280,6 +280,8 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		if (!expired(flow, now) && server && still(packet, flow, server) && !names_other(vip, packet, index)) {
 			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
 
+			if (fresh && vip->flags & VIP_PERSIST)
+				persist_on(vip->service, &packet->source, index, flow->state, now);
 			if (nat(vip)) {
 				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
 				packet->nat_port_be = flow->nat_port_be;
@@ -290,9 +292,12 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (has_quic && vip->flags & VIP_QUIC && packet->named) {
 		index = packet->named - 1;
 		learn = true;
+	} else if (over_limit(vip, packet)) {
+		return DROPPED;
+	} else if (vip->flags & VIP_PERSIST) {
+		index = server_of_client(vip, packet, now);
+		learn = true;
 	} else {
-		if (over_limit(vip, packet))
-			return DROPPED;
 		index = server_of_unknown(vip, packet, &learn);
 	}
 	if (index == NOBODY)

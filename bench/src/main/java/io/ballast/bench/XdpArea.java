@@ -87,6 +87,7 @@ final class XdpArea implements Area {
                 packets.opening();
                 packets.ipv6();
                 packets.methods();
+                packets.persistence();
             }
         });
         sheet.note(
@@ -191,6 +192,24 @@ final class XdpArea implements Area {
                 Optional.empty(),
                 servers,
                 Optional.empty());
+    }
+
+    /** The same with networks of so many bits as clients that stay at their server. */
+    private static Forwarding persistent(Forwarding plain, int prefix4) {
+        return new Forwarding(
+                plain.service(),
+                plain.listen(),
+                plain.scheduler(),
+                plain.method(),
+                Optional.of(new ServiceSpec.Persistence(Duration.ofMinutes(5), prefix4, 128)),
+                plain.timeouts(),
+                plain.limits(),
+                plain.connectRetry(),
+                plain.proxyProtocol(),
+                plain.onDown(),
+                plain.source(),
+                plain.servers(),
+                plain.sorry());
     }
 
     /** Servers with weight 1, by number. */
@@ -381,6 +400,48 @@ final class XdpArea implements Area {
             fresh(ipv6, scheduler, method, 100);
             remember(ipv6, clients);
             return going(ipv6, clients).take();
+        }
+
+        /** The peer is the same service without it. */
+        void persistence() throws IOException {
+            String what = "persistence (peer: none): ";
+            row(
+                    what + "known, wlc, 4,096 connections",
+                    Floor.ENCAPSULATE,
+                    () -> {
+                        freshPersistent(32);
+                        remember(false, 4096);
+                        return going(false, 4096).take();
+                    },
+                    () -> freshKnown(false, SchedulerKind.WLC, ForwardingMethod.TUNNEL, 4096),
+                    null);
+            for (int prefix : new int[] {32, 20}) {
+                row(
+                        what + "new, wlc, 100 servers, " + (prefix == 32 ? "clients new as well" : "clients known"),
+                        Floor.ENCAPSULATE,
+                        opening(false, () -> freshPersistent(prefix)),
+                        opening(false, SchedulerKind.WLC, 100),
+                        null);
+            }
+            plane.engine().remove(WEB);
+        }
+
+        private double freshPersistent(int prefix) throws IOException {
+            plane.engine().remove(WEB);
+            plane.forget();
+            plane.engine()
+                    .put(persistent(
+                            service(
+                                    WEB,
+                                    XdpBenchmark.VIP4,
+                                    SchedulerKind.WLC,
+                                    ForwardingMethod.TUNNEL,
+                                    servers(1, 100, false)),
+                            prefix));
+            if (!plane.complaints().isEmpty()) {
+                throw new IOException(plane.complaints().getFirst());
+            }
+            return 0;
         }
 
         void methods() throws IOException {

@@ -216,7 +216,8 @@ class DataPlane implements AutoCloseable {
         }
     }
 
-    private MemorySegment memory(String map) throws IOException {
+    /** The memory of a table. */
+    MemorySegment memory(String map) throws IOException {
         try (BpfMap opened = source.map(map)) {
             return opened.mmap(arena);
         }
@@ -595,6 +596,19 @@ class DataPlane implements AutoCloseable {
         refused.update(intKey(service), new byte[(int) refused.valueBytes()]);
     }
 
+    /** How a service keeps clients at their server: for so many ticks, 0 for not at all. */
+    void persistence(int number, int ticks, int prefix4, int prefix6) {
+        long at = (long) number * Layout.SERVICE;
+        services.set(ValueLayout.JAVA_BYTE, at + Layout.SERVICE_PERSIST_MASK4, (byte) prefix4);
+        services.set(ValueLayout.JAVA_BYTE, at + Layout.SERVICE_PERSIST_MASK6, (byte) prefix6);
+        services.set(INT, at + Layout.SERVICE_PERSIST_TICKS, ticks);
+    }
+
+    private boolean persists(int service) {
+        return service < sizes.services()
+                && services.get(INT, (long) service * Layout.SERVICE + Layout.SERVICE_PERSIST_TICKS) != 0;
+    }
+
     /** The next connection in turn gets the first turn of the cycle. */
     void resetTurns(int service) {
         services.set(LONG, (long) service * Layout.SERVICE + Layout.SERVICE_GIVEN, 0);
@@ -744,7 +758,10 @@ class DataPlane implements AutoCloseable {
      */
     void flows(IntPredicate endpoints, Predicate<RememberedFlow> visitor) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
-        flows.visit(place -> place.expires() - now < 0 || !endpoints.test(place.vip()) || visitor.test(place.flow()));
+        flows.visit(place -> place.expires() - now < 0
+                || place.isTemplate()
+                || !endpoints.test(place.vip())
+                || visitor.test(place.flow()));
     }
 
     /** The remembered connections, to be read beside the control loop; fails with an exception once this is closed. */
@@ -759,18 +776,23 @@ class DataPlane implements AutoCloseable {
 
     /**
      * Forgets connections and counts them out of their servers' loads: those that have expired, and those of endpoints
-     * that are no more. The data plane does so itself only when it needs their place.
+     * that are no more. The data plane does so itself only when it needs their place. Clients of services that keep none
+     * any more, and of servers that are gone, are forgotten as well.
      *
      * @param from the first bucket that is looked at
      * @param to the one behind the last
      * @param endpoints whether there is an endpoint of an id
+     * @param gone numbers of servers that will have no connection again
      * @param found told of what stays
      * @return the numbers of the servers whose load changed
      */
-    BitSet sweep(int from, int to, IntPredicate endpoints, FlowPressure.Tally found) {
+    BitSet sweep(int from, int to, IntPredicate endpoints, BitSet gone, FlowPressure.Tally found) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
         int longAgo = now - Layout.SETTLED_TICKS;
-        Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0 || !endpoints.test(place.vip());
+        Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0
+                || (place.isTemplate()
+                        ? !persists(place.service()) || !isServer(place.server()) || gone.get(place.server())
+                        : !endpoints.test(place.vip()));
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
             if (!over.test(place)) {
@@ -822,14 +844,22 @@ class DataPlane implements AutoCloseable {
         }
     }
 
-    /** Counts the connections that are remembered and not expired: of each server, and which endpoints have any. */
-    int[] count(BitSet endpoints) {
+    /**
+     * Counts the connections that are remembered and not expired: of each server, and which endpoints have any.
+     *
+     * @param withClients the servers that clients belong to, with connections or without
+     */
+    int[] count(BitSet endpoints, BitSet withClients) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
         int[] counts = new int[sizes.servers()];
         flows.visit(place -> {
-            if (place.expires() - now >= 0 && isServer(place.server()) && place.vip() > 0) {
-                counts[place.server()]++;
-                endpoints.set(place.vip());
+            if (place.expires() - now >= 0 && isServer(place.server())) {
+                if (place.isTemplate()) {
+                    withClients.set(place.server());
+                } else if (place.vip() > 0) {
+                    counts[place.server()]++;
+                    endpoints.set(place.vip());
+                }
             }
             return true;
         });

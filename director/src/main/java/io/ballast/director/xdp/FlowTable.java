@@ -6,9 +6,9 @@ import java.lang.invoke.VarHandle;
 import java.util.function.Predicate;
 
 /**
- * The connections that the data plane remembers, read while it changes them: what is seen was so a moment ago, or is half
- * of one and half of the next. Buckets are copied out in runs, since reading single words through the kernel's memory
- * costs ten times as much.
+ * The connections that the data plane remembers, and the servers that clients belong to, read while it changes them:
+ * what is seen was so a moment ago, or is half of one and half of the next. Buckets are copied out in runs, since reading
+ * single words through the kernel's memory costs ten times as much.
  */
 final class FlowTable {
     /** The tag of a place that is being filled. */
@@ -37,6 +37,16 @@ final class FlowTable {
 
         int vip() {
             return words[flow + Layout.FLOW_VIP / Integer.BYTES];
+        }
+
+        /** Whether it is a client's server that is remembered here, and not a connection. */
+        boolean isTemplate() {
+            return (vip() & Layout.TEMPLATE_OF) != 0;
+        }
+
+        /** Number of a template's service. */
+        int service() {
+            return vip() & ~Layout.TEMPLATE_OF;
         }
 
         int server() {

@@ -256,10 +256,18 @@ final class InstalledService {
         taken.clear(placed.member);
     }
 
+    /** Whether it is the sorry server's turn, or not the sorry server. */
+    boolean isEligible(Placed placed) {
+        return !placed.name.equals(SORRY) || !somebodyTakesNew();
+    }
+
+    private boolean somebodyTakesNew() {
+        return servers.values().stream().anyMatch(placed -> !placed.name.equals(SORRY) && placed.takesNew());
+    }
+
     /** The members to be given connections, in the description's order: the sorry server only where no other can be. */
     List<ScheduleTable.Server> eligible() {
-        boolean somebody =
-                servers.values().stream().anyMatch(placed -> !placed.name.equals(SORRY) && placed.takesNew());
+        boolean somebody = somebodyTakesNew();
         List<ScheduleTable.Server> list = new ArrayList<>();
         for (Placed placed : servers.values()) {
             boolean sorry = placed.name.equals(SORRY);

@@ -91,6 +91,9 @@ final class XdpEngine implements ForwardingEngine {
         long changed;
         boolean lingering;
 
+        /** Clients stay at their server. */
+        boolean persists;
+
         /** Its tables are being written. */
         boolean writing;
 
@@ -247,9 +250,10 @@ final class XdpEngine implements ForwardingEngine {
         int capacity = InstalledService.capacityFor(first);
         int number = serviceNumbers.nextClearBit(0);
         int servers = serverNumbers.take(capacity);
-        if (servers < 0 && !emptied.isEmpty()) {
+        if ((servers < 0 || number >= plane.sizes().services()) && !emptied.isEmpty()) {
             sweep(SWEEP_PARTS);
-            servers = serverNumbers.take(capacity);
+            number = serviceNumbers.nextClearBit(0);
+            servers = servers < 0 ? serverNumbers.take(capacity) : servers;
         }
         int tree = kind.byLoad() && servers >= 0 ? nodeLines.take(lines(capacity)) : -1;
         if (number >= plane.sizes().services() || servers < 0 || (kind.byLoad() && tree < 0)) {
@@ -302,6 +306,7 @@ final class XdpEngine implements ForwardingEngine {
         markReached(installed);
         note(installed);
         writeServers(installed);
+        writePersistence(installed);
         Map<QuicName, Integer> named = named(installed);
         nameServers(installed, named);
         ServiceSpec.Limits limits = installed.service.forwarding().limits();
@@ -315,6 +320,21 @@ final class XdpEngine implements ForwardingEngine {
         forgetNames(installed, named.keySet());
         retire(installed);
         return true;
+    }
+
+    private void writePersistence(Installed installed) {
+        Optional<ServiceSpec.Persistence> wanted =
+                installed.service.forwarding().persistence();
+        plane.persistence(
+                installed.service.number,
+                wanted.map(persistence -> ticks(persistence.timeout().toNanos()))
+                        .orElse(0),
+                wanted.map(ServiceSpec.Persistence::prefix4).orElse(0),
+                wanted.map(ServiceSpec.Persistence::prefix6).orElse(0));
+        installed.persists = wanted.isPresent();
+        // Connections are where their client's first one went, whatever the table says: when this ends they go on being
+        // looked for until the last of them has ended.
+        installed.lingering |= installed.persists;
     }
 
     /** Tells a later process what is about to be in the tables. */
@@ -456,7 +476,7 @@ final class XdpEngine implements ForwardingEngine {
         if (hop.isPresent() && !placed.cut) {
             flags |= Layout.READY;
         }
-        if (placed.takesNew()) {
+        if (placed.takesNew() && installed.service.isEligible(placed)) {
             flags |= Layout.NEW;
         }
         if (placed.described.state() == ServerState.DOWN) {
@@ -555,6 +575,9 @@ final class XdpEngine implements ForwardingEngine {
         Set<Integer> cut = new HashSet<>();
         service.everybody().stream().filter(placed -> placed.cut).forEach(placed -> cut.add(placed.member));
         table.update(picks, member -> !cut.contains(member));
+        if (installed.persists) {
+            table.doubt();
+        }
         if (table.moved() > 0) {
             installed.changed = clock.getAsLong();
             noteService(installed);
@@ -726,8 +749,9 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     private static int flags(Installed installed) {
-        if (installed.translation != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
-            return Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | installed.translation;
+        int more = installed.translation | (installed.persists ? Layout.FLAG_PERSIST : 0);
+        if (more != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
+            return Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | more;
         }
         return installed.lingering ? Layout.FLAG_LOOKUP : 0;
     }
@@ -797,9 +821,13 @@ final class XdpEngine implements ForwardingEngine {
      */
     private void sweep(int parts) {
         BitSet living = new BitSet();
+        BitSet gone = new BitSet();
         for (Installed installed : services.values()) {
             for (Installed each = installed; each != null; each = each.predecessor) {
                 each.endpoints.values().forEach(living::set);
+                for (Placed placed : each.service.everybody()) {
+                    gone.set(each.firstServer + placed.member, placed.gone && placed.cut);
+                }
             }
         }
         int part = Math.ceilDiv(plane.buckets(), SWEEP_PARTS);
@@ -807,13 +835,14 @@ final class XdpEngine implements ForwardingEngine {
         for (int i = 0; i < parts; i++) {
             int from = (int) (swept++ % SWEEP_PARTS) * part;
             FlowPressure.Tally found = new FlowPressure.Tally();
-            changed.or(
-                    plane.sweep(from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id), found));
+            changed.or(plane.sweep(
+                    from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id), gone, found));
             pressure.part(from / Math.max(1, part), found);
         }
         while (!emptied.isEmpty() && swept - emptied.getFirst().emptiedAt >= SWEEP_PARTS) {
             Installed old = emptied.removeFirst();
             serverNumbers.give(old.firstServer, old.service.capacity());
+            serviceNumbers.clear(old.service.number);
         }
         rank(changed);
     }
@@ -839,9 +868,15 @@ final class XdpEngine implements ForwardingEngine {
     private final class Census {
         private int @Nullable [] ofServers;
         private final BitSet endpoints = new BitSet();
+        private final BitSet withClients = new BitSet();
 
         int ofServer(int server) {
             return count()[server];
+        }
+
+        /** Whether a connection names the server, or a client belongs to it. */
+        boolean names(int server) {
+            return count()[server] > 0 || withClients.get(server);
         }
 
         boolean hasAny(Installed installed) {
@@ -852,7 +887,7 @@ final class XdpEngine implements ForwardingEngine {
         private int[] count() {
             int[] counted = ofServers;
             if (counted == null) {
-                counted = plane.count(endpoints);
+                counted = plane.count(endpoints, withClients);
                 ofServers = counted;
             }
             return counted;
@@ -881,7 +916,7 @@ final class XdpEngine implements ForwardingEngine {
             installed.changed = now;
             noteService(installed);
             plane.slots(installed.lines, table);
-        } else if (sweep && !census.hasAny(installed)) {
+        } else if (sweep && !installed.persists && !census.hasAny(installed)) {
             installed.lingering = false;
             writeEndpoints(installed);
             if (table.trust()) {
@@ -890,13 +925,13 @@ final class XdpEngine implements ForwardingEngine {
         }
     }
 
-    /** Numbers of servers that left and were cut off are free once no connection and no slot names them. */
+    /** Numbers of servers that left and were cut off are free once no connection, no client and no slot names them. */
     private void release(Installed installed, long now, Census census) {
         for (Placed placed : installed.service.everybody()) {
             SlotTable table = installed.table;
             int number = installed.firstServer + placed.member;
             boolean due = placed.gone && placed.cut && placed.cutAt + OPENING_NANOS < now;
-            if (due && (table == null || !table.names(placed.member)) && census.ofServer(number) == 0) {
+            if (due && (table == null || !table.names(placed.member)) && !census.names(number)) {
                 plane.notes().eraseServer(number);
                 installed.service.release(placed);
             }
@@ -934,6 +969,7 @@ final class XdpEngine implements ForwardingEngine {
 
     /** Gives back its numbers, which no endpoint leads to any more. */
     private void give(Installed installed) throws IOException {
+        plane.persistence(installed.service.number, 0, 0, 0);
         installed.watched.forEach(hops::forget);
         installed.watched.clear();
         forgetNames(installed, Set.of());
@@ -950,7 +986,6 @@ final class XdpEngine implements ForwardingEngine {
         if (installed.tree >= 0) {
             nodeLines.give(installed.tree, lines(installed.service.capacity()));
         }
-        serviceNumbers.clear(installed.service.number);
     }
 
     // ---- Adopting
@@ -997,6 +1032,7 @@ final class XdpEngine implements ForwardingEngine {
             }
             installed.endpoints.put(endpoint, vip.id());
             installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
+            installed.persists |= (vip.flags() & Layout.FLAG_PERSIST) != 0;
             installed.translation = vip.flags() & (Layout.FLAG_NAT | Layout.FLAG_FULL_NAT);
             if (installed.table != null && vip.slots() != installed.lines) {
                 endpoints.put(service, endpoint, vip.withTable(installed.lines, installed.table.length()), Set.of());
@@ -1005,7 +1041,7 @@ final class XdpEngine implements ForwardingEngine {
         adoptNames(byNumber);
         // An endpoint that is gone may still be named by a connection.
         BitSet remembered = new BitSet();
-        plane.count(remembered);
+        plane.count(remembered, new BitSet());
         lastEndpoint = Math.max(lastEndpoint, remembered.length());
         for (Installed installed : byNumber.values()) {
             if (installed.endpoints.isEmpty()) {

@@ -31,6 +31,7 @@ import java.lang.foreign.ValueLayout;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
@@ -211,6 +212,12 @@ final class AdoptionTest {
         }
 
         @Override
+        void persistence(int number, int ticks, int prefix4, int prefix6) {
+            step();
+            super.persistence(number, ticks, prefix4, prefix6);
+        }
+
+        @Override
         void service(int number, int firstServer, int tree, int leaves, int scheduler) {
             step();
             super.service(number, firstServer, tree, leaves, scheduler);
@@ -282,6 +289,23 @@ final class AdoptionTest {
         return engine;
     }
 
+    private static Forwarding persistent(Forwarding plain) {
+        return new Forwarding(
+                plain.service(),
+                plain.listen(),
+                plain.scheduler(),
+                plain.method(),
+                Optional.of(new ServiceSpec.Persistence(Duration.ofHours(1), 32, 128)),
+                plain.timeouts(),
+                plain.limits(),
+                plain.connectRetry(),
+                plain.proxyProtocol(),
+                plain.onDown(),
+                plain.source(),
+                plain.servers(),
+                plain.sorry());
+    }
+
     private static Forwarding web(SchedulerKind scheduler, int ports, int... servers) {
         List<Endpoint> listen = new ArrayList<>();
         for (int port = 80; port < 80 + ports; port++) {
@@ -297,11 +321,15 @@ final class AdoptionTest {
 
     /** The number of the server that the packet goes to; 0 where it passes to the kernel. */
     private int send(int client, int port, int flags) throws IOException {
+        return send(client, 5000, port, flags);
+    }
+
+    private int send(int client, int fromPort, int port, int flags) throws IOException {
         InetAddress from = address("198.51.100." + client);
         byte[] frame = Frames.frame(
                 DIRECTOR,
                 ROUTER,
-                Frames.ip(from, VIP, Frames.TCP, Frames.tcp(from, 5000, VIP, port, flags, new byte[0])));
+                Frames.ip(from, VIP, Frames.TCP, Frames.tcp(from, fromPort, VIP, port, flags, new byte[0])));
         MemorySegment.copy(frame, 0, in, ValueLayout.JAVA_BYTE, 0, frame.length);
         TestRun.Result result =
                 program.testRun(TestRun.of(in.asSlice(0, frame.length)).into(out));
@@ -391,6 +419,46 @@ final class AdoptionTest {
                                 .servers())
                         .as("after " + after)
                         .hasSize(5);
+            }
+            removeEverything();
+        }
+    }
+
+    /** New connections of known clients go where their others went, but for those of the server that left. */
+    private void assertThatClientsStay(int[] serverOf, int fromPort) throws IOException {
+        for (int client = 0; client < CONNECTIONS; client++) {
+            int server = send(client, fromPort, 81 - client % 2, SYN);
+            if (serverOf[client] == 3) {
+                assertThat(server).as("client " + client).isNotEqualTo(0);
+            } else {
+                assertThat(server).as("client " + client).isEqualTo(serverOf[client]);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MH", "RR", "WLC"})
+    void clientsOfAPersistentServiceStayWhereverAProcessEnds(SchedulerKind scheduler) throws Exception {
+        boolean died = true;
+        for (int after = 0; died; after++) {
+            assertThat(after).isLessThan(300);
+            try (DataPlane plane = generation.open()) {
+                start(plane, 0).put(persistent(web(scheduler, 2, 1, 2, 3)));
+            }
+            int[] serverOf = connect();
+            Forwarding next = persistent(web(scheduler, 2, 1, 2, 4, 5));
+            died = diesDoing(engine -> engine.put(next), after, 3);
+            assertThatConnectionsGoOn(serverOf);
+            assertThatClientsStay(serverOf, 5001);
+            try (DataPlane plane = generation.open()) {
+                XdpEngine engine = start(plane, 3);
+                assertThatClientsStay(serverOf, 5002);
+                engine.put(next);
+                assertThatConnectionsGoOn(serverOf);
+                assertThatClientsStay(serverOf, 5003);
+                for (int client = 0; client < CONNECTIONS; client++) {
+                    assertThat(send(client, 5004, 80, SYN)).isIn(1, 2, 4, 5);
+                }
             }
             removeEverything();
         }

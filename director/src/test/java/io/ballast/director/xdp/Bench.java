@@ -77,8 +77,13 @@ final class Bench implements AutoCloseable {
 
     /** Where each processor remembers only so many new connections a second; 0 for any number. */
     static Bench open(int learnedPerSecond) throws IOException {
+        return open(16_384, learnedPerSecond);
+    }
+
+    /** With so many buckets for connections. */
+    static Bench open(int buckets, int learnedPerSecond) throws IOException {
         assumeLoading();
-        DataPlane.Sizes sizes = new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, 16_384);
+        DataPlane.Sizes sizes = new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, buckets);
         return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, 1, learnedPerSecond));
     }
 

@@ -21,6 +21,7 @@ final class OlderKernelTest {
                         FloodTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
+                        PersistenceTest.class,
                         AdoptionTest.class,
                         XdpBenchmarkTest.class));
     }

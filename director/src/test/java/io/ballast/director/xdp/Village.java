@@ -47,6 +47,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 
 /**
@@ -65,6 +66,11 @@ final class Village implements AutoCloseable {
     static final InetAddress VIP4 = address("192.0.2.1");
     static final InetAddress VIP6 = address("2001:db8:1::1");
     static final int PORT = 80;
+    /** Servers answer here as well, for IPv4. */
+    static final int OTHER_PORT = 81;
+
+    /** An address of the client's beside its first. */
+    static final InetAddress OTHER_CLIENT = address("10.9.0.3");
 
     private static final Set<Address.Flag> NODAD = Set.of(Address.Flag.NODAD);
 
@@ -143,6 +149,7 @@ final class Village implements AutoCloseable {
     /** The wire between client and director; made anew after {@link #cut}. */
     void joinClient() throws Exception {
         join(client, "eth0", "10.9.0.2", "2001:db8:9::2", director, "eth0", "10.9.0.1", "2001:db8:9::1");
+        netlink(client, netlink -> netlink.add(Address.of(index(netlink, "eth0"), OTHER_CLIENT, 24)));
         route(client, "eth0", VIP4, 32, address("10.9.0.1"));
         route(client, "eth0", VIP6, 128, address("2001:db8:9::1"));
         offload(client, "eth0", STXCSUM, 0);
@@ -292,28 +299,15 @@ final class Village implements AutoCloseable {
     /** Answers each line by its name and the line, and counts datagrams. */
     private void listen(int number, NetworkNamespace server) throws Exception {
         List<InetAddress> own = List.of(address("10.9." + number + ".2"), address("2001:db8:9:" + number + "::2"));
+        listen(number, server, new InetSocketAddress(VIP4, OTHER_PORT));
         for (InetAddress vip : List.of(VIP4, VIP6, own.getFirst(), own.getLast())) {
-            ServerSocket socket = open(server.call(() -> {
-                ServerSocket made = new ServerSocket();
-                made.bind(new InetSocketAddress(vip, PORT));
-                return made;
-            }));
+            ServerSocket socket = listen(number, server, new InetSocketAddress(vip, PORT));
             if (!own.contains(vip)) {
                 listening.computeIfAbsent(number, unknown -> new ArrayList<>()).add(socket);
             }
             DatagramSocket datagrams = open(server.call(() -> new DatagramSocket(new InetSocketAddress(vip, PORT))));
             datagrams.setReceiveBufferSize(1 << 20);
             Thread.ofVirtual().start(() -> count(datagrams));
-            Thread.ofVirtual().start(() -> {
-                while (!socket.isClosed()) {
-                    try {
-                        Socket accepted = socket.accept();
-                        Thread.ofVirtual().start(() -> answer(accepted, "www" + number));
-                    } catch (IOException e) {
-                        return; // closed
-                    }
-                }
-            });
         }
     }
 
@@ -322,6 +316,25 @@ final class Village implements AutoCloseable {
         for (ServerSocket socket : listening.getOrDefault(number, List.of())) {
             socket.close();
         }
+    }
+
+    private ServerSocket listen(int number, NetworkNamespace server, InetSocketAddress where) throws Exception {
+        ServerSocket socket = open(server.call(() -> {
+            ServerSocket made = new ServerSocket();
+            made.bind(where);
+            return made;
+        }));
+        Thread.ofVirtual().start(() -> {
+            while (!socket.isClosed()) {
+                try {
+                    Socket accepted = socket.accept();
+                    Thread.ofVirtual().start(() -> answer(accepted, "www" + number));
+                } catch (IOException e) {
+                    return; // closed
+                }
+            }
+        });
+        return socket;
     }
 
     private void count(DatagramSocket socket) {
@@ -425,11 +438,19 @@ final class Village implements AutoCloseable {
     }
 
     Connection connect(InetAddress vip) throws IOException {
+        return connect(null, new InetSocketAddress(vip, PORT));
+    }
+
+    /** A connection from one of the client's addresses; null for its first. */
+    Connection connect(@Nullable InetAddress from, InetSocketAddress to) throws IOException {
         return client.call(() -> {
             Socket socket = new Socket();
             socket.setSoTimeout(10_000);
             try {
-                socket.connect(new InetSocketAddress(vip, PORT), 10_000);
+                if (from != null) {
+                    socket.bind(new InetSocketAddress(from, 0));
+                }
+                socket.connect(to, 10_000);
             } catch (IOException e) {
                 socket.close();
                 throw e;
@@ -439,6 +460,12 @@ final class Village implements AutoCloseable {
     }
 
     /** Who answers a connection of its own. */
+    String ask(@Nullable InetAddress from, InetAddress vip, int port) throws IOException {
+        try (Connection connection = connect(from, new InetSocketAddress(vip, port))) {
+            return connection.ask("who are you?");
+        }
+    }
+
     String ask(InetAddress vip) throws IOException {
         try (Connection connection = connect(vip)) {
             return connection.ask("who are you?");

@@ -10,6 +10,7 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
@@ -29,6 +30,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -211,6 +213,46 @@ final class XdpDirectorTest {
                 .hasMessageContaining("reset");
         assertThat(other.ask("after")).isEqualTo(otherServer);
         assertThat(whoAnswers(ipv6 ? VIP6 : VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
+    }
+
+    @Test
+    void aClientsConnectionsReachOneServerAlsoWithTheNextDaemon() throws Exception {
+        XdpDirector first = open();
+        Forwarding plain = forwarding(SchedulerKind.RR, false, 1, 2);
+        List<Endpoint> listen = new ArrayList<>(plain.listen());
+        listen.add(new Endpoint(VIP4, Village.OTHER_PORT, Protocol.TCP));
+        Forwarding persistent = new Forwarding(
+                plain.service(),
+                listen,
+                plain.scheduler(),
+                plain.method(),
+                Optional.of(new ServiceSpec.Persistence(Duration.ofMinutes(5), 32, 128)),
+                plain.timeouts(),
+                plain.limits(),
+                plain.connectRetry(),
+                plain.proxyProtocol(),
+                plain.onDown(),
+                plain.source(),
+                plain.servers(),
+                plain.sorry());
+        put(first, persistent);
+        String mine = village.ask(null, VIP4, Village.PORT);
+        String others = village.ask(Village.OTHER_CLIENT, VIP4, Village.OTHER_PORT);
+        assertThat(List.of(mine, others)).containsExactlyInAnyOrder("www1", "www2");
+        assertThatClientsReach(mine, others);
+        close(first);
+        assertThatClientsReach(mine, others);
+        put(open(), persistent);
+        assertThatClientsReach(mine, others);
+        assertThat(whoAnswers(VIP6, 6)).hasSize(1);
+    }
+
+    private void assertThatClientsReach(String mine, String others) throws Exception {
+        for (int i = 0; i < 6; i++) {
+            int port = i % 2 == 0 ? Village.PORT : Village.OTHER_PORT;
+            assertThat(village.ask(null, VIP4, port)).isEqualTo(mine);
+            assertThat(village.ask(Village.OTHER_CLIENT, VIP4, port)).isEqualTo(others);
+        }
     }
 
     @Test

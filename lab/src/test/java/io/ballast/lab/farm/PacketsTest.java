@@ -15,6 +15,7 @@ import io.ballast.lab.load.Outcome;
 import io.ballast.lab.topology.DescriptionText;
 import io.ballast.linux.NetworkNamespace;
 import java.io.IOException;
+import java.net.Inet4Address;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -105,8 +106,22 @@ class PacketsTest {
                 client.reachesAllServers(method.yamlName());
                 client.reachesTheOthersOfADeadOne(method.yamlName());
             }
+            lab.describe(persistent(443).withForwarding(ForwardingMethod.FULLNAT));
+            for (Daemon daemon : lab.daemons()) {
+                daemon.reload();
+            }
+            client.staysAtOneServer(443);
         }
         assertNothingIsLeft();
+    }
+
+    /** The example with clients that stay at their server, who ask the web service at another port as well. */
+    private static DescriptionText persistent(int port) throws IOException {
+        String listen = "listen: [\"192.168.10.80:80/tcp\"";
+        String example = Files.readString(EXAMPLE) + ECHO6;
+        assertThat(example).contains(listen + "]");
+        return DescriptionText.of(
+                example.replace(listen + "]", listen + ", \"192.168.10.80:" + port + "/tcp\"]\n    persistence: 5m"));
     }
 
     @Test
@@ -180,6 +195,26 @@ class PacketsTest {
                     return answers.equals(Set.of("www1: hello", "www2: hello", "www3: hello"));
                 });
             }
+        }
+
+        void staysAtOneServer(int otherPort) throws Exception {
+            InetSocketAddress one = addresses.stream()
+                    .filter(address -> address.getAddress() instanceof Inet4Address)
+                    .findFirst()
+                    .orElseThrow();
+            InetSocketAddress other = new InetSocketAddress(one.getAddress(), otherPort);
+            Set<String> servers = new TreeSet<>();
+            await("answers at " + other, () -> {
+                LoadResult result = load.warm(plan(other), Duration.ofMillis(200));
+                servers.addAll(result.servers().keySet());
+                return result.failures() == 0;
+            });
+            for (InetSocketAddress address : List.of(one, other, one)) {
+                LoadResult result = load.warm(plan(address), Duration.ofMillis(300));
+                assertThat(result.outcomes()).containsOnlyKeys(Outcome.OK);
+                servers.addAll(result.servers().keySet());
+            }
+            assertThat(servers).as("of three").hasSize(1);
         }
 
         void reachesTheOthersOfADeadOne(String method) throws Exception {

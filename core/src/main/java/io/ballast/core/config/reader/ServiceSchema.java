@@ -778,9 +778,6 @@ final class ServiceSchema {
                             + " connection-rate and source-connection-rate; leave connections, queue and backlog out, or"
                             + " use the engine userspace");
         }
-        if (spec.persistence().isPresent()) {
-            v.error(PERSISTENCE, name + " has no persistence yet; `scheduler: sh` keeps a client at its server");
-        }
         if (!v.broken(SERVERS) && !v.broken(LISTEN)) {
             packets(v, spec);
         }
