@@ -8,8 +8,10 @@ import com.google.gson.JsonPrimitive;
 import com.google.gson.stream.JsonWriter;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Change;
+import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
@@ -319,12 +321,32 @@ final class ControlApi {
         return server(201, service, server, keep());
     }
 
-    /** The address; where the host is the name of a node, the one that the name stands for in the description. */
-    private HostPort address(String service, HostPort wanted) throws HttpException {
+    /**
+     * The address; where the host is the name of a node, the one that the name stands for in the description, and where
+     * there is no port, the service's.
+     */
+    private HostPort address(String service, HostPort written) throws HttpException {
         Description description = configuration.active().description();
-        NodeSpec node = description.nodes().get(wanted.host());
+        NodeSpec node = description.nodes().get(written.host());
         ServiceSpec spec = description.services().get(service);
-        if (node == null || spec == null) {
+        if (spec == null) {
+            return written;
+        }
+        HostPort wanted =
+                written.port() != 0 ? written : new HostPort(written.host(), ServiceSpec.onePort(spec.listen()));
+        if (wanted.port() == 0 && spec.engine() != EngineKind.XDP) {
+            throw new HttpException(
+                    400, "address: the port is missing, and the service " + service + " listens on several");
+        }
+        for (CheckSpec check : spec.checks()) {
+            if (spec.hasNoPortToAsk(check, wanted)) {
+                throw new HttpException(
+                        400,
+                        "address: the port is missing, and so the check " + check.name() + " of the service " + service
+                                + " would have none to ask");
+            }
+        }
+        if (node == null) {
             return wanted;
         }
         List<InetAddress> taken = spec.listen().stream().map(Endpoint::address).toList();
@@ -750,8 +772,9 @@ final class ControlApi {
 
     /** Reads {@code host:port}, an IPv6 address in brackets. */
     static HostPort hostPort(String text) throws HttpException {
-        int colon = text.lastIndexOf(':');
-        String host = colon < 0 ? "" : text.substring(0, colon);
+        boolean withoutPort = text.endsWith("]") || text.indexOf(':') < 0;
+        int colon = withoutPort ? text.length() : text.lastIndexOf(':');
+        String host = text.substring(0, colon);
         boolean bracketed = host.startsWith("[") && host.endsWith("]");
         if (bracketed) {
             host = host.substring(1, host.length() - 1);
@@ -761,8 +784,8 @@ final class ControlApi {
                 && v6 == bracketed
                 && (v6 ? Addresses.parse(host).isPresent() : host.matches("[A-Za-z0-9._-]{1,253}"));
         try {
-            int port = colon < 0 ? -1 : Integer.parseInt(text.substring(colon + 1));
-            if (hostIsRight && port >= 1 && port <= 65535) {
+            int port = withoutPort ? 0 : Integer.parseInt(text.substring(colon + 1));
+            if (hostIsRight && (withoutPort || port >= 1) && port <= 65535) {
                 return new HostPort(host, port);
             }
         } catch (NumberFormatException e) {

@@ -420,9 +420,12 @@ final class ServiceTable {
                 .map(h -> entry.resolution.address(h.host()))
                 .orElse(server.address().getAddress());
         int hostPort = spec.host().map(HostPort::port).orElse(0);
+        int own = server.address().getPort();
         int port = spec.port() != 0
                 ? spec.port()
-                : hostPort != 0 ? hostPort : server.address().getPort();
+                : hostPort != 0
+                        ? hostPort
+                        : own != 0 ? own : entry.service.spec().portToAsk(spec.probe());
         return new ProbeTarget(
                 address,
                 port,

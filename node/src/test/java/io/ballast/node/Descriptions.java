@@ -60,6 +60,11 @@ final class Descriptions {
         return new ServerSpec(name, new HostPort(host, 80), 1, 0, AdminState.ENABLED, List.of(checks));
     }
 
+    /** One that is asked at the ports of its service. */
+    static ServerSpec serverWithoutPort(String name, String host, CheckSpec... checks) {
+        return new ServerSpec(name, new HostPort(host, 0), 1, 0, AdminState.ENABLED, List.of(checks));
+    }
+
     static ServiceSpec service(String name, String listen, List<String> directors, ServerSpec... servers) {
         Duration second = Duration.ofSeconds(1);
         return new ServiceSpec(
@@ -81,6 +86,29 @@ final class Descriptions {
                 Optional.empty(),
                 new ServiceSpec.NotifySpec(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty()),
                 Optional.empty());
+    }
+
+    /** The same, listening elsewhere. */
+    static ServiceSpec listening(ServiceSpec s, Endpoint... listen) {
+        return new ServiceSpec(
+                s.name(),
+                List.of(listen),
+                s.directors(),
+                s.scheduler(),
+                s.engine(),
+                s.forwarding(),
+                s.persistence(),
+                s.timeouts(),
+                s.limits(),
+                s.connectRetry(),
+                s.proxyProtocol(),
+                s.onDown(),
+                s.source(),
+                s.servers(),
+                s.checks(),
+                s.sorry(),
+                s.hooks(),
+                s.quic());
     }
 
     /** The same with the engine xdp. */

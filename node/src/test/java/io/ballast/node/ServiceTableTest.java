@@ -1,13 +1,17 @@
 package io.ballast.node;
 
 import static io.ballast.node.Descriptions.check;
+import static io.ballast.node.Descriptions.inKernel;
+import static io.ballast.node.Descriptions.listening;
 import static io.ballast.node.Descriptions.server;
+import static io.ballast.node.Descriptions.serverWithoutPort;
 import static io.ballast.node.Descriptions.service;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.CheckSpec.InitialState;
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.ConnectionQuery;
@@ -21,6 +25,7 @@ import io.ballast.health.CheckId;
 import io.ballast.health.ProbeTarget;
 import io.ballast.health.state.ProbeResult;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -145,6 +150,22 @@ class ServiceTableTest {
         result("web/a/tcp", BAD);
         assertThat(state("web", "a")).isEqualTo(ServerState.DOWN);
         assertThat(events).containsExactly("server.up web/a", "service.up web", "server.up web/b", "server.down web/a");
+    }
+
+    @Test
+    void checksOfAServerWithoutAPortAskTheFirstSingleOneOfTheService() {
+        InetAddress address = InetAddress.ofLiteral("192.0.2.1");
+        ServiceSpec ports = listening(
+                inKernel(service("web", "192.0.2.1", List.of(), serverWithoutPort("a", "10.1.0.1", check()))),
+                new Endpoint(address, 53, Endpoint.Protocol.UDP),
+                new Endpoint(address, 8000, 8999, Endpoint.Protocol.TCP),
+                new Endpoint(address, 443, Endpoint.Protocol.TCP),
+                new Endpoint(address, 80, Endpoint.Protocol.TCP));
+        apply(ports);
+        assertThat(checks.get("web/a/tcp")).hasToString("10.1.0.1:443");
+        result("web/a/tcp", GOOD);
+        assertThat(forwarded("web").servers().getFirst().address()).isEqualTo(new InetSocketAddress("10.1.0.1", 0));
+        assertThat(ports.servers().getFirst().address()).hasToString("10.1.0.1");
     }
 
     @Test

@@ -64,6 +64,11 @@ public record Endpoint(InetAddress address, int firstPort, int lastPort, Protoco
         return firstPort;
     }
 
+    /** Whether it has the port. */
+    public boolean has(int port) {
+        return firstPort <= port && port <= lastPort;
+    }
+
     /** Whether both have an address, protocol and port in common. */
     public boolean overlaps(Endpoint other) {
         return protocol == other.protocol

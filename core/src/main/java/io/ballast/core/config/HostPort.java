@@ -5,7 +5,8 @@ package io.ballast.core.config;
  * the resolver. The reader replaces node names by the node's address; what is left is resolved by the node when the
  * description is applied.
  *
- * @param port 0 to 65535; 0 where the protocol has no port (ICMP) or the service's port is meant
+ * @param port 0 to 65535; 0 where the protocol has no port (ICMP), where the service's port is meant, or of a server the
+ *     port that each client asked for
  */
 public record HostPort(String host, int port) {
 
@@ -16,6 +17,6 @@ public record HostPort(String host, int port) {
 
     @Override
     public String toString() {
-        return join(host, port);
+        return port != 0 ? join(host, port) : host.indexOf(':') >= 0 ? "[" + host + "]" : host;
     }
 }

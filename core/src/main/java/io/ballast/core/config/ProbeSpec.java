@@ -15,6 +15,20 @@ public sealed interface ProbeSpec {
         return getClass().getSimpleName().toLowerCase(Locale.ROOT);
     }
 
+    /** The protocol whose port it asks; empty where it asks no port. */
+    default Optional<Endpoint.Protocol> protocol() {
+        return switch (this) {
+            case Icmp _, File _ -> Optional.empty();
+            case Exec exec ->
+                exec.command().stream().anyMatch(word -> word.contains("${port}"))
+                        ? Optional.of(Endpoint.Protocol.TCP)
+                        : Optional.empty();
+            case Udp _ -> Optional.of(Endpoint.Protocol.UDP);
+            case Dns dns -> Optional.of(dns.tcp() ? Endpoint.Protocol.TCP : Endpoint.Protocol.UDP);
+            default -> Optional.of(Endpoint.Protocol.TCP);
+        };
+    }
+
     /**
      * Echo request and reply (RFC 792, RFC 4443).
      *

@@ -40,6 +40,37 @@ public record ServiceSpec(
         NotifySpec hooks,
         Optional<Quic> quic) {
 
+    /** The port of a service that listens on one only, which its servers have where none is written; else 0. */
+    public static int onePort(List<Endpoint> listen) {
+        if (listen.isEmpty() || !listen.getFirst().single()) {
+            return 0;
+        }
+        int port = listen.getFirst().port();
+        return listen.stream().allMatch(e -> e.single() && e.port() == port) ? port : 0;
+    }
+
+    /**
+     * The port that a check without one of its own asks at a server that has none either: the first single one of the
+     * service in the check's protocol; 0 where the service has none, or the check asks no port.
+     */
+    public int portToAsk(ProbeSpec probe) {
+        Optional<Endpoint.Protocol> protocol = probe.protocol();
+        return listen.stream()
+                .filter(endpoint -> endpoint.single() && protocol.equals(Optional.of(endpoint.protocol())))
+                .map(Endpoint::port)
+                .findFirst()
+                .orElse(0);
+    }
+
+    /** Whether a check of the service would have no port to ask at a server of this address. */
+    public boolean hasNoPortToAsk(CheckSpec check, HostPort server) {
+        return server.port() == 0
+                && check.port() == 0
+                && check.host().map(HostPort::port).orElse(0) == 0
+                && check.probe().protocol().isPresent()
+                && portToAsk(check.probe()) == 0;
+    }
+
     /**
      * Persistence by client address.
      *

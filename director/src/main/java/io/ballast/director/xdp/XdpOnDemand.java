@@ -404,7 +404,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         });
     }
 
-    /** Who is to take packets of services for their own addresses, and can be asked: by TCP. */
+    /** Who is to take packets of services for their own addresses, and can be asked: by TCP, at a port that is to answer. */
     private List<Asked> paths() {
         Map<InetAddress, Resolution.Hop> ways = opened == null ? Map.of() : opened.ways();
         List<Asked> paths = new ArrayList<>();
@@ -417,7 +417,7 @@ public final class XdpOnDemand implements ForwardingEngine {
                 }
                 Acceptance.Member member = new Acceptance.Member(service.service(), server.name());
                 for (Endpoint endpoint : service.listen()) {
-                    if (endpoint.protocol() == Endpoint.Protocol.TCP) {
+                    if (endpoint.protocol() == Endpoint.Protocol.TCP && endpoint.single()) {
                         paths.add(new Asked(member, endpoint, service.method(), address, way));
                     }
                 }

@@ -232,6 +232,20 @@ class XdpOnDemandTest {
     }
 
     @Test
+    void theFirstRangeOfPortsGetsAProgramThatLooksForRanges() {
+        after(() -> engine.put(service("single", FRONT)));
+        assertThat(asked.features().ranges()).isFalse();
+        Endpoint range = new Endpoint(FRONT, 8000, 8999, Endpoint.Protocol.UDP);
+        assertThat(after(() -> engine.put(Forwardings.of("range", ForwardingMethod.DR, range))))
+                .containsExactly(
+                        "put range", "close", "open [eth0]", "put single", "put range", "retain [range, single]");
+        assertThat(asked.features().ranges()).isTrue();
+        Endpoint other = new Endpoint(FRONT, 9000, 9999, Endpoint.Protocol.UDP);
+        assertThat(after(() -> engine.put(Forwardings.of("other", ForwardingMethod.DR, other))))
+                .containsExactly("put other");
+    }
+
+    @Test
     void whatAnEarlierProcessLeftGoesWhereNothingIsWanted() {
         assertThat(after(engine::settle)).containsExactly("dismantle");
         assertThat(after(engine::settle)).isEmpty();

@@ -3,6 +3,7 @@ package io.ballast.lab.drill;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Json;
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ProbeSpec;
 import io.ballast.core.config.ServerSpec;
@@ -444,15 +445,21 @@ public final class Drill implements AutoCloseable {
                 .orElse("");
     }
 
-    private static InetSocketAddress address(ServerSpec server) {
+    /** Where a server answers; one without a port at the first of the service's. */
+    private InetSocketAddress address(ServerSpec server) {
+        String host = server.address().host();
+        int port = server.address().port() != 0
+                ? server.address().port()
+                : service.listen().stream()
+                        .filter(e -> e.protocol() == Endpoint.Protocol.TCP)
+                        .map(Endpoint::firstPort)
+                        .findFirst()
+                        .orElse(0);
         try {
-            return new InetSocketAddress(
-                    InetAddress.ofLiteral(server.address().host()),
-                    server.address().port());
+            return new InetSocketAddress(InetAddress.ofLiteral(host), port);
         } catch (IllegalArgumentException e) {
             // A name for the resolver: no node of the lab has it.
-            return InetSocketAddress.createUnresolved(
-                    server.address().host(), server.address().port());
+            return InetSocketAddress.createUnresolved(host, port);
         }
     }
 }

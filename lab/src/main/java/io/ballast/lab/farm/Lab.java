@@ -205,11 +205,12 @@ public final class Lab implements AutoCloseable {
     }
 
     private static boolean answers(Endpoint endpoint) {
+        InetSocketAddress address = new InetSocketAddress(endpoint.address(), endpoint.firstPort());
         if (endpoint.protocol() == Endpoint.Protocol.UDP) {
-            return ask(endpoint.socketAddress()).isPresent();
+            return ask(address).isPresent();
         }
         try (Socket socket = new Socket()) {
-            socket.connect(endpoint.socketAddress(), ANSWER_MILLIS);
+            socket.connect(address, ANSWER_MILLIS);
             return true;
         } catch (IOException e) {
             return false; // which is what is waited for
@@ -317,13 +318,12 @@ public final class Lab implements AutoCloseable {
                 .orElseGet(() -> topology.nodes().getFirst());
     }
 
-    /** Where a service answers on TCP, the IPv4 addresses first. */
+    /** Where a service answers on TCP, the IPv4 addresses first; of a range of ports, the first. */
     public List<InetSocketAddress> addresses(ServiceSpec service) {
         return service.listen().stream()
                 .filter(e -> e.protocol() == Endpoint.Protocol.TCP)
-                .map(e -> e.address().isAnyLocalAddress()
-                        ? new InetSocketAddress(directorAddress(e.ipv6()), e.port())
-                        : e.socketAddress())
+                .map(e -> new InetSocketAddress(
+                        e.address().isAnyLocalAddress() ? directorAddress(e.ipv6()) : e.address(), e.firstPort()))
                 .sorted((a, b) -> Integer.compare(
                         a.getAddress().getAddress().length, b.getAddress().getAddress().length))
                 .toList();

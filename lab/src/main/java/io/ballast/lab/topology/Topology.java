@@ -147,6 +147,9 @@ public record Topology(
         return new Derivation(description).derive();
     }
 
+    /** How many ports of a wide range something answers at, beside the last. */
+    private static final int FEW = 8;
+
     /** The steps of {@link #of}, which share what they have found. */
     private static final class Derivation {
         private final Description description;
@@ -351,11 +354,12 @@ public record Topology(
                     if (speaks(service, Endpoint.Protocol.UDP)) {
                         nodeAt(nodes, service, server.address()).ifPresent(node -> {
                             Set<InetSocketAddress> there = listen.computeIfAbsent(node, _ -> new LinkedHashSet<>());
-                            there.add(socketAddress(server.address()));
+                            there.addAll(places(service, server.address(), Endpoint.Protocol.UDP));
                             if (service.forwarding().keepsPort()) {
                                 service.listen().stream()
                                         .filter(e -> e.protocol() == Endpoint.Protocol.UDP)
-                                        .forEach(e -> there.add(e.socketAddress()));
+                                        .forEach(e -> ports(e).forEach(
+                                                        port -> there.add(new InetSocketAddress(e.address(), port))));
                             }
                         });
                     }
@@ -364,6 +368,29 @@ public record Topology(
             return listen.entrySet().stream()
                     .map(e -> new Echo(e.getKey(), e.getKey(), List.copyOf(e.getValue())))
                     .toList();
+        }
+
+        /** Where a server answers: at its own port, else at those of the service. */
+        private static Set<InetSocketAddress> places(ServiceSpec service, HostPort server, Endpoint.Protocol protocol) {
+            if (server.port() != 0) {
+                return Set.of(socketAddress(server));
+            }
+            Set<InetSocketAddress> places = new LinkedHashSet<>();
+            service.listen().stream()
+                    .filter(e -> e.protocol() == protocol)
+                    .flatMap(e -> ports(e).stream())
+                    .forEach(port -> places.add(socketAddress(new HostPort(server.host(), port))));
+            return places;
+        }
+
+        /** Those that something answers at: of a range the first few and the last. */
+        private static Set<Integer> ports(Endpoint endpoint) {
+            Set<Integer> ports = new LinkedHashSet<>();
+            for (int port = endpoint.firstPort(); port < endpoint.lastPort() && ports.size() < FEW; port++) {
+                ports.add(port);
+            }
+            ports.add(endpoint.lastPort());
+            return ports;
         }
 
         private static boolean speaks(ServiceSpec service, Endpoint.Protocol protocol) {
@@ -391,9 +418,11 @@ public record Topology(
             }
             if (tcp) {
                 siteAt(sites, nodes, service, server.address()).ifPresent(site -> {
-                    site.listen.add(socketAddress(server.address()));
-                    if (service.forwarding().keepsPort()) {
-                        site.everywhere.add(server.address().port());
+                    for (InetSocketAddress place : places(service, server.address(), Endpoint.Protocol.TCP)) {
+                        site.listen.add(place);
+                        if (service.forwarding().keepsPort()) {
+                            site.everywhere.add(place.getPort());
+                        }
                     }
                 });
             }
@@ -407,7 +436,10 @@ public record Topology(
                         : check.host()
                                 .map(HostPort::port)
                                 .filter(p -> p != 0)
-                                .orElse(server.address().port());
+                                .orElse(
+                                        server.address().port() != 0
+                                                ? server.address().port()
+                                                : service.portToAsk(check.probe()));
                 if (check.probe() instanceof ProbeSpec.Udp udp && speaks(service, Endpoint.Protocol.UDP)) {
                     satisfy(udp, service.name(), check);
                     continue;
@@ -417,7 +449,9 @@ public record Topology(
                     continue;
                 }
                 siteAt(sites, nodes, service, asked).ifPresent(s -> {
-                    s.listen.add(socketAddress(asked));
+                    if (asked.port() != 0) {
+                        s.listen.add(socketAddress(asked));
+                    }
                     satisfy(s, service.name(), check);
                 });
             }
@@ -494,7 +528,7 @@ public record Topology(
             for (String node : places) {
                 SiteBuilder site =
                         sites.computeIfAbsent(Site.SORRY + "@" + node, _ -> new SiteBuilder(Site.SORRY, node));
-                site.listen.add(socketAddress(sorry));
+                site.listen.addAll(places(service, sorry, Endpoint.Protocol.TCP));
             }
         }
 

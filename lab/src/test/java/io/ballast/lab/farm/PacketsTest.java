@@ -16,6 +16,7 @@ import io.ballast.lab.topology.DescriptionText;
 import io.ballast.linux.NetworkNamespace;
 import java.io.IOException;
 import java.net.Inet4Address;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -137,6 +138,78 @@ class PacketsTest {
                 Client client = new Client(lab)) {
             client.reachesAllServers("nat");
             client.reachesTheOthersOfADeadOne("nat");
+        }
+        assertNothingIsLeft();
+    }
+
+    /** Servers without a port are asked at the one that the client asked for, be it one of a few or of a range. */
+    @Test
+    void aServiceOfSeveralPortsAndOneOfARangeLeadEachPortToItself() throws Exception {
+        asFarAsThisMachineHasTheEngine();
+        DescriptionText ranges = DescriptionText.of("""
+                name: ranges
+                nodes:
+                  director:
+                    interfaces:
+                      eth0: { addresses: [192.168.10.1/24, 192.168.10.80/24] }
+                  www1:
+                    interfaces:
+                      eth0: { addresses: [192.168.10.11/24] }
+                  www2:
+                    interfaces:
+                      eth0: { addresses: [192.168.10.12/24] }
+                  client:
+                    interfaces:
+                      eth0: { addresses: [192.168.10.100/24] }
+                services:
+                  web:
+                    listen: ["192.168.10.80:80/tcp", "192.168.10.80:443/tcp"]
+                    engine: xdp
+                    checks: [{ type: http, path: /index.html, interval: 200ms, expect: { text: Test Page } }]
+                    servers: [www1, www2]
+                  rtp:
+                    listen: ["192.168.10.80:16384-16391/udp", "192.168.10.80:20000-20999/udp"]
+                    engine: xdp
+                    scheduler: rr
+                    checks: [{ type: tcp, port: 80, interval: 200ms }]
+                    servers: [www1, www2]
+                """);
+        try (Lab lab = up(ranges, true);
+                NetworkNamespace network = NetworkNamespace.named(
+                        LabRecord.namespace(name, lab.client().name()));
+                LoadProcess load = new LoadProcess(lab.loadGenerator(), _ -> {})) {
+            assertThat(lab.answering()).isTrue();
+            InetAddress address = InetAddress.ofLiteral("192.168.10.80");
+            for (ForwardingMethod method : List.of(ForwardingMethod.DR, ForwardingMethod.FULLNAT)) {
+                if (method != ForwardingMethod.DR) {
+                    lab.describe(ranges.withForwarding(method));
+                    for (Daemon daemon : lab.daemons()) {
+                        daemon.reload();
+                    }
+                }
+                for (int port : new int[] {80, 443}) {
+                    await("both answer at " + port + " by " + method, () -> {
+                        LoadResult result =
+                                load.warm(plan(new InetSocketAddress(address, port)), Duration.ofMillis(200));
+                        return result.failures() == 0 && result.servers().size() == 2;
+                    });
+                }
+                for (int port : new int[] {16_384, 16_387, 16_391, 20_000, 20_999}) {
+                    await("both answer at " + port + " by " + method, () -> {
+                        Set<String> answers = new TreeSet<>();
+                        for (int i = 0; i < 4; i++) {
+                            network.call(() -> Lab.ask(new InetSocketAddress(address, port)))
+                                    .ifPresent(answers::add);
+                        }
+                        return answers.equals(Set.of("www1: hello", "www2: hello"));
+                    });
+                }
+                assertThat(network.call(() -> Lab.ask(new InetSocketAddress(address, 16_392))))
+                        .isEmpty();
+            }
+            assertThat(Json.objects(lab.daemons().getFirst().services().getFirst(), "servers"))
+                    .extracting(server -> Json.text(server, "address"))
+                    .containsExactly("192.168.10.11", "192.168.10.12");
         }
         assertNothingIsLeft();
     }

@@ -177,6 +177,30 @@ class TopologyTest {
     }
 
     @Test
+    void aServerWithoutAPortAnswersAtThoseOfItsService() {
+        InetAddress address = InetAddress.ofLiteral("10.0.0.1");
+        List<Endpoint> listen = List.of(
+                new Endpoint(address, 80, Endpoint.Protocol.TCP),
+                new Endpoint(address, 8000, 8001, Endpoint.Protocol.TCP),
+                new Endpoint(address, 9000, 9999, Endpoint.Protocol.UDP));
+        Topology topology = Topology.of(description(
+                PAIR,
+                service(
+                        "many",
+                        listen,
+                        List.of(),
+                        List.of(server("s", "10.0.0.2", 0)),
+                        check(http("/health", 200, 200)),
+                        check(new ProbeSpec.Icmp(56)))));
+        assertThat(site(topology, "s").listen())
+                .containsExactly(at("10.0.0.2", 80), at("10.0.0.2", 8000), at("10.0.0.2", 8001));
+        assertThat(topology.echoes().getFirst().listen())
+                .hasSize(9)
+                .startsWith(at("10.0.0.2", 9000), at("10.0.0.2", 9001))
+                .endsWith(at("10.0.0.2", 9999));
+    }
+
+    @Test
     void aServersPagesSatisfyItsChecks() {
         Site www1 = site(Topology.of(farm()), "www1");
         assertThat(www1.listen()).containsExactly(at("10.1.0.1", 80));

@@ -2,6 +2,7 @@ package io.ballast.core.config.reader;
 
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -20,11 +21,15 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /** What must hold among services, and between services and nodes. The cost grows with the services, not their pairs. */
 final class AcrossServices {
     /** Services in a loop that is looked for. */
     private static final int MAX_LOOP = 64;
+
+    /** Of one address and protocol, as many as the engine xdp looks at. */
+    private static final int MAX_RANGES = 8;
 
     private final Problems problems;
     private final Collection<NodeSpec> nodes;
@@ -61,9 +66,9 @@ final class AcrossServices {
      * The same where some services take the place of others, and there was no problem before; unlike {@link
      * #anyProblem}, it costs no more than those.
      *
-     * @param listening what {@link #listening} gives for all services before
+     * @param listening of all services before
      */
-    static boolean surelyNoProblem(List<ServiceSpec> before, List<ServiceSpec> after, Set<HostPort> listening) {
+    static boolean surelyNoProblem(List<ServiceSpec> before, List<ServiceSpec> after, Listening listening) {
         for (int i = 0; i < after.size(); i++) {
             if (i >= before.size() || !sameFace(before.get(i), after.get(i))) {
                 return false;
@@ -72,26 +77,46 @@ final class AcrossServices {
         return before.size() == after.size()
                 && after.stream()
                         .flatMap(s -> s.servers().stream())
-                        .noneMatch(server -> listening.contains(server.address()));
+                        .noneMatch(server -> listening.perhapsAt(server.address()));
     }
 
     /** Whether all is equal that matters to others, but for servers that lead to another service. */
     private static boolean sameFace(ServiceSpec a, ServiceSpec b) {
         return a.name().equals(b.name())
                 && a.listen().equals(b.listen())
+                && a.engine() == b.engine()
                 && a.directors().equals(b.directors())
                 && a.source().equals(b.source());
     }
 
-    /** Where services answer, as servers are addressed. */
-    static Set<HostPort> listening(Collection<ServiceSpec> services) {
-        Set<HostPort> all = new HashSet<>(services.size() * 2);
-        services.forEach(s -> s.listen().forEach(e -> all.add(address(e))));
-        return all;
-    }
+    /**
+     * Where services answer, as servers are addressed.
+     *
+     * @param ports single ones
+     * @param hosts of all
+     * @param ranges hosts of those that have ranges of ports
+     */
+    record Listening(Set<HostPort> ports, Set<String> hosts, Set<String> ranges) {
+        static Listening of(Collection<ServiceSpec> services) {
+            var all = new Listening(new HashSet<>(services.size() * 2), new HashSet<>(), new HashSet<>());
+            for (ServiceSpec service : services) {
+                for (Endpoint e : service.listen()) {
+                    String host = Addresses.print(e.address());
+                    all.hosts.add(host);
+                    if (e.single()) {
+                        all.ports.add(new HostPort(host, e.port()));
+                    } else {
+                        all.ranges.add(host);
+                    }
+                }
+            }
+            return all;
+        }
 
-    private static HostPort address(Endpoint endpoint) {
-        return new HostPort(Addresses.print(endpoint.address()), endpoint.port());
+        /** Whether a service may answer where the server is. */
+        boolean perhapsAt(HostPort server) {
+            return ports.contains(server) || (server.port() == 0 ? hosts : ranges).contains(server.host());
+        }
     }
 
     private void add(Severity severity, Place at, String service, String key, String message) {
@@ -124,6 +149,7 @@ final class AcrossServices {
                 }
             }
         }
+        ranges(services);
         if (wildcards.isEmpty()) {
             return;
         }
@@ -141,7 +167,91 @@ final class AcrossServices {
     }
 
     private static String socket(Endpoint endpoint) {
-        return (endpoint.ipv6() ? "6 " : "4 ") + endpoint.port() + endpoint.protocol();
+        return family(endpoint) + endpoint.firstPort() + "-" + endpoint.lastPort();
+    }
+
+    private static String family(Endpoint endpoint) {
+        return (endpoint.ipv6() ? "6 " : "4 ") + endpoint.protocol() + " ";
+    }
+
+    /** Ranges of ports of one address and protocol. */
+    private static String row(Endpoint endpoint) {
+        return family(endpoint) + Addresses.print(endpoint.address());
+    }
+
+    /** Of a packet it must be clear whose it is: ranges lie apart, and sockets hear nothing from inside of one. */
+    private void ranges(List<ReadService> services) {
+        Map<String, List<Listener>> rows = new LinkedHashMap<>();
+        for (ReadService service : services) {
+            for (int i = 0; i < service.places().size(); i++) {
+                var place = new Listener(service, i);
+                if (!place.endpoint().single()) {
+                    rows.computeIfAbsent(row(place.endpoint()), r -> new ArrayList<>())
+                            .add(place);
+                }
+            }
+        }
+        if (rows.isEmpty()) {
+            return;
+        }
+        rows.values().forEach(this::row);
+        for (ReadService service : services) {
+            for (int i = 0; i < service.places().size() && service.spec().engine() != EngineKind.XDP; i++) {
+                unheard(new Listener(service, i), rows);
+            }
+        }
+    }
+
+    private void row(List<Listener> row) {
+        for (int i = 1; i < row.size(); i++) {
+            Listener second = row.get(i);
+            List<Listener> beside = row.subList(0, i).stream()
+                    .filter(first -> !apart(first, second))
+                    .toList();
+            for (Listener first : beside) {
+                if (!first.endpoint().everyPort()
+                        && !second.endpoint().everyPort()
+                        && !first.endpoint().equals(second.endpoint())
+                        && first.endpoint().overlaps(second.endpoint())) {
+                    problem(
+                            second,
+                            whose(first, second) + " listens on " + first.endpoint() + " (line "
+                                    + first.at().line()
+                                    + "), and has ports in common with this; ranges of ports must lie apart");
+                }
+            }
+            if (beside.size() >= MAX_RANGES) {
+                problem(
+                        second,
+                        "there are " + beside.size() + " ranges of ports of this address and protocol already (the"
+                                + " first in line " + beside.getFirst().at().line()
+                                + "), which is as many as there can be; use another address, or fewer and wider ranges");
+            }
+        }
+    }
+
+    /** What the engine xdp takes does not get to a socket. */
+    private void unheard(Listener socket, Map<String, List<Listener>> rows) {
+        Endpoint endpoint = socket.endpoint();
+        boolean anywhere = endpoint.address().isAnyLocalAddress();
+        List<Listener> candidates = anywhere
+                ? rows.values().stream().flatMap(List::stream).toList()
+                : rows.getOrDefault(row(endpoint), List.of());
+        for (Listener range : candidates) {
+            Endpoint taken = range.endpoint();
+            boolean inside = family(taken).equals(family(endpoint))
+                    && taken.firstPort() <= endpoint.lastPort()
+                    && endpoint.firstPort() <= taken.lastPort();
+            if (inside && range.service().spec().engine() == EngineKind.XDP && !apart(range, socket)) {
+                problem(
+                        socket,
+                        whose(range, socket) + " takes all packets for " + taken + " (line "
+                                + range.at().line()
+                                + ") before a socket of the engine userspace could hear them; use the engine xdp here as"
+                                + " well, or an address or port of its own");
+                return;
+            }
+        }
     }
 
     private static boolean apart(Listener a, Listener b) {
@@ -152,23 +262,36 @@ final class AcrossServices {
     }
 
     private void clash(Listener first, Listener second) {
-        String name = second.service().spec().name();
+        problem(
+                second,
+                whose(first, second) + " listens on " + first.endpoint() + " already (line "
+                        + first.at().line() + ")");
+    }
+
+    private static String whose(Listener first, Listener second) {
         String owner = first.service().spec().name();
-        add(
-                Severity.ERROR,
-                second.at(),
-                name,
-                "listen",
-                (owner.equals(name) ? "this service" : "the service " + owner) + " listens on " + first.endpoint()
-                        + " already (line " + first.at().line() + ")");
+        return owner.equals(second.service().spec().name()) ? "this service" : "the service " + owner;
+    }
+
+    private void problem(Listener place, String message) {
+        add(Severity.ERROR, place.at(), place.service().spec().name(), "listen", message);
     }
 
     /** Traffic that a service sends to a service that sends it back would never end. */
     private void loops(List<ReadService> services) {
         Map<HostPort, ReadService> at = new HashMap<>(services.size() * 2);
+        Set<String> hosts = new HashSet<>();
+        List<Listener> ranges = new ArrayList<>();
         for (ReadService service : services) {
-            for (Endpoint e : service.spec().listen()) {
-                at.put(address(e), service);
+            for (int i = 0; i < service.spec().listen().size(); i++) {
+                Endpoint e = service.spec().listen().get(i);
+                String host = Addresses.print(e.address());
+                hosts.add(host);
+                if (e.single()) {
+                    at.put(new HostPort(host, e.port()), service);
+                } else {
+                    ranges.add(new Listener(service, i));
+                }
             }
         }
         Map<String, ReadService> byName = new LinkedHashMap<>();
@@ -176,7 +299,18 @@ final class AcrossServices {
         for (ReadService service : services) {
             String name = service.spec().name();
             for (ServerSpec server : service.spec().servers()) {
-                ReadService next = at.get(server.address());
+                HostPort address = server.address();
+                ReadService next = at.get(address);
+                if (address.port() == 0 && hosts.contains(address.host())) {
+                    next = answering(address, service, services);
+                } else if (next == null && !ranges.isEmpty()) {
+                    next = ranges.stream()
+                            .filter(r -> r.endpoint().has(address.port())
+                                    && Addresses.print(r.endpoint().address()).equals(address.host()))
+                            .map(Listener::service)
+                            .findFirst()
+                            .orElse(null);
+                }
                 if (next != null && !next.spec().name().equals(name)) {
                     byName.put(name, service);
                     leadsTo.computeIfAbsent(name, s -> new LinkedHashSet<>())
@@ -190,6 +324,22 @@ final class AcrossServices {
             path.add(start);
             follow(path, leadsTo, done, byName);
         }
+    }
+
+    /** The service that answers at a server without a port, which is asked at those of its own service. */
+    private static @Nullable ReadService answering(HostPort server, ReadService asking, List<ReadService> services) {
+        for (ReadService other : services) {
+            for (Endpoint e : other.spec().listen()) {
+                boolean asked = asking.spec().listen().stream()
+                        .anyMatch(mine -> mine.firstPort() <= e.lastPort() && e.firstPort() <= mine.lastPort());
+                if (asked
+                        && !other.equals(asking)
+                        && Addresses.print(e.address()).equals(server.host())) {
+                    return other;
+                }
+            }
+        }
+        return null;
     }
 
     private void follow(

@@ -2,7 +2,6 @@ package io.ballast.core.config.reader;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
-import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.yaml.Node.Scalar;
 import java.util.ArrayList;
@@ -12,7 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * What the last reading leaves, so that a large file in which few services changed is not read as a whole again.
@@ -36,7 +34,7 @@ final class LastReading {
     private final Map<String, CheckSpec> checks;
     private final List<ServiceSpec> services;
     /** Where they answer. */
-    private final Set<HostPort> listening;
+    private final AcrossServices.Listening listening;
     /** Where each service begins in the text, and where the last one ends. */
     private final int[] starts;
     /** Spaces before each service's key. */
@@ -46,7 +44,7 @@ final class LastReading {
             byte[] text,
             Description description,
             Map<String, CheckSpec> checks,
-            Set<HostPort> listening,
+            AcrossServices.Listening listening,
             int[] starts,
             int indentation) {
         this.text = text;
@@ -100,7 +98,7 @@ final class LastReading {
                         text,
                         description,
                         Map.copyOf(checks),
-                        AcrossServices.listening(description.services().values()),
+                        AcrossServices.Listening.of(description.services().values()),
                         starts,
                         indentation))
                 : Optional.empty();
@@ -235,7 +233,7 @@ final class LastReading {
         }
         var next =
                 new Description(description.name(), description.nodes(), Collections.unmodifiableSequencedMap(byName));
-        Set<HostPort> listens = alone ? listening : AcrossServices.listening(all);
+        AcrossServices.Listening listens = alone ? listening : AcrossServices.Listening.of(all);
         return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }
 }

@@ -188,7 +188,8 @@ final class ServiceSchema {
             "address",
             Types.host(),
             "An address, the name of a node or a name for the resolver, and the port. The port may be left out where"
-                    + " the service listens on one port only.",
+                    + " the service listens on one port only, and with the engine xdp where it listens on several: then the"
+                    + " server is asked at the port that the client asked for.",
             "\"10.1.0.3:80\"");
     private static final Key<Integer> WEIGHT = Key.withDefault(
             "weight",
@@ -276,7 +277,9 @@ final class ServiceSchema {
             "listen",
             Types.oneOrMore(Types.mapped(Types.endpoint(), (e, node, scope) -> new Located<>(e, node))),
             "Where the service answers. The protocol is tcp where none is written; an IPv6 address stands in brackets"
-                    + " (and needs quotes in a list).",
+                    + " (and needs quotes in a list). With the engine xdp also a range of ports, `192.0.2.100:8000-8999/udp`,"
+                    + " or every port, `192.0.2.100:*/tcp`. Ranges of one address and protocol lie apart, and are 8 at"
+                    + " most; a port of its own goes before a range, and both before every port.",
             "[\"192.0.2.100:80/tcp\", \"[2001:db8::100]:80/tcp\"]");
     private static final Key<List<Located<String>>> DIRECTORS = Key.optional(
             "directors",
@@ -439,7 +442,8 @@ final class ServiceSchema {
         var targets = new Targets(
                 listen,
                 listen.stream().map(Endpoint::address).toList(),
-                onePort(listen),
+                ServiceSpec.onePort(listen),
+                v.get(ENGINE) == EngineKind.XDP,
                 v.broken(LISTEN),
                 directorNodes);
         List<CheckSpec> checks = v.find(CHECKS).map(ServiceSchema::numbered).orElse(List.of());
@@ -516,24 +520,24 @@ final class ServiceSchema {
                 .toList();
     }
 
-    /** The port of a service that listens on one only, else 0. */
-    private static int onePort(List<Endpoint> listen) {
-        int port = listen.isEmpty() ? 0 : listen.getFirst().port();
-        return listen.stream().allMatch(e -> e.port() == port) ? port : 0;
-    }
-
     /**
      * What the addresses of a service's servers are read against.
      *
      * @param taken the addresses of {@code listen}
-     * @param port that a server has where none is written; 0 where it must be written
+     * @param port that a server has where none is written; 0 where the service listens on several
+     * @param asked whether a server may have the one of several that a client asks for, and else must have its own
      * @param listenBroken whether an endpoint could not be read, so that the port is not certain
      */
     private record Targets(
-            List<Endpoint> listen, List<InetAddress> taken, int port, boolean listenBroken, List<NodeSpec> directors) {
+            List<Endpoint> listen,
+            List<InetAddress> taken,
+            int port,
+            boolean asked,
+            boolean listenBroken,
+            List<NodeSpec> directors) {
 
         HostPort resolve(Scope scope, Node at, Host host) {
-            if (host.port() == 0 && port == 0 && !listenBroken) {
+            if (host.port() == 0 && port == 0 && !asked && !listenBroken) {
                 scope.error(at, "the port is missing, and the service listens on several; write host:port");
             }
             HostPort address = scope.resolve(at, host, host.port() == 0 ? port : host.port(), directors, taken);
@@ -550,7 +554,8 @@ final class ServiceSchema {
                 return;
             }
             for (Endpoint endpoint : listen) {
-                if (endpoint.port() == address.port() && endpoint.address().equals(literal)) {
+                boolean there = address.port() == 0 || endpoint.has(address.port());
+                if (there && endpoint.address().equals(literal)) {
                     scope.error(at, address + " is where the service itself listens; that would be a loop");
                     return;
                 }
@@ -573,7 +578,7 @@ final class ServiceSchema {
             String name = server.name().orElse(node ? host : server.written());
             Node sameAddress = addresses.putIfAbsent(address, server.at());
             Node sameName = names.putIfAbsent(name, server.at());
-            if (sameAddress != null && address.port() != 0) {
+            if (sameAddress != null && (address.port() != 0 || targets.asked())) {
                 scope.error(
                         server.at(),
                         address + " is a server of this service already (line " + sameAddress.line() + ")");
@@ -755,6 +760,7 @@ final class ServiceSchema {
                         name + " limits connections at a time, not a second; leave connection-rate and"
                                 + " source-connection-rate out, or use the engine xdp");
             }
+            single(v);
             return;
         }
         String userspace = name + " forwards packets and takes no part in connections, so it cannot do this; leave it"
@@ -783,6 +789,21 @@ final class ServiceSchema {
         }
     }
 
+    /** Sockets listen on one port each. */
+    private static void single(Values v) {
+        v.scope().enter(LISTEN.name());
+        for (Located<Endpoint> endpoint : v.get(LISTEN)) {
+            if (!endpoint.value().single()) {
+                v.scope()
+                        .error(
+                                endpoint.at(),
+                                "the engine userspace listens on single ports; write each of them, or use the engine"
+                                        + " xdp, which has ranges");
+            }
+        }
+        v.scope().leave();
+    }
+
     /** What addresses must be like for packets that are forwarded one by one. */
     private static void packets(Values v, ServiceSpec spec) {
         Scope scope = v.scope();
@@ -807,6 +828,14 @@ final class ServiceSchema {
                         + spec.scheduler().yamlName() + " counts no connections, so the limit of " + server.name()
                         + " would have no effect; use wlc, lc, sed or nq");
             }
+            if (wrong.isEmpty()) {
+                wrong = server.checks().stream()
+                        .filter(check -> spec.hasNoPortToAsk(check, server.address()))
+                        .findFirst()
+                        .map(check -> "the check " + check.name() + " has no port to ask: " + server.name()
+                                + " has none of its own, and the service listens on no single port that it could ask;"
+                                + " give the check a port");
+            }
             if (wrong.isPresent()) {
                 scope.enter(i);
                 scope.error(written.get(i).at(), wrong.get());
@@ -822,7 +851,12 @@ final class ServiceSchema {
         String method = "forwarding " + spec.forwarding().yamlName();
         Optional<InetAddress> address = Addresses.parse(where.host());
         for (Endpoint endpoint : spec.listen()) {
-            if (spec.forwarding().keepsPort() && where.port() != endpoint.port()) {
+            boolean itsPort = where.port() == 0 || (endpoint.single() && where.port() == endpoint.port());
+            if (spec.forwarding().keepsPort() && !itsPort && ServiceSpec.onePort(spec.listen()) == 0) {
+                return Optional.of(method + " does not change ports, and the service listens on several, so " + server
+                        + " is asked at each of them; leave its port out");
+            }
+            if (spec.forwarding().keepsPort() && !itsPort) {
                 return Optional.of(method + " does not change ports, so " + server + " must take port "
                         + endpoint.port() + " of " + endpoint + ", not " + where.port());
             }

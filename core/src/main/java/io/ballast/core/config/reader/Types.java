@@ -505,7 +505,8 @@ final class Types {
         return new ScalarType<>(
                 "address:port/proto",
                 "an address and port such as 192.0.2.1:80/tcp",
-                () -> SchemaWriter.pattern("^([0-9.]+|\\[[0-9A-Fa-f.:]+\\]):[0-9]{1,5}(/(tcp|udp))?$"),
+                () -> SchemaWriter.pattern(
+                        "^([0-9.]+|\\[[0-9A-Fa-f.:]+\\]):([0-9]{1,5}(-[0-9]{1,5})?|[*])(/(tcp|udp))?$"),
                 Types::endpoint);
     }
 
@@ -529,11 +530,15 @@ final class Types {
             scope.error(s, "for every address write 0.0.0.0, or [::] for IPv6, before the port");
             return null;
         }
-        Host host = host(s, slash < 0 ? text : text.substring(0, slash), scope);
+        String place = slash < 0 ? text : text.substring(0, slash);
+        int colon = place.lastIndexOf(':');
+        String ports = place.substring(colon + 1);
+        boolean several = colon > 0 && (ports.equals("*") || (ports.indexOf('-') >= 0 && ports.indexOf(']') < 0));
+        Host host = host(s, several ? place.substring(0, colon) : place, scope);
         if (host == null) {
             return null;
         }
-        if (host.port() == 0) {
+        if (host.port() == 0 && !several) {
             scope.error(s, "the port is missing; write for instance " + bracketed(host.host()) + ":80/tcp");
             return null;
         }
@@ -541,7 +546,30 @@ final class Types {
             scope.error(s, "a service listens on an IP address, found the name " + Type.quoted(host.host()));
             return null;
         }
-        return new Endpoint(Addresses.parse(host.host()).orElseThrow(), host.port(), protocol);
+        InetAddress address = Addresses.parse(host.host()).orElseThrow();
+        return several ? range(s, address, ports, protocol, scope) : new Endpoint(address, host.port(), protocol);
+    }
+
+    private static @Nullable Endpoint range(
+            Scalar s, InetAddress address, String ports, Protocol protocol, Scope scope) {
+        if (ports.equals("*")) {
+            return new Endpoint(address, 1, Endpoint.MAX_PORT, protocol);
+        }
+        int dash = ports.indexOf('-');
+        int first = smallNumber(ports.substring(0, dash));
+        int last = smallNumber(ports.substring(dash + 1));
+        if (first < 1 || first > Endpoint.MAX_PORT || last < 1 || last > Endpoint.MAX_PORT) {
+            scope.error(
+                    s,
+                    "expected two ports from 1 to 65535 after the last ':', such as 8000-8999, or * for every port,"
+                            + " found " + Type.quoted(ports));
+            return null;
+        }
+        if (last < first) {
+            scope.error(s, "the range of ports ends before it begins; write " + last + "-" + first);
+            return null;
+        }
+        return new Endpoint(address, first, last, protocol);
     }
 
     private static String bracketed(String host) {
