@@ -5,6 +5,7 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.Server;
 import io.ballast.director.Forwarding.ServerState;
@@ -21,6 +22,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -62,6 +64,8 @@ final class XdpArea implements Area {
             Duration.ofSeconds(1),
             Duration.ofMinutes(5));
 
+    private static final ServiceSpec.Quic QUIC = new ServiceSpec.Quic(0, 2);
+
     @Override
     public String name() {
         return "director";
@@ -88,6 +92,7 @@ final class XdpArea implements Area {
                 packets.ipv6();
                 packets.methods();
                 packets.persistence();
+                packets.quic();
             }
         });
         sheet.note(
@@ -457,6 +462,62 @@ final class XdpArea implements Area {
                         null);
             }
             plane.engine().remove(WEB);
+        }
+
+        /** A client's datagrams with an ID of a server's, to a service that looks for one and to one that does not. */
+        void quic() throws IOException {
+            for (SchedulerKind scheduler : new SchedulerKind[] {SchedulerKind.MH, SchedulerKind.WLC}) {
+                row(
+                        "QUIC by connection ID (peer: not looked into), " + scheduler.yamlName() + ", dr",
+                        Floor.TRANSMIT,
+                        () -> datagrams(scheduler, Optional.of(QUIC)),
+                        () -> datagrams(scheduler, Optional.empty()),
+                        null);
+            }
+        }
+
+        private double datagrams(SchedulerKind scheduler, Optional<ServiceSpec.Quic> quic) throws IOException {
+            byte[] datagram = new byte[64];
+            byte[] id = QuicIds.plain(QUIC.config(), QUIC.serverIdLength(), 6).make(new byte[] {0, 1}, new byte[6]);
+            datagram[0] = 0x40;
+            System.arraycopy(id, 0, datagram, 1, id.length);
+            plane.engine().remove(WEB);
+            plane.forget();
+            plane.engine().put(datagramService(scheduler, quic));
+            if (!plane.complaints().isEmpty()) {
+                throw new IOException(plane.complaints().getFirst());
+            }
+            plane.datagrams(datagram, 1, SETTLING);
+            double nanos = mean(() -> plane.datagrams(datagram, 1, count));
+            plane.engine().remove(WEB);
+            return nanos;
+        }
+
+        private static Forwarding datagramService(SchedulerKind scheduler, Optional<ServiceSpec.Quic> quic) {
+            List<Server> servers = servers(1, 100, false).stream()
+                    .map(s -> new Server(
+                            s.name(),
+                            s.address(),
+                            s.weight(),
+                            s.limit(),
+                            s.state(),
+                            Optional.of("00" + HexFormat.of().toHexDigits(Byte.parseByte(s.name().substring(1))))))
+                    .toList();
+            return new Forwarding(
+                    WEB,
+                    List.of(new Endpoint(XdpBenchmark.VIP4, XdpBenchmark.PORT, Endpoint.Protocol.UDP)),
+                    scheduler,
+                    ForwardingMethod.DR,
+                    Optional.empty(),
+                    TIMEOUTS,
+                    new ServiceSpec.Limits(0, 0, 0),
+                    new ServiceSpec.ConnectRetry(0, 0),
+                    ServiceSpec.ProxyProtocol.OFF,
+                    ServiceSpec.OnDown.KEEP,
+                    Optional.empty(),
+                    servers,
+                    Optional.empty(),
+                    quic);
         }
     }
 

@@ -193,6 +193,17 @@ public final class XdpBenchmark implements AutoCloseable {
                 : sent("bench4", opening ? opening4 : going4, clients, count);
     }
 
+    /**
+     * Runs datagrams to {@link #VIP4} through the program; a service has to listen there on {@link #PORT} of UDP.
+     *
+     * @param clients who take turns, a power of two; the same ones each time
+     * @return mean nanoseconds a packet
+     * @throws IOException also when a packet was not sent to a server
+     */
+    public double datagrams(byte[] datagram, int clients, int count) throws IOException {
+        return sent("bench4", frame(datagram), clients, count);
+    }
+
     private double sent(String program, MemorySegment frame, int clients, int count) throws IOException {
         variables.set(ValueLayout.JAVA_INT, MASK, clients - 1);
         if (clients != NEW_EACH_TIME) {
@@ -236,6 +247,16 @@ public final class XdpBenchmark implements AutoCloseable {
         frame.put(client).put(vip).putShort((short) 1024).putShort((short) PORT).putLong(0);
         frame.putShort((short) (0x5000 | flags)).putShort((short) 512).putInt(0).put(new byte[6]);
         return arena.allocateFrom(ValueLayout.JAVA_BYTE, Arrays.copyOf(frame.array(), frame.position()));
+    }
+
+    /** A client's datagram, with the same addresses and no checksums. */
+    private MemorySegment frame(byte[] datagram) {
+        int length = 8 + datagram.length;
+        byte[] head = going4.asSlice(0, 34).toArray(ValueLayout.JAVA_BYTE);
+        ByteBuffer frame = ByteBuffer.allocate(34 + length).put(head);
+        frame.putShort(16, (short) (20 + length)).put(23, (byte) 17);
+        frame.putShort((short) 1024).putShort((short) PORT).putShort((short) length).putShort((short) 0);
+        return arena.allocateFrom(ValueLayout.JAVA_BYTE, frame.put(datagram).array());
     }
 
     /** Every server on one interface. */

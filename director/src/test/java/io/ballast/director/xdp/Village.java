@@ -71,6 +71,7 @@ final class Village implements AutoCloseable {
 
     /** An address of the client's beside its first. */
     static final InetAddress OTHER_CLIENT = address("10.9.0.3");
+    private static final int STREAMED = 18;
 
     private static final Set<Address.Flag> NODAD = Set.of(Address.Flag.NODAD);
 
@@ -307,7 +308,7 @@ final class Village implements AutoCloseable {
             }
             DatagramSocket datagrams = open(server.call(() -> new DatagramSocket(new InetSocketAddress(vip, PORT))));
             datagrams.setReceiveBufferSize(1 << 20);
-            Thread.ofVirtual().start(() -> count(datagrams));
+            Thread.ofVirtual().start(() -> count(datagrams, "www" + number));
         }
     }
 
@@ -337,16 +338,34 @@ final class Village implements AutoCloseable {
         return socket;
     }
 
-    private void count(DatagramSocket socket) {
-        DatagramPacket packet = new DatagramPacket(new byte[64], 64);
+    /** Counts datagrams; one that is longer than those of a {@link Stream} is answered. */
+    private void count(DatagramSocket socket, String name) {
+        byte[] answer = name.getBytes(StandardCharsets.UTF_8);
         while (!socket.isClosed()) {
             try {
+                DatagramPacket packet = new DatagramPacket(new byte[64], 64);
                 socket.receive(packet);
                 received.incrementAndGet();
+                if (packet.getLength() > STREAMED) {
+                    socket.send(new DatagramPacket(answer, answer.length, packet.getSocketAddress()));
+                }
             } catch (IOException e) {
                 return; // closed
             }
         }
+    }
+
+    /** The name of the server that answers a datagram of the client's from one of its addresses and a new port. */
+    String ask(InetAddress from, InetAddress vip, byte[] datagram) throws Exception {
+        return client.call(() -> {
+            try (DatagramSocket socket = new DatagramSocket(0, from)) {
+                socket.setSoTimeout(20_000);
+                socket.send(new DatagramPacket(datagram, datagram.length, vip, PORT));
+                DatagramPacket answer = new DatagramPacket(new byte[64], 64);
+                socket.receive(answer);
+                return new String(answer.getData(), 0, answer.getLength(), StandardCharsets.UTF_8);
+            }
+        });
     }
 
     /** Sends datagrams from the client, about a thousand a second, until it is closed. */
@@ -372,7 +391,7 @@ final class Village implements AutoCloseable {
             try {
                 while (!ended) {
                     DatagramSocket socket = sockets.get((int) (sent % sockets.size()));
-                    socket.send(new DatagramPacket(new byte[18], 18));
+                    socket.send(new DatagramPacket(new byte[STREAMED], STREAMED));
                     sent++;
                     LockSupport.parkNanos(1_000_000);
                 }

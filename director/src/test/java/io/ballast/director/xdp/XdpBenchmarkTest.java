@@ -66,6 +66,10 @@ final class XdpBenchmarkTest {
             benchmark.forget();
             assertThat(benchmark.remembered()).isZero();
         }
+        Forwarding tcp = web(SchedulerKind.MH, XdpBenchmark.VIP4);
+        List<Endpoint> udp = List.of(new Endpoint(XdpBenchmark.VIP4, XdpBenchmark.PORT, Endpoint.Protocol.UDP));
+        benchmark.engine().put(Forwardings.of("dns", tcp.method(), tcp.scheduler(), udp, tcp.servers()));
+        assertThat(benchmark.datagrams(new byte[40], 64, 1000)).isPositive();
         for (XdpBenchmark.Floor floor : XdpBenchmark.Floor.values()) {
             assertThat(benchmark.floor(floor, 1000)).isPositive();
         }

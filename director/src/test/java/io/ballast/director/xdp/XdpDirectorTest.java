@@ -11,6 +11,7 @@ import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
@@ -23,6 +24,7 @@ import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.XdpLink;
+import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Neighbour;
 import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
@@ -153,6 +155,71 @@ final class XdpDirectorTest {
         assertThat(village.onLoop(director::attachments))
                 .containsExactly(new XdpDirector.Attachment("eth0", "native", ""));
         assertThat(village.onLoop(director::unreachable)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aQuicConnectionStaysAtItsServerWhereverItsClientGoes(boolean ipv6) throws Exception {
+        InetAddress vip = ipv6 ? VIP6 : VIP4;
+        InetAddress home = Frames.address(ipv6 ? "2001:db8:9::2" : "10.9.0.2");
+        InetAddress away = Frames.address(ipv6 ? "2001:db8:9::77" : "10.9.0.77");
+        Village.netlink(village.client, netlink -> netlink.add(
+                Address.of(Village.index(netlink, "lo"), away, ipv6 ? 128 : 32)));
+        XdpDirector director = open();
+        put(director, quic(1, 2));
+        Set<String> opened = new HashSet<>();
+        for (int connection = 0; connection < 20; connection++) {
+            opened.add(village.ask(home, vip, QuicDatagrams.longHeader(0, 1, new byte[8])));
+        }
+        assertThat(opened).isSubsetOf("www1", "www2");
+        assertThatIdsLeadToTheirServers(vip, List.of(home, away));
+        // The first drains, and its connections go on.
+        put(director, quic(2));
+        assertThatIdsLeadToTheirServers(vip, List.of(home, away));
+        // Another process.
+        close(director);
+        put(open(), quic(2));
+        assertThatIdsLeadToTheirServers(vip, List.of(home, away));
+    }
+
+    private void assertThatIdsLeadToTheirServers(InetAddress vip, List<InetAddress> clients) throws Exception {
+        for (int server = 1; server <= 2; server++) {
+            byte[] id = QuicIds.plain(0, 2, 6).make(new byte[] {0x0a, (byte) server}, new byte[6]);
+            for (InetAddress client : clients) {
+                // Each time from another port.
+                for (int i = 0; i < 5; i++) {
+                    assertThat(village.ask(client, vip, QuicDatagrams.shortHeader(id)))
+                            .isEqualTo("www" + server);
+                }
+            }
+        }
+    }
+
+    private static Forwarding quic(int... numbers) {
+        Forwarding plain = forwarding(SchedulerKind.MH, false, numbers);
+        return new Forwarding(
+                plain.service(),
+                plain.listen(),
+                plain.scheduler(),
+                plain.method(),
+                plain.persistence(),
+                plain.timeouts(),
+                plain.limits(),
+                plain.connectRetry(),
+                plain.proxyProtocol(),
+                plain.onDown(),
+                plain.source(),
+                plain.servers().stream()
+                        .map(s -> new Server(
+                                s.name(),
+                                s.address(),
+                                s.weight(),
+                                s.limit(),
+                                s.state(),
+                                Optional.of("0a0" + s.name().substring(3))))
+                        .toList(),
+                plain.sorry(),
+                Optional.of(new ServiceSpec.Quic(0, 2)));
     }
 
     @ParameterizedTest
