@@ -163,7 +163,7 @@ struct service {
 	__u32 persist_ticks;	/* how long a client is remembered; 0: not at all */
 	__u8 persist_mask4;	/* how much of an address makes a client */
 	__u8 persist_mask6;
-	__u8 quic_config;	/* the first three bits of connection IDs that name servers */
+	__u8 quic_config;	/* the first three bits of connection IDs that name servers; above, the nonce's length */
 	__u8 quic_length;	/* of a server's ID, in bytes */
 	__u32 new_interval;	/* between new connections, in ns; 0 for any number */
 	__u32 source_interval;	/* the same of one client */
@@ -193,6 +193,25 @@ struct refusals {
 struct quic_key {
 	__u32 service;
 	__u8 id[QUIC_ID + 1];
+};
+
+/* In quic_config; a nonce of no length is of IDs that are not encrypted. */
+#define QUIC_CONFIG 7
+#define QUIC_NONCE_SHIFT 3
+
+#define AES_ROUNDS 10
+
+/* The key of encrypted IDs, expanded (FIPS 197 section 5.2): the words of each round, their first byte the lowest. */
+struct aes_key {
+	__u32 word[4 * (AES_ROUNDS + 1)];
+};
+
+struct aes_block {
+	union {
+		__u32 word[4];
+		__u64 half[2];
+		__u8 byte[16];
+	};
 };
 
 /* Traffic of one server; per CPU. */
@@ -354,6 +373,7 @@ _Static_assert(sizeof(struct server) == 128, "server");
 _Static_assert(sizeof(struct load) == 24, "load");
 _Static_assert(sizeof(struct service) == 64, "service");
 _Static_assert(sizeof(struct quic_key) == 20, "quic_key");
+_Static_assert(sizeof(struct aes_key) == 176, "aes_key");
 _Static_assert(sizeof(struct flow) == 40, "flow");
 _Static_assert(sizeof(struct bucket) == 352, "bucket");
 _Static_assert(sizeof(struct origin) == 24, "origin");

@@ -184,6 +184,15 @@ struct {
 	__type(value, __u32);
 } quic_ids SEC(".maps");
 
+/* By the service's number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct aes_key);
+} quic_keys SEC(".maps");
+
 /* How far a checksum is added up; in a table of its own, so that the verifier keeps no count of it. */
 #define CHUNK 256
 

@@ -64,8 +64,6 @@ final class XdpArea implements Area {
             Duration.ofSeconds(1),
             Duration.ofMinutes(5));
 
-    private static final ServiceSpec.Quic QUIC = new ServiceSpec.Quic(0, 2);
-
     @Override
     public String name() {
         return "director";
@@ -466,24 +464,44 @@ final class XdpArea implements Area {
 
         /** A client's datagrams with an ID of a server's, to a service that looks for one and to one that does not. */
         void quic() throws IOException {
-            for (SchedulerKind scheduler : new SchedulerKind[] {SchedulerKind.MH, SchedulerKind.WLC}) {
-                row(
-                        "QUIC by connection ID (peer: not looked into), " + scheduler.yamlName() + ", dr",
-                        Floor.TRANSMIT,
-                        () -> datagrams(scheduler, Optional.of(QUIC)),
-                        () -> datagrams(scheduler, Optional.empty()),
-                        null);
-            }
+            String key = "8f95f09245765f80256934e50c66207f";
+            ServiceSpec.Quic plain = new ServiceSpec.Quic(0, 2);
+            ServiceSpec.Quic onePass = new ServiceSpec.Quic(0, 2, Optional.of(new ServiceSpec.QuicEncryption(14, key)));
+            ServiceSpec.Quic threePasses =
+                    new ServiceSpec.Quic(0, 2, Optional.of(new ServiceSpec.QuicEncryption(6, key)));
+            quic("plain", SchedulerKind.MH, plain);
+            quic("plain", SchedulerKind.WLC, plain);
+            quic("encrypted, 16 bytes", SchedulerKind.MH, onePass);
+            quic("encrypted, 8 bytes", SchedulerKind.MH, threePasses);
         }
 
-        private double datagrams(SchedulerKind scheduler, Optional<ServiceSpec.Quic> quic) throws IOException {
+        private void quic(String ids, SchedulerKind scheduler, ServiceSpec.Quic quic) throws IOException {
+            row(
+                    "QUIC by connection ID (peer: not looked into), " + ids + ", " + scheduler.yamlName() + ", dr",
+                    Floor.TRANSMIT,
+                    () -> datagrams(scheduler, quic, true),
+                    () -> datagrams(scheduler, quic, false),
+                    null);
+        }
+
+        private double datagrams(SchedulerKind scheduler, ServiceSpec.Quic quic, boolean read) throws IOException {
+            int nonce = quic.encryption()
+                    .map(ServiceSpec.QuicEncryption::nonceLength)
+                    .orElse(QuicIds.MIN_NONCE);
+            QuicIds ids = quic.encryption()
+                    .map(e -> QuicIds.encrypted(
+                            quic.config(),
+                            quic.serverIdLength(),
+                            nonce,
+                            HexFormat.of().parseHex(e.key())))
+                    .orElseGet(() -> QuicIds.plain(quic.config(), quic.serverIdLength(), nonce));
+            byte[] id = ids.make(new byte[] {0, 1}, new byte[nonce]);
             byte[] datagram = new byte[64];
-            byte[] id = QuicIds.plain(QUIC.config(), QUIC.serverIdLength(), 6).make(new byte[] {0, 1}, new byte[6]);
             datagram[0] = 0x40;
             System.arraycopy(id, 0, datagram, 1, id.length);
             plane.engine().remove(WEB);
             plane.forget();
-            plane.engine().put(datagramService(scheduler, quic));
+            plane.engine().put(datagramService(scheduler, read ? Optional.of(quic) : Optional.empty()));
             if (!plane.complaints().isEmpty()) {
                 throw new IOException(plane.complaints().getFirst());
             }
@@ -501,7 +519,9 @@ final class XdpArea implements Area {
                             s.weight(),
                             s.limit(),
                             s.state(),
-                            Optional.of("00" + HexFormat.of().toHexDigits(Byte.parseByte(s.name().substring(1))))))
+                            Optional.of("00"
+                                    + HexFormat.of()
+                                            .toHexDigits(Byte.parseByte(s.name().substring(1))))))
                     .toList();
             return new Forwarding(
                     WEB,

@@ -288,8 +288,10 @@ public final class DescriptionDiff {
         return Durations.print(persistence.timeout()) + " /" + persistence.prefix4() + " /" + persistence.prefix6();
     }
 
+    /** The key itself is a secret. */
     private static String print(Quic quic) {
-        return "config " + quic.config() + ", server-id-length " + quic.serverIdLength();
+        return "config " + quic.config() + ", server-id-length " + quic.serverIdLength()
+                + quic.encryption().map(e -> ", " + e).orElse("");
     }
 
     private static String print(ConnectRetry retry) {

@@ -158,8 +158,28 @@ public record ServiceSpec(
      *
      * @param config the configuration's number, 0 to 6, which an ID begins with
      * @param serverIdLength bytes of a server's ID, 1 to 15
+     * @param encryption empty where anybody may read them
      */
-    public record Quic(int config, int serverIdLength) {}
+    public record Quic(int config, int serverIdLength, Optional<QuicEncryption> encryption) {
+        /** IDs that anybody may read. */
+        public Quic(int config, int serverIdLength) {
+            this(config, serverIdLength, Optional.empty());
+        }
+    }
+
+    /**
+     * How connection IDs are encrypted, by AES-128.
+     *
+     * @param nonceLength bytes that follow a server's ID, 4 to 18
+     * @param key 32 hexadecimal digits in lower case; a secret
+     */
+    public record QuicEncryption(int nonceLength, String key) {
+        /** Without the key. */
+        @Override
+        public String toString() {
+            return "nonce-length " + nonceLength + ", key ...";
+        }
+    }
 
     /**
      * Programs to run when something changes; each gets facts in BALLAST_* environment variables, and its exit is

@@ -144,6 +144,12 @@ class DescriptionDiffTest {
                 .containsExactly(
                         "change dns/a: quic-id 0a -> 0a01",
                         "change dns: quic config 1, server-id-length 1 -> config 2, server-id-length 2");
+        String keyed =
+                before.replace("config: 1,", "config: 1, nonce-length: 15, key: \"8f95f09245765f80256934e50c66207f\",");
+        assertThat(changes(before, keyed))
+                .containsExactly("change dns: quic config 1, server-id-length 1"
+                        + " -> config 1, server-id-length 1, nonce-length 15, key ...");
+        assertThat(changes(keyed, keyed.replace("8f95", "9f95"))).hasSize(1);
     }
 
     @Test

@@ -1,6 +1,7 @@
 package io.ballast.director.xdp;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.scheduler.ScheduleTable;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
@@ -23,6 +24,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -170,6 +172,7 @@ class DataPlane implements AutoCloseable {
     private final BpfMap reasons;
     private final BpfMap quicIds;
     private final BpfMap refused;
+    private final MemorySegment quicKeys;
     private final MemorySegment slots;
     private final MemorySegment nodes;
     private final MemorySegment servers;
@@ -197,6 +200,7 @@ class DataPlane implements AutoCloseable {
         servers = memory("servers");
         loads = memory("loads");
         services = memory("services");
+        quicKeys = memory("quic_keys");
         notes = new Notes(memory("service_notes"), memory("server_notes"));
         ports = memory("ports");
         flows = new FlowTable(memory("flows"), ports);
@@ -273,6 +277,7 @@ class DataPlane implements AutoCloseable {
         object.resize("service_notes", sizes.services());
         object.resize("refused", sizes.services());
         object.resize("reasons", sizes.services() + 1);
+        object.resize("quic_keys", sizes.services());
         object.resize("servers", sizes.servers());
         object.resize("server_notes", sizes.servers());
         object.resize("loads", sizes.servers());
@@ -557,9 +562,17 @@ class DataPlane implements AutoCloseable {
     }
 
     /** How connection IDs of QUIC name servers of a service; only those of endpoints with {@link Layout#FLAG_QUIC} do. */
-    void quic(int service, int config, int serverIdLength) {
-        services.set(
-                SHORT, (long) service * Layout.SERVICE + Layout.SERVICE_QUIC, (short) (config | (serverIdLength << 8)));
+    void quic(int service, ServiceSpec.Quic quic) {
+        ServiceSpec.QuicEncryption encryption = quic.encryption().orElse(null);
+        int nonce = 0;
+        if (encryption != null) {
+            nonce = encryption.nonceLength();
+            byte[] words = AesKey.expand(HexFormat.of().parseHex(encryption.key()));
+            MemorySegment.copy(
+                    words, 0, quicKeys, ValueLayout.JAVA_BYTE, (long) service * Layout.AES_KEY, words.length);
+        }
+        services.set(SHORT, (long) service * Layout.SERVICE + Layout.SERVICE_QUIC, (short)
+                (quic.config() | (nonce << Layout.QUIC_NONCE_SHIFT) | (quic.serverIdLength() << 8)));
     }
 
     /** Has an ID name a server. */

@@ -81,6 +81,8 @@ final class Layout {
     static final int SERVICE_PERSIST_MASK4 = 36;
     static final int SERVICE_PERSIST_MASK6 = 37;
     static final int SERVICE_QUIC = 38;
+    static final int QUIC_NONCE_SHIFT = 3;
+    static final int AES_KEY = 176;
 
     static final int QUIC_KEY = 20;
     static final int QUIC_KEY_SERVICE = 0;

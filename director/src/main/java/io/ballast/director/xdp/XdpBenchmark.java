@@ -255,7 +255,10 @@ public final class XdpBenchmark implements AutoCloseable {
         byte[] head = going4.asSlice(0, 34).toArray(ValueLayout.JAVA_BYTE);
         ByteBuffer frame = ByteBuffer.allocate(34 + length).put(head);
         frame.putShort(16, (short) (20 + length)).put(23, (byte) 17);
-        frame.putShort((short) 1024).putShort((short) PORT).putShort((short) length).putShort((short) 0);
+        frame.putShort((short) 1024)
+                .putShort((short) PORT)
+                .putShort((short) length)
+                .putShort((short) 0);
         return arena.allocateFrom(ValueLayout.JAVA_BYTE, frame.put(datagram).array());
     }
 

@@ -625,11 +625,7 @@ final class XdpEngine implements ForwardingEngine {
                 installed.quicIds.put(entry.getKey(), entry.getValue());
             }
         }
-        installed
-                .service
-                .forwarding()
-                .quic()
-                .ifPresent(quic -> plane.quic(installed.service.number, quic.config(), quic.serverIdLength()));
+        installed.service.forwarding().quic().ifPresent(quic -> plane.quic(installed.service.number, quic));
     }
 
     private void forgetNames(Installed installed, Set<QuicName> wanted) throws IOException {

@@ -194,9 +194,9 @@ final class AdoptionTest {
         }
 
         @Override
-        void quic(int service, int config, int serverIdLength) {
+        void quic(int service, ServiceSpec.Quic quic) {
             step();
-            super.quic(service, config, serverIdLength);
+            super.quic(service, quic);
         }
 
         @Override

@@ -42,13 +42,8 @@ final class QuicDatagrams {
         return bytes;
     }
 
-    /**
-     * The server's ID in a datagram, if it may have one.
-     *
-     * @param serverIdLength of the configuration, whose nonces are of 4 bytes at least
-     */
-    static Optional<byte[]> serverId(byte[] datagram, int config, int serverIdLength) {
-        QuicIds ids = QuicIds.plain(config, serverIdLength, QuicIds.MIN_NONCE);
+    /** The server's ID in a datagram, if it may have one. */
+    static Optional<byte[]> serverId(byte[] datagram, QuicIds ids) {
         if (datagram.length < 21) {
             return Optional.empty();
         }
@@ -57,7 +52,7 @@ final class QuicDatagrams {
         }
         int length = datagram[5] & 0xff;
         boolean version = (datagram[1] | datagram[2] | datagram[3] | datagram[4]) != 0;
-        return version && datagram.length >= 23 && datagram.length >= 6 + length
+        return version && datagram.length >= 26 && datagram.length >= 6 + length
                 ? ids.serverId(Arrays.copyOfRange(datagram, 6, 6 + length))
                 : Optional.empty();
     }

@@ -71,6 +71,7 @@ final class Village implements AutoCloseable {
 
     /** An address of the client's beside its first. */
     static final InetAddress OTHER_CLIENT = address("10.9.0.3");
+
     private static final int STREAMED = 18;
 
     private static final Set<Address.Flag> NODAD = Set.of(Address.Flag.NODAD);

@@ -163,8 +163,9 @@ final class XdpDirectorTest {
         InetAddress vip = ipv6 ? VIP6 : VIP4;
         InetAddress home = Frames.address(ipv6 ? "2001:db8:9::2" : "10.9.0.2");
         InetAddress away = Frames.address(ipv6 ? "2001:db8:9::77" : "10.9.0.77");
-        Village.netlink(village.client, netlink -> netlink.add(
-                Address.of(Village.index(netlink, "lo"), away, ipv6 ? 128 : 32)));
+        Village.netlink(
+                village.client,
+                netlink -> netlink.add(Address.of(Village.index(netlink, "lo"), away, ipv6 ? 128 : 32)));
         XdpDirector director = open();
         put(director, quic(1, 2));
         Set<String> opened = new HashSet<>();

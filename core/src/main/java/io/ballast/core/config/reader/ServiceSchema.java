@@ -21,7 +21,9 @@ import io.ballast.core.config.ServiceSpec.OnDown;
 import io.ballast.core.config.ServiceSpec.Persistence;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
 import io.ballast.core.config.ServiceSpec.Quic;
+import io.ballast.core.config.ServiceSpec.QuicEncryption;
 import io.ballast.core.config.ServiceSpec.Timeouts;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
 import java.net.Inet6Address;
@@ -323,11 +325,23 @@ final class ServiceSchema {
             "Bytes of a server's ID. The longer, the less often the ID that a client makes up for its first packets"
                     + " names a server by chance.",
             "4");
+    private static final Key<Integer> QUIC_NONCE = Key.optional(
+            "nonce-length",
+            Types.integer(QuicIds.MIN_NONCE, QuicIds.MAX_LENGTH - 2),
+            "With `key`: bytes that follow a server's ID, as the servers have it; both together are 19 at most, and cost"
+                    + " the director least where they are 16.",
+            "14");
+    private static final Key<String> QUIC_KEY = Key.optional(
+            "key",
+            Types.matching("key of AES-128", "32 hexadecimal digits", "[0-9a-fA-F]{32}"),
+            "What the servers encrypt their connection IDs with; a secret, so the file should be root's alone. Without"
+                    + " it anybody on the way can tell which IDs are of one server.",
+            "\"8f95f09245765f80256934e50c66207f\"");
     private static final MapType<Quic> QUIC_MAP = new MapType<>(
             "quic",
-            "How connection IDs of QUIC name the servers (draft-ietf-quic-load-balancers, without encryption).",
-            List.of(QUIC_CONFIG, QUIC_LENGTH),
-            v -> new Quic(v.get(QUIC_CONFIG), v.get(QUIC_LENGTH)));
+            "How connection IDs of QUIC name the servers (draft-ietf-quic-load-balancers-21).",
+            List.of(QUIC_CONFIG, QUIC_LENGTH, QUIC_NONCE, QUIC_KEY),
+            ServiceSchema::quic);
     private static final Key<Quic> QUIC = Key.optional(
             "quic",
             QUIC_MAP,
@@ -672,6 +686,28 @@ final class ServiceSchema {
                 && spec.timeouts().halfClosed().compareTo(spec.timeouts().idle()) > 0) {
             v.warning(TIMEOUTS, "half-closed is longer than idle, which ends the connection before");
         }
+    }
+
+    private static Quic quic(Values v) {
+        Optional<Integer> nonce = v.find(QUIC_NONCE);
+        Optional<String> key = v.find(QUIC_KEY);
+        int length = v.get(QUIC_LENGTH);
+        int together = length + nonce.orElse(QuicIds.MIN_NONCE);
+        if (v.given(QUIC_KEY) && !v.given(QUIC_NONCE)) {
+            v.error(QUIC_KEY, "needs nonce-length, as the servers have it: how much is encrypted depends on it");
+        } else if (v.given(QUIC_NONCE) && !v.given(QUIC_KEY)) {
+            v.warning(QUIC_NONCE, "has no effect without key");
+        } else if (key.isPresent() && together >= QuicIds.MAX_LENGTH) {
+            v.error(
+                    QUIC_NONCE,
+                    "is " + together + " with server-id-length, and a connection ID has room for "
+                            + (QuicIds.MAX_LENGTH - 1));
+        }
+        return new Quic(
+                v.get(QUIC_CONFIG),
+                length,
+                key.map(digits ->
+                        new QuicEncryption(nonce.orElse(QuicIds.MIN_NONCE), digits.toLowerCase(Locale.ROOT))));
     }
 
     /** Connection IDs name every server of the service, each by an ID of its own. */
