@@ -437,11 +437,15 @@ final class PersistenceTest {
     @Test
     void theSorryServerKeepsNoClients() throws Exception {
         sorry = Optional.of(new InetSocketAddress(address("10.9.0.99"), 80));
-        put(persistent(LONG), List.of(server(1, 1, 0, ServerState.DOWN)));
-        assertThat(connect(1, 5000, 80)).isEqualTo(99);
-        put(persistent(LONG), up(1));
-        assertThat(connect(1, 5001, 80)).isEqualTo(1);
-        assertThat(send(1, 5000, 80, ACK)).isEqualTo(99);
+        for (SchedulerKind kind : List.of(SchedulerKind.WLC, SchedulerKind.RR, SchedulerKind.SH)) {
+            scheduler = kind;
+            put(persistent(LONG), List.of(server(1, 1, 0, ServerState.DOWN)));
+            assertThat(connect(1, 5000, 80)).isEqualTo(99);
+            put(persistent(LONG), up(1));
+            assertThat(connect(1, 5001, 80)).as(kind.toString()).isEqualTo(1);
+            assertThat(send(1, 5000, 80, ACK)).isEqualTo(99);
+            engine.remove("web");
+        }
     }
 
     @Test
