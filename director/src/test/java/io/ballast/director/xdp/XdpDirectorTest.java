@@ -459,6 +459,30 @@ final class XdpDirectorTest {
     }
 
     @Test
+    void aDirectorThatComesToHaveARangeGoesOnOverItsTables() throws Exception {
+        XdpDirector first = open();
+        put(first, at(Village.PORT, Village.PORT));
+        try (Village.Connection connection = village.connect(VIP4)) {
+            String server = connection.ask("before");
+            close(first);
+            XdpDirector second = open("eth0", new XdpDirector.Capacity(16, 256, 4, 10_000, 1));
+            assertThat(connection.ask("opened")).isEqualTo(server);
+            put(second, at(Village.PORT - 10, Village.PORT + 10));
+            assertThat(connection.ask("put")).isEqualTo(server);
+            assertThat(whoAnswers(VIP4, 10)).containsExactlyInAnyOrder("www1", "www2");
+        }
+        assertThat(events).contains("listening web 192.0.2.1:70-90/tcp");
+        assertThat(events).anyMatch(event -> event.endsWith(", by another program"));
+        assertThat(pins()).containsExactly("links", "tables_1");
+    }
+
+    private static Forwarding at(int firstPort, int lastPort) {
+        Forwarding web = forwarding(SchedulerKind.RR, false, 1, 2);
+        List<Endpoint> listen = List.of(new Endpoint(VIP4, firstPort, lastPort, Protocol.TCP));
+        return Forwardings.of("web", ForwardingMethod.DR, SchedulerKind.RR, listen, web.servers());
+    }
+
+    @Test
     void anotherVersionsProgramIsReplacedOverItsTables() throws Exception {
         XdpDirector first = open();
         put(first, forwarding(SchedulerKind.RR, false, 1, 2));
