@@ -234,8 +234,9 @@ final class QuicTest {
     void anIcmpErrorIsNotReadForIds() throws Exception {
         serve();
         InetAddress client = clientAwayFrom(false, 1);
-        // The service's packet that is quoted, with an ID that the client chose.
-        byte[] quoted = ip(vip(false), client, Frames.UDP, udp(vip(false), PORT, client, 4000, shortHeader(id(1))));
+        // Where a datagram would stand is the quoted packet's header, whose class and length look like an ID.
+        byte[] datagram = udp(vip(false), PORT, client, 4000, shortHeader(id(1)));
+        byte[] quoted = join(ip4(vip(false), client, 17, CONFIG << 5, 7, 0, 63, new byte[0], 0x0a01 - 20), datagram);
         byte[] error = icmp(address("203.0.113.9"), vip(false), 3, 4, 1400, quoted);
         assertThat(serverOf(ip(address("203.0.113.9"), vip(false), Frames.ICMP, error)))
                 .isEqualTo(serverOf(packet(client, 4000, vip(false), PLAIN_PORT, new byte[0])))
