@@ -3,6 +3,8 @@ package io.ballast.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.cli.Terminal.Style;
+import io.ballast.core.config.Description;
+import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.node.EngineSupport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -53,13 +55,21 @@ final class DoctorVerb implements Verb {
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("doctor", "Look at this machine: Java, kernel, capabilities, limits and tools")
-                .describe("Exits with 1 when something that every service needs is missing.")
+                .describe(
+                        "Exits with 1 when something that every service needs is missing, or with a description, when one"
+                                + " of its services could not have its engine. Run it as the daemon's user, on the director.")
+                .parameter(Parameter.optional(
+                        "description", ValueKind.FILE, "also which engine each service gets, and why"))
                 .example("ballast doctor", "before the first farm, or when something does not work");
     }
 
     @Override
-    public int run(Invocation call) {
+    public int run(Invocation call) throws Failure {
         List<Finding> findings = findings(call.environment());
+        Optional<String> description = call.optionalParameter("description");
+        if (description.isPresent()) {
+            engines(Path.of(description.get()), findings);
+        }
         if (call.json()) {
             JsonArray array = new JsonArray();
             for (Finding f : findings) {
@@ -178,6 +188,23 @@ final class DoctorVerb implements Verb {
                         "engine xdp",
                         "cannot be used",
                         String.join("; ", missing) + ". The engine userspace needs none of it");
+    }
+
+    /** Which engine each service would get here. */
+    private static void engines(Path file, List<Finding> findings) throws Failure {
+        Description description = new DescriptionReader()
+                .read(file)
+                .description()
+                .orElseThrow(() -> Failure.usage(file + " cannot be used; `ballast check " + file + "` explains why"));
+        for (EngineSupport.Verdict verdict :
+                EngineSupport.verdicts(description.services().values())) {
+            findings.add(new Finding(
+                    verdict.works() ? Mark.GOOD : Mark.BAD,
+                    "service " + verdict.service(),
+                    "engine " + verdict.engine().yamlName() + (verdict.works() ? "" : ", which cannot be had") + ": "
+                            + verdict.why(),
+                    ""));
+        }
     }
 
     private static Finding tool(String name, String debianPackage, String use, String path) {

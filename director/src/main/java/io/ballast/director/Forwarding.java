@@ -1,6 +1,7 @@
 package io.ballast.director;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.config.ServiceSpec;
@@ -17,6 +18,7 @@ import java.util.Optional;
  * @param sorry answers while no server in {@code servers} is {@link ServerState#UP} with a weight above 0
  * @param source the address to connect to servers from
  * @param quic how connection IDs of QUIC name the servers; empty where they do not
+ * @param engine {@link EngineKind#AUTO} where the node may choose; the method is then that of the engine xdp
  */
 public record Forwarding(
         String service,
@@ -32,9 +34,10 @@ public record Forwarding(
         Optional<InetAddress> source,
         List<Server> servers,
         Optional<InetSocketAddress> sorry,
-        Optional<ServiceSpec.Quic> quic) {
+        Optional<ServiceSpec.Quic> quic,
+        EngineKind engine) {
 
-    /** One whose servers connection IDs do not name. */
+    /** One whose servers connection IDs do not name, of the engine that has the method. */
     public Forwarding(
             String service,
             List<Endpoint> listen,
@@ -64,6 +67,60 @@ public record Forwarding(
                 servers,
                 sorry,
                 Optional.empty());
+    }
+
+    /** Of the engine that has the method. */
+    public Forwarding(
+            String service,
+            List<Endpoint> listen,
+            SchedulerKind scheduler,
+            ForwardingMethod method,
+            Optional<ServiceSpec.Persistence> persistence,
+            ServiceSpec.Timeouts timeouts,
+            ServiceSpec.Limits limits,
+            ServiceSpec.ConnectRetry connectRetry,
+            ServiceSpec.ProxyProtocol proxyProtocol,
+            ServiceSpec.OnDown onDown,
+            Optional<InetAddress> source,
+            List<Server> servers,
+            Optional<InetSocketAddress> sorry,
+            Optional<ServiceSpec.Quic> quic) {
+        this(
+                service,
+                listen,
+                scheduler,
+                method,
+                persistence,
+                timeouts,
+                limits,
+                connectRetry,
+                proxyProtocol,
+                onDown,
+                source,
+                servers,
+                sorry,
+                quic,
+                method == ForwardingMethod.PROXY ? EngineKind.USERSPACE : EngineKind.XDP);
+    }
+
+    /** The same by another engine. */
+    public Forwarding by(EngineKind other, ForwardingMethod how) {
+        return new Forwarding(
+                service,
+                listen,
+                scheduler,
+                how,
+                persistence,
+                timeouts,
+                limits,
+                connectRetry,
+                proxyProtocol,
+                onDown,
+                source,
+                servers,
+                sorry,
+                quic,
+                other);
     }
 
     /**

@@ -1,6 +1,9 @@
 package io.ballast.director;
 
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.EngineChoice;
+import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServerSpec.AdminState;
@@ -589,11 +592,12 @@ public final class VirtualService {
             drawn.add(new Forwarding.Server(
                     s.spec.name(), s.address, s.spec.weight(), s.spec.limit(), s.state, s.spec.quicId()));
         }
+        EngineKind engine = EngineChoice.of(spec);
         return new Forwarding(
                 spec.name(),
                 spec.listen(),
                 spec.scheduler(),
-                spec.forwarding(),
+                engine == EngineKind.USERSPACE ? ForwardingMethod.PROXY : spec.forwarding(),
                 spec.persistence(),
                 spec.timeouts(),
                 spec.limits(),
@@ -603,7 +607,8 @@ public final class VirtualService {
                 spec.source(),
                 List.copyOf(drawn),
                 sorry(),
-                spec.quic());
+                spec.quic(),
+                engine);
     }
 
     private void tell(Instant now, Server s) {

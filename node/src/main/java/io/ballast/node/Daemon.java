@@ -3,6 +3,7 @@ package io.ballast.node;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Addresses;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec;
@@ -25,6 +26,7 @@ import io.ballast.linux.Capability;
 import io.ballast.linux.Notify;
 import io.ballast.linux.Processes;
 import io.ballast.linux.Signal;
+import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.node.http.UnixHttpServer;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -45,6 +47,7 @@ import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -442,6 +445,7 @@ public final class Daemon {
                         "pid",
                         Long.toString(ProcessHandle.current().pid())));
         warnAboutDescriptors(first.services());
+        warnAboutInterfaces(first);
         try {
             Metrics metrics = new Metrics(
                     node,
@@ -674,6 +678,7 @@ public final class Daemon {
     /** {@link Configuration.Applier}: brings the node to the next description. */
     private List<Configuration.Closed> apply(Configuration.Active next) throws InterruptedException {
         warnAboutDescriptors(next.services());
+        warnAboutInterfaces(next);
         List<ServiceSpec> before = configuration.active().services();
         node.prepare(next.services(), next.resolution());
         try {
@@ -712,6 +717,32 @@ public final class Daemon {
         } catch (ExecutionException | Node.BusyException e) {
             throw new IllegalStateException("asking for what the operator changed: " + e.getMessage(), e);
         }
+    }
+
+    private void warnAboutInterfaces(Configuration.Active active) {
+        for (String trouble : missingInterfaces(active)) {
+            var _ = events.happened(Severity.WARNING, "engine.note", name, trouble, Map.of());
+        }
+    }
+
+    /** The engine xdp looks for the services' addresses, not for interfaces, so that a wrong name would go unnoticed. */
+    private List<String> missingInterfaces(Configuration.Active active) {
+        NodeSpec self = active.description().nodes().get(name);
+        if (self == null || active.services().stream().allMatch(s -> s.engine() == EngineKind.USERSPACE)) {
+            return List.of();
+        }
+        List<String> missing = new ArrayList<>();
+        try (RouteNetlink netlink = RouteNetlink.open()) {
+            for (NodeSpec.InterfaceSpec each : self.interfaces()) {
+                if (netlink.link(each.name()).isEmpty()) {
+                    missing.add("the description gives this node the interface " + each.name() + ", and it has none of"
+                            + " that name: the engine xdp takes the interfaces that have the services' addresses");
+                }
+            }
+        } catch (IOException e) {
+            missing.add("the interfaces of this node cannot be looked at: " + e.getMessage());
+        }
+        return missing;
     }
 
     private void warnAboutDescriptors(List<ServiceSpec> services) {
@@ -836,6 +867,7 @@ public final class Daemon {
             String storeTrouble,
             int overridden,
             Optional<XdpOnDemand.Condition> xdp,
+            Map<String, String> chosen,
             List<String> kernelTroubles) {}
 
     private Moment moment() {
@@ -853,9 +885,26 @@ public final class Daemon {
                 storeTrouble,
                 overridden,
                 node.xdp().condition(),
+                chosen(),
                 Stream.concat(node.xdp().warnings().stream(), Stream.of(realServer.trouble()))
                         .filter(trouble -> !trouble.isEmpty())
                         .toList());
+    }
+
+    /** The engines of services that leave the choice to this node, the first of them. */
+    private Map<String, String> chosen() {
+        Map<String, String> chosen = new LinkedHashMap<>();
+        node.services().services().stream()
+                .map(VirtualService::spec)
+                .filter(spec -> spec.engine() == EngineKind.AUTO)
+                .limit(20)
+                .forEach(spec -> chosen.put(
+                        spec.name(),
+                        node.engineOf(spec).yamlName()
+                                + node.whyUserspace(spec)
+                                        .map(why -> " (not xdp: " + why + ")")
+                                        .orElse("")));
+        return chosen;
     }
 
     private JsonObject status() {
@@ -884,6 +933,11 @@ public final class Daemon {
         description.addProperty("services", active.services().size());
         json.add("description", description);
         json.add("worker", worker(moment));
+        if (!moment.chosen().isEmpty()) {
+            JsonObject engines = new JsonObject();
+            moment.chosen().forEach(engines::addProperty);
+            json.add("engines", engines);
+        }
         moment.xdp().ifPresent(xdp -> json.add("xdp", xdp(xdp)));
         JsonArray capabilities = new JsonArray();
         capabilities().forEach(c -> capabilities.add(c.kernelName()));
@@ -982,6 +1036,7 @@ public final class Daemon {
                 .forEach(m -> warnings.add("the name " + m.getKey() + " has no address (" + m.getValue()
                         + "): servers that need it are down; it is asked for again"));
         descriptorTrouble(active.services()).ifPresent(warnings::add);
+        warnings.addAll(missingInterfaces(active));
         if (events.journal().failing()) {
             warnings.add("events cannot be written to " + options.directories().journal()
                     + "; they are kept in memory while there is room");

@@ -213,6 +213,15 @@ final class Metrics {
                 "gauge",
                 "Whether a real server takes connections.",
                 s -> s.state() == VirtualService.State.UP ? 1 : 0);
+        head(text, "ballast_service_engine", "gauge", "1 for the engine that serves the service, or is to.");
+        for (ServiceView service : services) {
+            line(
+                    text,
+                    "ballast_service_engine",
+                    labels(service.spec().name()) + ",engine=\""
+                            + service.engine().yamlName() + "\"",
+                    1);
+        }
         ofServices(
                 text,
                 services,

@@ -2,6 +2,8 @@ package io.ballast.node;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineChoice;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.event.Event.Severity;
 import io.ballast.core.loop.Loop;
@@ -68,6 +70,9 @@ final class Node {
     private final Map<Endpoint, String> refused = new HashMap<>();
 
     private final Map<String, ServiceSpec> specs = new HashMap<>();
+    /** News of services that do not listen yet. */
+    private final Map<String, Runnable> waiting = new HashMap<>();
+
     private List<ServiceSpec> services = List.of();
     private String pressure = "";
     private @Nullable CompletableFuture<Void> sampling;
@@ -91,8 +96,12 @@ final class Node {
         this.hooks = hooks;
         EngineEvents fromEngine = new FromEngine();
         this.userspace = new UserspaceEngine(loop, fromEngine);
-        this.xdp = xdpEngine.apply(fromEngine);
-        this.engines = new Engines(userspace, xdp);
+        List<XdpOnDemand> made = new ArrayList<>();
+        this.engines = new Engines(loop, fromEngine, userspace, told -> {
+            made.add(xdpEngine.apply(told));
+            return made.getFirst();
+        });
+        this.xdp = made.getFirst();
         this.checks = checkRunner.apply((id, result) -> loop.execute(() -> table().onResult(now(), id, result)));
         this.table = new ServiceTable(engines, new ToRunner(), this::happened, loop);
         this.sources = new CheckSources(new FromSources());
@@ -195,6 +204,7 @@ final class Node {
         middle.after().forEach(s -> still.addAll(s.listen()));
         for (ServiceSpec service : middle.before()) {
             specs.remove(service.name());
+            waiting.remove(service.name());
             for (Endpoint endpoint : service.listen()) {
                 if (!still.contains(endpoint)) {
                     open.remove(endpoint);
@@ -206,7 +216,23 @@ final class Node {
         services = next;
     }
 
+    /** That a service is up is said once it listens: its engine may still refuse it. */
     private void happened(
+            Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
+        ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
+        if (type.startsWith("service.") && spec != null) {
+            waiting.remove(spec.name());
+            if (type.equals("service.up")
+                    && spec.engine() != EngineKind.USERSPACE
+                    && spec.listen().stream().noneMatch(open::contains)) {
+                waiting.put(spec.name(), () -> tell(Instant.now(), severity, type, subject, message, data));
+                return;
+            }
+        }
+        tell(at, severity, type, subject, message, data);
+    }
+
+    private void tell(
             Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
         var _ = events.happened(at, severity, type, subject, message, data);
         ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
@@ -234,6 +260,10 @@ final class Node {
         @Override
         public void listening(String service, Endpoint endpoint) {
             open.add(endpoint);
+            Runnable up = waiting.remove(service);
+            if (up != null) {
+                up.run();
+            }
             if (refused.remove(endpoint) != null) {
                 happened(
                         Instant.now(),
@@ -370,6 +400,18 @@ final class Node {
     /** The engine in the kernel. */
     XdpOnDemand xdp() {
         return xdp;
+    }
+
+    /** The engine that serves a service now, or is to, where it is not forwarded yet. */
+    EngineKind engineOf(ServiceSpec service) {
+        return engines.engineOf(service.name()).orElse(EngineChoice.of(service));
+    }
+
+    /** Why a service with {@code engine: auto} has the engine userspace; empty for every other. */
+    Optional<String> whyUserspace(ServiceSpec service) {
+        return service.engine() == EngineKind.AUTO
+                ? EngineChoice.onlyUserspace(service).or(() -> engines.whyNotXdp(service.name()))
+                : Optional.empty();
     }
 
     /** The engine that workers belong to. */

@@ -2,6 +2,8 @@ package io.ballast.node;
 
 import com.google.gson.stream.JsonWriter;
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -26,11 +28,15 @@ import org.jspecify.annotations.Nullable;
  * A service as the control API shows it: a moment's picture, taken on the control loop and written elsewhere.
  *
  * @param now when it was taken
+ * @param engine that serves it, or is to
+ * @param whyUserspace why that is userspace where the node may choose; else empty
  * @param removed servers of the description that the operator removed at run time
  */
 record ServiceView(
         ServiceTable.Now now,
         ServiceSpec spec,
+        EngineKind engine,
+        String whyUserspace,
         VirtualService.State state,
         boolean settled,
         List<Listening> listen,
@@ -78,6 +84,8 @@ record ServiceView(
         return new ServiceView(
                 node.now(),
                 service.spec(),
+                node.engineOf(service.spec()),
+                node.whyUserspace(service.spec()).orElse(""),
                 service.state(),
                 service.settled(),
                 listen,
@@ -110,8 +118,12 @@ record ServiceView(
         }
         json.endArray();
         json.name("scheduler").value(spec.scheduler().yamlName());
-        json.name("engine").value(spec.engine().yamlName());
-        json.name("forward").value(spec.forwarding().yamlName());
+        json.name("engine").value(engine.yamlName());
+        if (!whyUserspace.isEmpty()) {
+            json.name("engineReason").value(whyUserspace);
+        }
+        json.name("forward")
+                .value((engine == EngineKind.USERSPACE ? ForwardingMethod.PROXY : spec.forwarding()).yamlName());
         json.name("flags").beginArray();
         for (String flag : flags()) {
             json.value(flag);

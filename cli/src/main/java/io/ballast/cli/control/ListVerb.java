@@ -180,6 +180,10 @@ public final class ListVerb implements Verb {
             String address = slash < 0 ? endpoint : endpoint.substring(0, slash);
             String protocol = slash < 0 ? "" : endpoint.substring(slash + 1).toUpperCase(Locale.ROOT);
             String state = first ? Json.text(service, "name") + " " + state(terminal, Json.text(service, "state")) : "";
+            String reason = Json.text(service, "engineReason");
+            if (first && !reason.isEmpty()) {
+                state += ", not by xdp: " + reason;
+            }
             if (!Json.text(listen, "state").equals("listening")) {
                 state = (state + " " + terminal.style(Style.RED, "not listening: " + Json.text(listen, "reason")))
                         .strip();

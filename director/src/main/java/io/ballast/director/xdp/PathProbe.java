@@ -68,6 +68,7 @@ final class PathProbe {
     /**
      * A question.
      *
+     * @param endpoint whose first port is asked for
      * @param server the address that packets are sent to
      * @param way of packets to it
      * @param source of this machine, no service's, of the endpoint's family
@@ -175,7 +176,7 @@ final class PathProbe {
         }
 
         private static InetSocketAddress socketOf(Endpoint endpoint) {
-            return new InetSocketAddress(endpoint.address(), endpoint.port());
+            return new InetSocketAddress(endpoint.address(), endpoint.firstPort());
         }
 
         @Override
@@ -279,7 +280,7 @@ final class PathProbe {
         ip(packet, question.source(), to, PROTOCOL_TCP, length);
         int start = packet.position();
         packet.putShort((short) port)
-                .putShort((short) question.endpoint().port())
+                .putShort((short) question.endpoint().firstPort())
                 .putInt(number)
                 .putInt(0)
                 .put((byte) ((length / 4) << 4))

@@ -457,7 +457,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         return engine.connections(query);
     }
 
-    /** The interfaces and how the program is on each. */
+    @Override
     public List<Attachment> attachments() {
         return states.stream()
                 .map(state -> new Attachment(

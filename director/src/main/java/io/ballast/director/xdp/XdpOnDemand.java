@@ -12,6 +12,7 @@ import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.neighbour.SourceChoice;
 import io.ballast.linux.neighbour.state.Resolution;
@@ -79,6 +80,9 @@ public final class XdpOnDemand implements ForwardingEngine {
 
         /** Why packets cannot be sent to a server, by its address; without those that they can be sent to. */
         Map<InetAddress, String> unreachable();
+
+        /** The interfaces and how the program is on each. */
+        List<XdpDirector.Attachment> attachments();
     }
 
     /**
@@ -150,6 +154,9 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     // Of the loop.
     private final Map<String, Forwarding> wanted = new LinkedHashMap<>();
+    /** Which of them an open engine was given. */
+    private final Set<String> given = new HashSet<>();
+
     private @Nullable Opened opened;
     private List<String> devices = List.of();
     /** Whether {@link #devices} are right for these. */
@@ -190,16 +197,16 @@ public final class XdpOnDemand implements ForwardingEngine {
     public void put(Forwarding service) {
         Forwarding before = wanted.put(service.service(), service);
         need = need.plus(XdpDirector.Capacity.of(service)).minus(takenBy(before));
-        if (opened != null) {
-            opened.put(service);
-        } else if (!trouble.isEmpty()) {
-            refuse(service);
+        boolean fits = capacity.equals(capacity.atLeast(need))
+                && looked.containsAll(addresses(service))
+                && looked.containsAll(translated(service));
+        Opened engine = opened;
+        if (engine != null && (fits || !isOnTrial(service))) {
+            give(engine, service);
+        } else if (engine == null && !trouble.isEmpty()) {
+            refuse(service, trouble);
         }
-        boolean fits = capacity.equals(capacity.atLeast(need));
-        if (opened == null
-                || !fits
-                || !looked.containsAll(addresses(service))
-                || !looked.containsAll(translated(service))) {
+        if (engine == null || !fits) {
             var _ = settle();
         }
     }
@@ -211,6 +218,7 @@ public final class XdpOnDemand implements ForwardingEngine {
             return;
         }
         need = need.minus(takenBy(before));
+        given.remove(service);
         if (opened != null) {
             opened.remove(service);
         }
@@ -238,10 +246,43 @@ public final class XdpOnDemand implements ForwardingEngine {
         return service == null ? NOTHING : XdpDirector.Capacity.of(service);
     }
 
-    private void refuse(Forwarding service) {
+    private void refuse(Forwarding service, String reason) {
         for (Endpoint endpoint : service.listen()) {
-            events.notListening(service.service(), endpoint, trouble);
+            events.notListening(service.service(), endpoint, reason);
         }
+    }
+
+    /** Whether another engine may have it where this one cannot have it fully. */
+    private boolean isOnTrial(Forwarding service) {
+        return service.engine() == EngineKind.AUTO && !given.contains(service.service());
+    }
+
+    /** One that another engine may have is taken only where the program is at its best on every interface. */
+    private void give(Opened engine, Forwarding service) {
+        Optional<String> poor = isOnTrial(service) ? poor(engine.attachments()) : Optional.empty();
+        if (poor.isPresent()) {
+            refuse(service, poor.get());
+        } else {
+            given.add(service.service());
+            engine.put(service);
+        }
+    }
+
+    private static Optional<String> poor(List<XdpDirector.Attachment> attachments) {
+        if (attachments.isEmpty()) {
+            return Optional.of("the engine xdp has no interface to be on");
+        }
+        for (XdpDirector.Attachment each : attachments) {
+            if (!each.trouble().isEmpty()) {
+                return Optional.of(each.device() + ": " + each.trouble());
+            }
+            if (!each.mode().equals(XdpLink.Mode.NATIVE.toString())) {
+                return Optional.of(
+                        "the driver of " + each.device() + " has no native XDP, and the generic way is several"
+                                + " times slower (`engine: xdp` takes it nonetheless)");
+            }
+        }
+        return Optional.empty();
     }
 
     /**
@@ -349,7 +390,7 @@ public final class XdpOnDemand implements ForwardingEngine {
             T answer;
             try {
                 answer = question.call();
-            } catch (IOException e) {
+            } catch (IOException | RuntimeException e) {
                 // No network at the moment, or no permission: then nothing is known, which is no finding.
                 answer = unknown;
             }
@@ -384,7 +425,10 @@ public final class XdpOnDemand implements ForwardingEngine {
         Set<Asked> still = new HashSet<>(paths());
         answers.forEach((path, answer) -> {
             asked.add(path.member());
-            if (answer != PathProbe.Answer.ACCEPTS && still.contains(path)) {
+            // Of a range, somebody need not listen at every port: that the packet is taken is enough.
+            boolean accepts = answer == PathProbe.Answer.ACCEPTS
+                    || (answer == PathProbe.Answer.REFUSES && !path.endpoint().single());
+            if (!accepts && still.contains(path)) {
                 found.putIfAbsent(
                         path.member(), new Acceptance.Finding(path.endpoint(), path.method(), path.server(), answer));
             }
@@ -484,6 +528,8 @@ public final class XdpOnDemand implements ForwardingEngine {
             XdpDirector.Capacity room = capacity.atLeast(need);
             if (opened != null && found.equals(devices) && room.equals(capacity)) {
                 looked = all;
+                Opened engine = opened;
+                wanted.values().stream().filter(this::isOnTrial).toList().forEach(each -> give(engine, each));
                 finish();
                 return;
             }
@@ -498,8 +544,9 @@ public final class XdpOnDemand implements ForwardingEngine {
                 if (closed) {
                     letGo();
                 } else {
-                    wanted.values().forEach(engine::put);
-                    engine.retain(Set.copyOf(wanted.keySet()));
+                    List.copyOf(wanted.values()).forEach(each -> give(engine, each));
+                    engine.retain(
+                            wanted.keySet().stream().filter(given::contains).collect(Collectors.toSet()));
                     askLater(FIRST_ASKING);
                 }
                 finish();
@@ -530,7 +577,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         if (news && wanted.isEmpty()) {
             events.note(true, name(), reason);
         } else if (news) {
-            wanted.values().forEach(this::refuse);
+            List.copyOf(wanted.values()).forEach(each -> refuse(each, reason));
         }
         if (retry != null) {
             retry.cancel();
@@ -719,6 +766,7 @@ public final class XdpOnDemand implements ForwardingEngine {
     /** Takes everything away: nothing is forwarded from then on. */
     public CompletionStage<Void> dismantle() {
         wanted.clear();
+        given.clear();
         need = NOTHING;
         return settle();
     }

@@ -3,6 +3,7 @@ package io.ballast.director.xdp;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
 import io.ballast.core.sim.SimulatedLoop;
@@ -44,6 +45,7 @@ class XdpOnDemandTest {
     private Map<InetAddress, String> impostors = Map.of();
     private final Map<InetAddress, Resolution.Hop> ways = new HashMap<>();
     private Map<InetAddress, String> unreachable = Map.of();
+    private List<XdpDirector.Attachment> attachments = List.of(new XdpDirector.Attachment("eth0", "native", ""));
     private PathProbe.Answer answer = PathProbe.Answer.ACCEPTS;
     private int rounds;
 
@@ -77,6 +79,11 @@ class XdpOnDemandTest {
         @Override
         public Map<InetAddress, Resolution.Hop> ways() {
             return ways;
+        }
+
+        @Override
+        public List<XdpDirector.Attachment> attachments() {
+            return attachments;
         }
 
         @Override
@@ -379,5 +386,53 @@ class XdpOnDemandTest {
         ways.clear();
         unreachable = Map.of(InetAddress.ofLiteral("10.1.0.1"), "eth0 has no carrier");
         assertThat(engine.troubles("web")).containsExactly(Map.entry("www1", "is not sent to: eth0 has no carrier"));
+    }
+
+    private static Forwarding auto(Forwarding service) {
+        return service.by(EngineKind.AUTO, service.method());
+    }
+
+    @Test
+    void whatAnotherEngineMayHaveIsTakenWhereTheProgramIsAtItsBestOnEveryInterface() {
+        attachments = List.of(
+                new XdpDirector.Attachment("eth0", "native", ""),
+                new XdpDirector.Attachment("eth1", "", "another program is attached"));
+        assertThat(after(() -> {
+                    engine.put(service("a", FRONT));
+                    engine.put(auto(service("b", FRONT)));
+                }))
+                .startsWith("open [eth0]", "put a", "b not listening: eth1: another program is attached", "retain [a]");
+        assertThat(after(() -> engine.remove("b"))).containsExactly("remove b");
+        attachments = List.of(new XdpDirector.Attachment("eth0", "generic", ""));
+        assertThat(after(() -> engine.put(auto(service("b", FRONT)))))
+                .singleElement()
+                .asString()
+                .startsWith("b not listening: the driver of eth0 has no native XDP");
+        engine.remove("b");
+        attachments = List.of(new XdpDirector.Attachment("eth0", "native", ""));
+        assertThat(after(() -> engine.put(auto(service("b", FRONT))))).containsExactly("put b");
+        attachments = List.of(new XdpDirector.Attachment("eth0", "", "there is no interface eth0; it is waited for"));
+        assertThat(after(() -> engine.put(auto(service("b", FRONT)))))
+                .as("what it has it keeps")
+                .containsExactly("put b");
+    }
+
+    @Test
+    void whatAnotherEngineMayHaveWaitsForTheInterfacesThatItNeeds() {
+        after(() -> engine.put(service("a", FRONT)));
+        assertThat(after(() -> engine.put(auto(service("b", BACK)))))
+                .containsExactly("close", "open [eth0, eth1]", "put a", "put b", "retain [a, b]");
+    }
+
+    @Test
+    void whatNobodyWantsAnyMoreBecauseItCannotBeHadIsNotTriedAgain() {
+        broken = "not permitted";
+        assertThat(after(() -> engine.put(auto(service("a", FRONT)))))
+                .containsExactly("a not listening: not permitted");
+        broken = "";
+        assertThat(after(() -> engine.remove("a"))).containsExactly("dismantle");
+        calls.clear();
+        time.runFor(Duration.ofMinutes(5));
+        assertThat(calls).isEmpty();
     }
 }

@@ -179,7 +179,7 @@ public final class Lab implements AutoCloseable {
      */
     private boolean awaitAnswers() throws IOException, InterruptedException {
         List<Endpoint> asked = description.services().values().stream()
-                .filter(s -> s.engine() == EngineKind.XDP)
+                .filter(s -> s.engine() != EngineKind.USERSPACE)
                 .flatMap(s -> s.listen().stream())
                 .toList();
         if (network == null) {

@@ -168,7 +168,7 @@ public record Topology(
                 List<String> services = directs.getOrDefault(node.name(), List.of());
                 List<String> receives = receives(node, services);
                 boolean xdp = !receives.isEmpty()
-                        || services.stream().anyMatch(s -> service(s).engine() == EngineKind.XDP);
+                        || services.stream().anyMatch(s -> service(s).engine() != EngineKind.USERSPACE);
                 bare.add(new Node(node.name(), links(node, services, networks), services, receives, xdp, List.of()));
             }
             List<Node> nodes = bare.stream().map(n -> withGateways(n, bare)).toList();

@@ -3,6 +3,7 @@ package io.ballast.core.config.reader;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -31,6 +32,8 @@ final class AcrossServices {
     /** Of one address and protocol, as many as the engine xdp looks at. */
     private static final int MAX_RANGES = 8;
 
+    private static final int GUE_PORT = 6080;
+
     private final Problems problems;
     private final Collection<NodeSpec> nodes;
     private final Map<InetAddress, List<String>> owners = new HashMap<>();
@@ -50,6 +53,7 @@ final class AcrossServices {
         var check = new AcrossServices(nodes, problems);
         check.endpoints(services);
         check.loops(services);
+        check.tunnelEnds(services);
         if (!check.owners.isEmpty() && !problems.anyError()) {
             services.forEach(check::addresses);
         }
@@ -77,7 +81,12 @@ final class AcrossServices {
         return before.size() == after.size()
                 && after.stream()
                         .flatMap(s -> s.servers().stream())
-                        .noneMatch(server -> listening.perhapsAt(server.address()));
+                        .noneMatch(server -> listening.perhapsAt(server.address()))
+                && after.stream()
+                        .filter(s -> s.forwarding() == ForwardingMethod.GUE)
+                        .flatMap(s -> s.servers().stream())
+                        .noneMatch(server -> listening.perhapsAt(
+                                new HostPort(server.address().host(), GUE_PORT)));
     }
 
     /** Whether all is equal that matters to others, but for servers that lead to another service. */
@@ -275,6 +284,42 @@ final class AcrossServices {
 
     private void problem(Listener place, String message) {
         add(Severity.ERROR, place.at(), place.service().spec().name(), "listen", message);
+    }
+
+    /** What arrives at a server in a GUE tunnel is no service's, so none can listen there. */
+    private void tunnelEnds(List<ReadService> services) {
+        Map<Endpoint, String> ends = new HashMap<>();
+        for (ReadService service : services) {
+            ServiceSpec spec = service.spec();
+            for (ServerSpec server :
+                    spec.forwarding() == ForwardingMethod.GUE ? spec.servers() : List.<ServerSpec>of()) {
+                Addresses.parse(server.address().host())
+                        .ifPresent(address -> ends.put(
+                                new Endpoint(address, GUE_PORT, Endpoint.Protocol.UDP),
+                                server.name() + " of the service " + spec.name()));
+            }
+        }
+        for (ReadService service : ends.isEmpty() ? List.<ReadService>of() : services) {
+            for (int i = 0; i < service.places().size(); i++) {
+                var place = new Listener(service, i);
+                String server = place.endpoint().single()
+                        ? ends.get(place.endpoint())
+                        : ends.entrySet().stream()
+                                .filter(end -> end.getKey().overlaps(place.endpoint()))
+                                .map(Map.Entry::getValue)
+                                .findFirst()
+                                .orElse(null);
+                if (server != null) {
+                    add(
+                            Severity.ERROR,
+                            place.at(),
+                            service.spec().name(),
+                            "listen",
+                            "packets in GUE tunnels arrive at " + place.endpoint() + ", for the server " + server
+                                    + "; listen on another port or address");
+                }
+            }
+        }
     }
 
     /** Traffic that a service sends to a service that sends it back would never end. */

@@ -300,14 +300,15 @@ final class ServiceSchema {
             Types.choice(Types.words(EngineKind.values(), EngineKind::yamlName)),
             "userspace",
             "What forwards the packets: `userspace` ends connections in a worker process and opens others to the servers,"
-                    + " `xdp` sends each packet on in the kernel, before its network stack (needs root).",
+                    + " `xdp` sends each packet on in the kernel, before its network stack (needs root); with `auto` it is"
+                    + " xdp where the node can have that for the service, and userspace otherwise.",
             "xdp");
     private static final Key<ForwardingMethod> FORWARDING = Key.optional(
             "forwarding",
             Types.choice(Types.words(ForwardingMethod.values(), ForwardingMethod::yamlName)),
             "How packets get to the servers; `proxy` is what the engine userspace does, and the engine xdp has `dr`"
                     + " (direct routing, its default), `tunnel` (IP in IP), `gue` (the same inside UDP), `nat` and"
-                    + " `fullnat`. With the first three, servers have the service's address themselves and answer the"
+                    + " `fullnat` (the default of `engine: auto`, which is a proxy where it is not xdp). With the first three, servers have the service's address themselves and answer the"
                     + " client directly. With `nat` they are asked under their own address and port, and the director"
                     + " must be their way to the clients; with `fullnat` they see the director's address as the"
                     + " client's, and may be anywhere.",
@@ -775,7 +776,8 @@ final class ServiceSchema {
         String name = "the engine " + engine.yamlName();
         if (!engine.has(spec.forwarding())) {
             String has = words(ForwardingMethod.values(), engine::has, ForwardingMethod::yamlName);
-            String who = words(EngineKind.values(), e -> e.has(spec.forwarding()), EngineKind::yamlName);
+            String who = words(
+                    EngineKind.values(), e -> e != EngineKind.AUTO && e.has(spec.forwarding()), EngineKind::yamlName);
             v.error(
                     FORWARDING,
                     name + " has only " + has
@@ -789,15 +791,32 @@ final class ServiceSchema {
             String has = words(SchedulerKind.values(), engine::has, SchedulerKind::yamlName);
             v.error(v.given(SCHEDULER) ? SCHEDULER : ENGINE, name + " has only the schedulers " + has);
         }
-        if (engine == EngineKind.USERSPACE) {
-            if (spec.limits().limitsRates()) {
-                v.error(
-                        LIMITS,
-                        name + " limits connections at a time, not a second; leave connection-rate and"
-                                + " source-connection-rate out, or use the engine xdp");
-            }
+        if (engine != EngineKind.XDP) {
             single(v);
+        }
+        if (engine != EngineKind.XDP && spec.limits().limitsRates()) {
+            v.error(
+                    LIMITS,
+                    "the engine userspace limits connections at a time, not a second; leave connection-rate and"
+                            + " source-connection-rate out, or use the engine xdp");
+        }
+        if (engine == EngineKind.USERSPACE) {
             return;
+        }
+        if (engine == EngineKind.AUTO) {
+            // What only the engine userspace can do it may ask for, and then gets that engine (EngineChoice). What is
+            // written of the way to the servers has to be right for both.
+            if (spec.forwarding().keepsPort() && !v.broken(SERVERS) && !v.broken(LISTEN)) {
+                fit(v, spec);
+            }
+            return;
+        }
+        Timeouts timeouts = spec.timeouts();
+        if (!timeouts.connect().equals(TIMEOUTS_DEFAULT.connect())
+                || !timeouts.queue().equals(TIMEOUTS_DEFAULT.queue())) {
+            v.warning(
+                    TIMEOUTS,
+                    "connect and queue have no effect with the engine xdp, which opens no connections of its own");
         }
         String userspace = name + " forwards packets and takes no part in connections, so it cannot do this; leave it"
                 + " out, or use the engine userspace";
@@ -854,12 +873,21 @@ final class ServiceSchema {
                 return;
             }
         }
+        fit(v, spec);
+    }
+
+    /** What addresses of servers must be like for the way to them. */
+    private static void fit(Values v, ServiceSpec spec) {
+        Scope scope = v.scope();
         List<Server> written = v.find(SERVERS).orElse(List.of());
         scope.enter(SERVERS.name());
         for (int i = 0; i < written.size(); i++) {
             ServerSpec server = spec.servers().get(i);
             Optional<String> wrong = unfit(spec, "the server " + server.name(), server.address());
-            if (wrong.isEmpty() && server.limit() > 0 && !spec.scheduler().comparesLoads()) {
+            if (wrong.isEmpty()
+                    && spec.engine() == EngineKind.XDP
+                    && server.limit() > 0
+                    && !spec.scheduler().comparesLoads()) {
                 wrong = Optional.of("with the engine xdp, the scheduler "
                         + spec.scheduler().yamlName() + " counts no connections, so the limit of " + server.name()
                         + " would have no effect; use wlc, lc, sed or nq");
