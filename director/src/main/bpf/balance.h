@@ -16,6 +16,7 @@
 
 #include "ranges.h"
 #include "schedule.h"
+#include "trace.h"
 #include "translate.h"
 
 /* A length with its bound: Linux 6.1 does not see that a swapped short is one, and clang drops a plain mask. */
@@ -135,6 +136,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, co
 	__u32 index = choose(ctx, vip, packet);
 	struct server *server = server_at(index);
 
+	if (packet->traced)
+		trace_server(index);
 	if (!server) {
 		if (index == DROPPED)
 			return XDP_DROP;
@@ -161,7 +164,7 @@ static __always_inline __u32 check_of(const struct flow *flow)
 }
 
 /* A packet of a server to the client of the connection in this place. */
-static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, __u32 place, const struct flow *flow)
+static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 place, const struct flow *flow)
 {
 	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
 	struct endpoints next = {};
@@ -187,6 +190,11 @@ static __noinline int go_back(struct xdp_md *ctx, const struct packet *packet, _
 	next.from_port_be = bpf_htons(flow->port);
 	next.to_port_be = bpf_htons(flow->client_port);
 	verdict = translate(ctx, packet, &next);
+	if (packet->traced) {
+		packet->destination = flow->client;
+		packet->port_be = bpf_htons(flow->client_port);
+		packet->nat_port_be = bpf_htons(flow->port);
+	}
 	if (verdict != XDP_TX)
 		return verdict;
 	counted = bpf_map_lookup_elem(&traffic, &index);
@@ -206,13 +214,18 @@ static __always_inline struct flow *flow_at(__u32 place)
 }
 
 /* What no service's address is in may be the answer of a server; else it is the kernel's. */
-static __always_inline int answer(struct xdp_md *ctx, const struct packet *packet)
+static __always_inline int answer(struct xdp_md *ctx, struct packet *packet)
 {
 	__u32 place = answered(packet) - 1;
 	struct flow *flow = place == NOBODY ? NULL : flow_at(place);
 
 	if (!flow)
 		return XDP_PASS;
+	if (packet->wanted) {
+		trace_begin(packet, 0);
+		packet->how = CHOSEN_BACK;
+		trace_server(flow->server);
+	}
 	if (has_fragments && packet->fragment) {
 		struct fragment_to to = { .index = place | BACK, .check = check_of(flow) };
 		struct fragment_key key;
@@ -245,6 +258,11 @@ static __always_inline int follow(struct xdp_md *ctx, struct packet *packet)
 	if (!server) {
 		count_reason(PASS_FRAGMENT);
 		return XDP_PASS;
+	}
+	if (server->flags & SERVER_TRACE) {
+		trace_begin(packet, 0);
+		packet->how = CHOSEN_BY_FRAGMENT;
+		trace_server(to->index);
 	}
 	return deliver(ctx, packet, server, to->index);
 }
@@ -454,6 +472,7 @@ static __always_inline int balance(struct xdp_md *ctx)
 	void *l3 = eth + 1;
 	struct vip *vip = NULL;
 	__be16 type;
+	int verdict;
 
 	if (l3 > end)
 		return XDP_PASS;
@@ -478,9 +497,18 @@ static __always_inline int balance(struct xdp_md *ctx)
 		vip = read4(l3, end, &packet);
 	else if (has_ipv6 && type == bpf_htons(ETH_P_IPV6))
 		vip = read6(l3, end, &packet);
-	if (vip)
-		return forward(ctx, &packet, vip);
-	if (has_fragments && packet.may == MAY_FOLLOW)
-		return follow(ctx, &packet);
-	return has_nat && packet.may == MAY_ANSWER ? answer(ctx, &packet) : XDP_PASS;
+	if (vip) {
+		if (vip->flags & VIP_TRACE)
+			trace_begin(&packet, vip->scheduler);
+		verdict = forward(ctx, &packet, vip);
+	} else if (has_fragments && packet.may == MAY_FOLLOW) {
+		verdict = follow(ctx, &packet);
+	} else if (has_nat && packet.may == MAY_ANSWER) {
+		verdict = answer(ctx, &packet);
+	} else {
+		return XDP_PASS;
+	}
+	if (packet.traced)
+		trace_end(ctx, &packet, verdict);
+	return verdict;
 }

@@ -59,6 +59,8 @@ enum scheduler {
 #define VIP_QUIC	0x0040	/* of UDP: connection IDs name the server */
 #define VIP_LIMIT	0x0080	/* only so many new connections a second: the service says how many */
 
+#define VIP_TRACE	0x0200	/* somebody looks on (trace.h) */
+
 #define NO_SERVER	0x7fff		/* in a slot */
 #define SLOT_DOUBTFUL	0x8000		/* of base: a connection in this slot may be remembered */
 #define NOBODY		0xffffffff	/* in a tree */
@@ -114,6 +116,8 @@ struct node_line {
 #define SERVER_DOWN	0x0020	/* its checks fail: flows without a connection move */
 #define SERVER_NAT	0x0040	/* under its own address and port */
 #define SERVER_FULL_NAT	0x0080	/* and from the director's address source: goes with NAT */
+
+#define SERVER_TRACE	0x0100	/* somebody looks on at its service */
 
 /* The fragments of one datagram. */
 struct fragment_key {
@@ -244,6 +248,54 @@ enum reason {
 
 struct counted {
 	__u64 n[REASONS];
+};
+
+/* How a traced packet's server was found. */
+enum chosen {
+	CHOSEN_BY_NOTHING,	/* not at all */
+	CHOSEN_BY_MEMORY,	/* its connection is remembered */
+	CHOSEN_BY_SLOT,		/* of a table */
+	CHOSEN_BY_BASE,		/* the same, where connections opened before the last change went */
+	CHOSEN_IN_TURN,
+	CHOSEN_BY_LOAD,
+	CHOSEN_BY_FRAGMENT,	/* as the first of its datagram */
+	CHOSEN_BACK,		/* not at all: it is an answer, whose connection is remembered */
+	CHOSEN_BY_CLIENT,	/* persistence */
+	CHOSEN_BY_ID,		/* QUIC */
+};
+
+/* What a traced packet is. */
+#define TRACED_ERROR	0x01	/* an ICMP error about a packet of the other direction */
+#define TRACED_FIRST	0x02	/* the first of several fragments */
+#define TRACED_LATER	0x04	/* a later one */
+
+/* One packet in the ring buffer; of an answer, source is the server and destination the client. */
+struct trace_record {
+	__u64 time;		/* ns since the machine started */
+	struct address source;
+	struct address destination;
+	__u32 interface;	/* it came by */
+	__u32 length;
+	__u32 server;		/* NOBODY: none */
+	__u32 verdict;		/* enum xdp_action */
+	__u32 reason;		/* enum reason, from 1 on; 0: none */
+	__u16 source_port;
+	__u16 port;
+	__u16 out_port;		/* NAT: of the server; of an answer, of the service */
+	__u16 nat_port;		/* full NAT: of the director */
+	__u8 proto;
+	__u8 does;		/* enum opening */
+	__u8 how;		/* enum chosen */
+	__u8 what;
+	__u64 zero;
+};
+
+/* Which packets are told of; changed by the daemon. */
+struct tracing {
+	__u64 seen;
+	__u64 lost;		/* records for which there was no room */
+	__u32 every;		/* of so many packets one */
+	__s32 left;		/* so many records yet */
 };
 
 /* State of a remembered connection. */
@@ -380,5 +432,7 @@ _Static_assert(sizeof(struct origin) == 24, "origin");
 _Static_assert(sizeof(struct service_note) == 104, "service_note");
 _Static_assert(sizeof(struct server_note) == 104, "server_note");
 _Static_assert(sizeof(struct traffic) == 40, "traffic");
+_Static_assert(sizeof(struct trace_record) == 80, "trace_record");
+_Static_assert(sizeof(struct tracing) == 24, "tracing");
 _Static_assert(sizeof(struct way_back) == 64, "way_back");
 _Static_assert(sizeof(struct refusals) == 24, "refusals");

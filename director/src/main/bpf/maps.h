@@ -210,13 +210,44 @@ struct {
 	__type(value, struct adding);
 } adding_up SEC(".maps");
 
+/* Packets of a service that somebody looks at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} traces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tracing);
+} tracing_now SEC(".maps");
+
+/* Of the packet that is being dealt with: why it went another way, as the reason + 1, and the index of its server. */
+struct noted {
+	__u32 reason;
+	__u32 chosen;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct noted);
+} last_reason SEC(".maps");
+
 /* Counts in a row of reasons: the number of a service + 1, or 0. */
 static __always_inline void count_in(__u32 row, const __u32 reason)
 {
+	__u32 zero = 0;
 	struct counted *counted = bpf_map_lookup_elem(&reasons, &row);
+	struct noted *noted = bpf_map_lookup_elem(&last_reason, &zero);
 
 	if (counted)
 		counted->n[reason]++;
+	if (noted)
+		noted->reason = reason + 1;
 }
 
 /* What is no service's. */

@@ -131,7 +131,7 @@ __noinline int port_claim(__u32 place, __u32 index, __u32 v6, __u32 now)
 }
 
 /* Whether the packet is the server's side of the connection. */
-static __always_inline bool answers(const struct packet *packet, const struct flow *flow, bool full)
+static __always_inline bool answers(struct packet *packet, const struct flow *flow, bool full)
 {
 	struct server *server = server_at(flow->server);
 
@@ -139,6 +139,7 @@ static __always_inline bool answers(const struct packet *packet, const struct fl
 	    flow->proto != packet->proto || server_port(server, flow->port) != packet->source_port_be ||
 	    !server_is(server, &packet->source, packet->v6))
 		return false;
+	packet->wanted = !!(server->flags & SERVER_TRACE);
 	if (full)
 		return flow->nat_port_be == packet->port_be && director_is(server, &packet->destination, packet->v6);
 	return flow->client_port == bpf_ntohs(packet->port_be) && flow->client.low == packet->destination.low &&
@@ -170,7 +171,7 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 }
 
 /* The connection in a place, if the packet is its server's, brought up to date; false where it is not. */
-static __always_inline bool answers_now(const struct packet *packet, struct flow *flow, __u32 place, bool full)
+static __always_inline bool answers_now(struct packet *packet, struct flow *flow, __u32 place, bool full)
 {
 	__u32 now;
 
@@ -187,7 +188,7 @@ static __always_inline bool answers_now(const struct packet *packet, struct flow
  * The place, from 1 on, of the connection that a server's packet belongs to, or an error about one; 0 for none. Whatever
  * is not for a service comes by here, so that the first look has to be a short one.
  */
-__noinline __u32 answered(const struct packet *packet)
+__noinline __u32 answered(struct packet *packet)
 {
 	struct bucket *bucket;
 	__u32 number, tag;

@@ -56,6 +56,10 @@ struct packet {
 	__be16 nat_port_be;	/* full NAT: of that one */
 	__u16 l4;	/* NAT, QUIC: where the next header begins, counted from l3 */
 	__u32 named;	/* QUIC: number of the server that the connection ID names, from 1 on */
+	__u8 how;	/* enum chosen, where it is not by the service's own scheduler; for traces, as is what follows */
+	__u8 traced;
+	__u8 scheduler;
+	__u8 wanted;	/* an answer: its service is traced */
 };
 
 /* The way back has to be written: the flow is new, or it was not for a while. */

@@ -86,7 +86,7 @@ __noinline int persist_on(__u32 which, const struct address *client, __u32 index
 }
 
 /* schedule.h: by table or by order. */
-static __always_inline __u32 server_of_unknown(const struct vip *vip, const struct packet *packet, bool *learn);
+static __always_inline __u32 server_of_unknown(const struct vip *vip, struct packet *packet, bool *learn);
 
 /* Whether the packet's connection has existed for a while, though nobody remembers it. */
 static __always_inline bool is_old(const struct packet *packet)
@@ -154,7 +154,7 @@ static __always_inline void template_write(const struct vip *vip, const struct p
  * that is chosen and is the client's from now on; NOBODY where there is none. What will not be remembered itself changes
  * nothing.
  */
-__noinline __u32 server_of_client(const struct vip *vip, const struct packet *packet, __u32 now)
+__noinline __u32 server_of_client(const struct vip *vip, struct packet *packet, __u32 now)
 {
 	__u32 which, index, number, tag, way, twin;
 	struct service *service;
@@ -188,6 +188,7 @@ __noinline __u32 server_of_client(const struct vip *vip, const struct packet *pa
 		if (!expired(flow, now) && stays(vip, packet, index)) {
 			if (changes)
 				template_again(vip, packet, flow, service->persist_ticks, now);
+			packet->how = CHOSEN_BY_CLIENT;
 			return index;
 		}
 	}

@@ -134,7 +134,7 @@ static __always_inline __u32 server_of_member(const struct vip *vip, __u16 membe
 }
 
 /* The index of the server of a connection that nobody remembers; learn says whether it has to be from now on. */
-static __always_inline __u32 server_of_unknown(const struct vip *vip, const struct packet *packet, bool *learn)
+static __always_inline __u32 server_of_unknown(const struct vip *vip, struct packet *packet, bool *learn)
 {
 	struct slot *slot;
 	__u16 member, base;
@@ -149,8 +149,10 @@ static __always_inline __u32 server_of_unknown(const struct vip *vip, const stru
 	base = slot->base & ~SLOT_DOUBTFUL;
 	if (base != member) {
 		*learn = true;
-		if (packet->does != OPENS && base != NO_SERVER)
+		if (packet->does != OPENS && base != NO_SERVER) {
 			member = base;
+			packet->how = CHOSEN_BY_BASE;
+		}
 	}
 	return server_of_member(vip, member);
 }
@@ -282,6 +284,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 			if (fresh && vip->flags & VIP_PERSIST)
 				persist_on(vip->service, &packet->source, index, flow->state, now);
+			packet->how = CHOSEN_BY_MEMORY;
 			if (nat(vip)) {
 				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
 				packet->nat_port_be = flow->nat_port_be;

@@ -9,6 +9,7 @@ import io.ballast.cli.control.RunVerb;
 import io.ballast.cli.control.ServerVerb;
 import io.ballast.cli.control.StatusVerb;
 import io.ballast.cli.control.StopVerb;
+import io.ballast.cli.control.TraceVerb;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -29,6 +30,7 @@ final class Verbs {
             "list",
             "server",
             "connections",
+            "trace",
             "events",
             "doctor",
             "completion",
@@ -74,6 +76,7 @@ final class Verbs {
             case "list" -> new ListVerb();
             case "server" -> new ServerVerb();
             case "connections" -> new ConnectionsVerb();
+            case "trace" -> new TraceVerb();
             case "events" -> new EventsVerb();
             case "doctor" -> new DoctorVerb();
             case "completion" -> new CompletionVerb();

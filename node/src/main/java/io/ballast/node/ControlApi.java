@@ -12,6 +12,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem;
@@ -26,6 +27,7 @@ import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
 import io.ballast.director.RefusedException;
 import io.ballast.director.ServerOverride;
+import io.ballast.director.Trace;
 import io.ballast.node.http.HttpException;
 import io.ballast.node.http.Request;
 import io.ballast.node.http.Response;
@@ -60,6 +62,11 @@ final class ControlApi {
     private static final int MAX_EVENTS = 10_000;
     private static final int DEFAULT_CONNECTIONS = 1_000;
     private static final int MAX_CONNECTIONS = 100_000;
+    private static final int DEFAULT_TRACE = 100;
+    private static final int MAX_TRACE = 1_000_000;
+    private static final Duration DEFAULT_TRACE_TIME = Duration.ofMinutes(1);
+    private static final Duration MAX_TRACE_TIME = Duration.ofHours(1);
+    private static final int TRACE_STEP_MILLIS = 50;
     private static final Duration FOLLOW_STEP = Duration.ofSeconds(10);
     private static final Duration ENGINE_PATIENCE = Duration.ofSeconds(5);
 
@@ -204,6 +211,10 @@ final class ControlApi {
 
     private Response services(Request request, List<String> rest)
             throws HttpException, RefusedException, Node.BusyException, ExecutionException, InterruptedException {
+        if (rest.size() == 2 && rest.get(1).equals("trace")) {
+            allow(request, "GET");
+            return trace(request, rest.getFirst());
+        }
         if (rest.size() > 1 && !rest.get(1).equals("servers")) {
             throw unknown(request);
         }
@@ -248,7 +259,7 @@ final class ControlApi {
     }
 
     private interface Question<T> {
-        T answer() throws RefusedException;
+        T answer() throws RefusedException, IOException;
     }
 
     /** As {@link Node#ask}, with a refusal thrown as itself. */
@@ -544,6 +555,58 @@ final class ControlApi {
                                 + String.join(", ", names.stream().sorted().toList()));
             }
         }
+    }
+
+    // ---- Traces
+
+    /** Packets of a service as they come, until as many were seen, the time is over or the client leaves. */
+    private Response trace(Request request, String service)
+            throws HttpException, RefusedException, Node.BusyException, ExecutionException, InterruptedException {
+        known(request, Set.of("every", "limit", "millis"));
+        int every = Math.max(1, parameter(request, "every", 1, Integer.MAX_VALUE));
+        int limit = parameter(request, "limit", DEFAULT_TRACE, MAX_TRACE);
+        Duration time = Duration.ofMillis(
+                parameter(request, "millis", (int) DEFAULT_TRACE_TIME.toMillis(), (int) MAX_TRACE_TIME.toMillis()));
+        if (asked(() -> node.services().service(service).spec().forwarding()) == ForwardingMethod.PROXY) {
+            throw new HttpException(
+                    409,
+                    service + " is served by the userspace engine, which sees connections and no packets: `ballast"
+                            + " connections " + service + "` shows those, and `ballast list --stats " + service
+                            + "` what servers refused");
+        }
+        Trace trace = asked(() -> node.xdp().trace(service, every, limit));
+        return Response.endless(200, "application/x-ndjson", out -> {
+            try {
+                follow(trace, time, writer(out));
+            } finally {
+                node.later(trace::close);
+            }
+        });
+    }
+
+    private static void follow(Trace trace, Duration time, Writer lines) throws IOException, InterruptedException {
+        long end = System.nanoTime() + time.toNanos();
+        long told = 0;
+        String why = "";
+        while (why.isEmpty()) {
+            // Asked first, so that what came before the end is still read.
+            why = trace.isOver() ? "limit" : System.nanoTime() - end > 0 ? "time" : "";
+            List<JsonObject> packets = new ArrayList<>();
+            told += trace.read(packets::add);
+            for (JsonObject packet : packets) {
+                lines.append(packet.toString()).append('\n');
+            }
+            lines.flush();
+            if (why.isEmpty()) {
+                TimeUnit.MILLISECONDS.sleep(TRACE_STEP_MILLIS);
+            }
+        }
+        JsonObject summary = new JsonObject();
+        summary.addProperty("ended", why);
+        summary.addProperty("told", told);
+        summary.addProperty("seen", trace.seen());
+        summary.addProperty("lost", trace.lost());
+        lines.append(summary.toString()).append('\n').flush();
     }
 
     private Response events(Request request) throws HttpException {

@@ -179,6 +179,11 @@ final class Node {
         return addresses;
     }
 
+    /** Runs something on the loop, some time; from any other thread. */
+    void later(Runnable task) {
+        loop.execute(task);
+    }
+
     /** Begins with the services of this node. */
     void begin(
             List<ServiceSpec> services,

@@ -6,6 +6,7 @@ import io.ballast.director.scheduler.ScheduleTable;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
 import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.bpf.RingBuffer;
 import io.ballast.linux.netlink.MacAddress;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -117,21 +118,21 @@ class DataPlane implements AutoCloseable {
     record Refusals(long rate, long sourceRate, long unlearned) {}
 
     private static final Map<Reason, String> WORDS = Map.ofEntries(
-            Map.entry(Reason.PASS_NO_SERVER, "packets that no server could take, passed to the kernel"),
-            Map.entry(Reason.PASS_NO_NEXT_HOP, "packets for a server to which no way was known, passed to the kernel"),
-            Map.entry(Reason.PASS_FRAGMENT, "fragments whose beginning was not seen, passed to the kernel"),
+            Map.entry(Reason.PASS_NO_SERVER, "packets that no server could take (passed to the kernel)"),
+            Map.entry(Reason.PASS_NO_NEXT_HOP, "packets for a server to which no way was known (passed to the kernel)"),
+            Map.entry(Reason.PASS_FRAGMENT, "fragments whose beginning was not seen (passed to the kernel)"),
             Map.entry(
                     Reason.DROP_TOO_BIG,
-                    "packets too long for the way to the server, answered with the length that fits"),
-            Map.entry(Reason.DROP_HEADROOM, "packets without room for another header, dropped"),
+                    "packets too long for the way to the server (answered with the length that fits)"),
+            Map.entry(Reason.DROP_HEADROOM, "packets without room for another header (dropped)"),
             Map.entry(Reason.FLOW_TABLE_FULL, "connections that could not be remembered"),
             Map.entry(Reason.FLOW_EVICTED, "connections forgotten to make room for others"),
-            Map.entry(Reason.PASS_NO_FLOW, "packets of connections that nobody remembers, passed to the kernel"),
-            Map.entry(Reason.PASS_NO_PORT, "connections for which no port was free, passed to the kernel"),
-            Map.entry(Reason.PASS_TTL, "packets that have travelled too far, passed to the kernel"),
-            Map.entry(Reason.PASS_KILLED, "packets of connections that were ended here, passed to the kernel"),
-            Map.entry(Reason.DROP_RATE, "new connections above the service's rate, dropped"),
-            Map.entry(Reason.DROP_SOURCE_RATE, "new connections above a client's rate, dropped"),
+            Map.entry(Reason.PASS_NO_FLOW, "packets of connections that nobody remembers (passed to the kernel)"),
+            Map.entry(Reason.PASS_NO_PORT, "connections for which no port was free (passed to the kernel)"),
+            Map.entry(Reason.PASS_TTL, "packets that have travelled too far (passed to the kernel)"),
+            Map.entry(Reason.PASS_KILLED, "packets of connections that were ended here (passed to the kernel)"),
+            Map.entry(Reason.DROP_RATE, "new connections above the service's rate (dropped)"),
+            Map.entry(Reason.DROP_SOURCE_RATE, "new connections above a client's rate (dropped)"),
             Map.entry(Reason.FLOW_UNLEARNED, "connections not remembered, because too many came at once"));
 
     /** What is counted by a reason, for people. */
@@ -173,6 +174,8 @@ class DataPlane implements AutoCloseable {
     private final BpfMap quicIds;
     private final BpfMap refused;
     private final MemorySegment quicKeys;
+    private final BpfMap traces;
+    private final MemorySegment tracing;
     private final MemorySegment slots;
     private final MemorySegment nodes;
     private final MemorySegment servers;
@@ -195,6 +198,8 @@ class DataPlane implements AutoCloseable {
         reasons = source.map("reasons");
         quicIds = source.map("quic_ids");
         refused = source.map("refused");
+        traces = source.map("traces");
+        tracing = memory("tracing_now");
         slots = memory("slots");
         nodes = memory("tree_nodes");
         servers = memory("servers");
@@ -758,6 +763,48 @@ class DataPlane implements AutoCloseable {
         return rows;
     }
 
+    // ---- Traces
+
+    /**
+     * Begins to count packets of traced services and to tell of them.
+     *
+     * @param every of so many packets one is told of
+     * @param left so many yet; 0 ends it
+     */
+    void trace(int every, int left) {
+        tracing.set(INT, Layout.TRACING_LEFT, 0);
+        tracing.set(LONG, Layout.TRACING_SEEN, 0);
+        tracing.set(LONG, Layout.TRACING_LOST, 0);
+        tracing.set(INT, Layout.TRACING_EVERY, every);
+        tracing.set(INT, Layout.TRACING_LEFT, left);
+    }
+
+    /** Packets of traced services since it began. */
+    long traceSeen() {
+        return tracing.get(LONG, Layout.TRACING_SEEN);
+    }
+
+    /** Records for which there was no room. */
+    long traceLost() {
+        return tracing.get(LONG, Layout.TRACING_LOST);
+    }
+
+    /** So many records yet. */
+    int traceLeft() {
+        return tracing.get(INT, Layout.TRACING_LEFT);
+    }
+
+    /** Where records are, for the caller to close. */
+    RingBuffer traces() throws IOException {
+        return new RingBuffer(traces);
+    }
+
+    /** Nobody looks at the server's service any more. */
+    void untrace(int server) {
+        long at = (long) server * Layout.SERVER + Layout.SERVER_FLAGS;
+        servers.set(SHORT, at, (short) (servers.get(SHORT, at) & ~Layout.TRACED));
+    }
+
     /** Sets a service's counters by reason to zero. */
     void clearReasons(int service) throws IOException {
         reasons.update(intKey(service + 1), new byte[(int) reasons.valueBytes()]);
@@ -914,6 +961,7 @@ class DataPlane implements AutoCloseable {
         reasons.close();
         quicIds.close();
         refused.close();
+        traces.close();
         arena.close();
         source.close();
     }

@@ -38,6 +38,7 @@ final class Layout {
     static final int FLAG_PERSIST = 0x20;
     static final int FLAG_QUIC = 0x40;
     static final int FLAG_LIMIT = 0x80;
+    static final int FLAG_TRACE = 0x200;
 
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
@@ -62,6 +63,7 @@ final class Layout {
     static final int DOWN = 0x20;
     static final int NAT = 0x40;
     static final int FULL_NAT = 0x80;
+    static final int TRACED = 0x100;
 
     static final int LOAD = 24;
     static final int LOAD_ACTIVE = 0;
@@ -96,6 +98,28 @@ final class Layout {
     static final int REFUSALS_UNLEARNED = 16;
 
     static final int TRAFFIC = 40;
+
+    static final int TRACE_TIME = 0;
+    static final int TRACE_SOURCE = 8;
+    static final int TRACE_DESTINATION = 24;
+    static final int TRACE_INTERFACE = 40;
+    static final int TRACE_LENGTH = 44;
+    static final int TRACE_SERVER = 48;
+    static final int TRACE_VERDICT = 52;
+    static final int TRACE_REASON = 56;
+    static final int TRACE_SOURCE_PORT = 60;
+    static final int TRACE_PORT = 62;
+    static final int TRACE_OUT_PORT = 64;
+    static final int TRACE_NAT_PORT = 66;
+    static final int TRACE_PROTO = 68;
+    static final int TRACE_DOES = 69;
+    static final int TRACE_HOW = 70;
+    static final int TRACE_WHAT = 71;
+
+    static final int TRACING_SEEN = 0;
+    static final int TRACING_LOST = 8;
+    static final int TRACING_EVERY = 16;
+    static final int TRACING_LEFT = 20;
 
     static final int WAYS = 8;
     static final int FLOW = 40;

@@ -63,6 +63,22 @@ record Vip(
         }
     }
 
+    /** The same with other flags. */
+    Vip withFlags(int others) {
+        return new Vip(
+                id,
+                service,
+                servers,
+                slots,
+                slotCount,
+                slotBits,
+                scheduler,
+                others,
+                openTicks,
+                idleTicks,
+                closingTicks);
+    }
+
     /** The same with another table of the same kind. */
     Vip withTable(int line, int count) {
         return new Vip(

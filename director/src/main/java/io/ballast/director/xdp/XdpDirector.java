@@ -8,7 +8,9 @@ import io.ballast.director.ConnectionQuery;
 import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
+import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.director.Trace;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfFs;
 import io.ballast.linux.bpf.XdpLink;
@@ -455,6 +457,16 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     @Override
     public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
         return engine.connections(query);
+    }
+
+    @Override
+    public Trace trace(String service, int every, int limit) throws RefusedException, IOException {
+        return engine.trace(service, every, limit, this::nameOf);
+    }
+
+    private String nameOf(int index) {
+        Link link = interfaces.link(index);
+        return link == null ? "interface " + index : link.name();
     }
 
     @Override

@@ -11,8 +11,10 @@ import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.ForwardingEngine;
+import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.ServiceStatistics.ServerStatistics;
+import io.ballast.director.Trace;
 import io.ballast.director.scheduler.HashOptions;
 import io.ballast.director.scheduler.ScheduleTable;
 import io.ballast.director.xdp.DataPlane.Traffic;
@@ -37,6 +39,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.function.IntFunction;
 import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -131,6 +134,10 @@ final class XdpEngine implements ForwardingEngine {
 
     /** Numbers of servers that are given back once no connection names them. */
     private final Deque<Installed> emptied = new ArrayDeque<>();
+
+    private @Nullable XdpTrace trace;
+    /** The service that it is of; empty while there is none. */
+    private String traced = "";
 
     /** How many parts of the table have been swept, over and over. */
     private long swept;
@@ -465,7 +472,12 @@ final class XdpEngine implements ForwardingEngine {
 
     private void writeServers(Installed installed) {
         for (Placed placed : installed.service.everybody()) {
-            plane.server(installed.firstServer + placed.member, target(installed, placed));
+            int number = installed.firstServer + placed.member;
+            Target target = target(installed, placed);
+            plane.server(number, target);
+            if (trace != null && isTraced(installed)) {
+                trace.server(number, shown(placed), target);
+            }
         }
     }
 
@@ -475,6 +487,9 @@ final class XdpEngine implements ForwardingEngine {
         int flags = 0;
         if (hop.isPresent() && !placed.cut) {
             flags |= Layout.READY;
+        }
+        if (isTraced(installed)) {
+            flags |= Layout.TRACED;
         }
         if (placed.takesNew() && installed.service.isEligible(placed)) {
             flags |= Layout.NEW;
@@ -720,7 +735,7 @@ final class XdpEngine implements ForwardingEngine {
         }
     }
 
-    private static Vip vip(Installed installed, Endpoint endpoint, int id) {
+    private Vip vip(Installed installed, Endpoint endpoint, int id) {
         ServiceSpec.Timeouts timeouts = installed.service.forwarding().timeouts();
         boolean tcp = endpoint.protocol() == Endpoint.Protocol.TCP;
         int slots = installed.table == null ? 0 : installed.table.length();
@@ -744,7 +759,11 @@ final class XdpEngine implements ForwardingEngine {
                 ticks(timeouts.halfClosed().toNanos()));
     }
 
-    private static int flags(Installed installed) {
+    private int flags(Installed installed) {
+        return memoryFlags(installed) | (isTraced(installed) ? Layout.FLAG_TRACE : 0);
+    }
+
+    private static int memoryFlags(Installed installed) {
         int more = installed.translation | (installed.persists ? Layout.FLAG_PERSIST : 0);
         if (more != 0 || installed.kind.byLoad() || installed.kind == Vip.Kind.IN_TURN) {
             return Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | more;
@@ -1011,6 +1030,7 @@ final class XdpEngine implements ForwardingEngine {
     }
 
     private void adoptAll() throws IOException {
+        plane.trace(1, 0);
         Map<Integer, Installed> byNumber = new LinkedHashMap<>();
         for (Notes.OfService note : plane.notes().services()) {
             byNumber.put(note.number(), adopt(note));
@@ -1025,6 +1045,11 @@ final class XdpEngine implements ForwardingEngine {
             if (installed == null) {
                 endpoints.remove(service, endpoint);
                 continue;
+            }
+            if ((vip.flags() & Layout.FLAG_TRACE) != 0) {
+                // Whoever looked on is gone.
+                vip = vip.withFlags(vip.flags() & ~Layout.FLAG_TRACE);
+                endpoints.put(service, endpoint, vip, Set.of());
             }
             installed.endpoints.put(endpoint, vip.id());
             installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
@@ -1086,6 +1111,7 @@ final class XdpEngine implements ForwardingEngine {
             installed.table = plane.slots(installed.lines, note.slotCount());
         }
         for (Placed placed : installed.service.everybody()) {
+            plane.untrace(installed.firstServer + placed.member);
             placed.source = plane.source(installed.firstServer + placed.member).orElse(null);
             plane.hop(installed.firstServer + placed.member).ifPresent(hop -> {
                 known.put(placed.described.address().getAddress(), hop);
@@ -1215,13 +1241,66 @@ final class XdpEngine implements ForwardingEngine {
                         walk.meet(each.service.name, endpoint.getKey(), endpoint.getValue(), idle, names);
                     }
                 }
-                if ((flags(installed) & Layout.FLAG_REMEMBER) == 0) {
+                if ((memoryFlags(installed) & Layout.FLAG_REMEMBER) == 0) {
                     forgetful.add(installed);
                 }
             }
         }
         List<String> notes = forgetful.isEmpty() ? List.of() : List.of(forgets(forgetful));
         return walk.start(notes, lowered -> hops.soon(() -> rank(lowered)));
+    }
+
+    // ---- Traces
+
+    /**
+     * Begins to look at packets of a service; of one service at a time.
+     *
+     * @param every of so many packets one is told of
+     * @param limit so many are told of at most
+     * @param interfaces the name of an interface by its number
+     */
+    Trace trace(String service, int every, int limit, IntFunction<String> interfaces)
+            throws RefusedException, IOException {
+        if (trace != null) {
+            throw new RefusedException(
+                    RefusedException.Kind.CONFLICT,
+                    "a trace of " + traced + " is running already: wait for its end, or end it");
+        }
+        Installed installed = services.get(service);
+        if (installed == null || !serves(service)) {
+            throw new RefusedException(
+                    RefusedException.Kind.CONFLICT,
+                    "the engine xdp does not forward " + service + " at the moment; `ballast status` says why");
+        }
+        XdpTrace begun = new XdpTrace(plane, interfaces, this::endTrace);
+        trace = begun;
+        traced = service;
+        plane.trace(every, limit);
+        rewriteTraced(installed);
+        return begun;
+    }
+
+    private boolean isTraced(Installed installed) {
+        return installed.service.name.equals(traced);
+    }
+
+    private void endTrace() {
+        Installed installed = services.get(traced);
+        plane.trace(1, 0);
+        trace = null;
+        traced = "";
+        if (installed != null && installed.service.isKnown()) {
+            try {
+                rewriteTraced(installed);
+            } catch (IOException e) {
+                events.note(true, installed.service.name, "its trace does not end: " + e.getMessage());
+            }
+        }
+    }
+
+    private void rewriteTraced(Installed installed) throws IOException {
+        writeServers(installed);
+        rewriteEndpoints(installed);
     }
 
     private static Map<Integer, String> names(Installed installed) {
@@ -1255,6 +1334,11 @@ final class XdpEngine implements ForwardingEngine {
     /** The program and its tables stay as they are: packets go on. */
     @Override
     public void close() {
+        XdpTrace running = trace;
+        if (running != null) {
+            endTrace();
+            running.end();
+        }
         services.values().forEach(installed -> installed.watched.forEach(hops::forget));
     }
 }

@@ -11,7 +11,9 @@ import io.ballast.director.ConnectionReport;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.Forwarding;
 import io.ballast.director.ForwardingEngine;
+import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.director.Trace;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.neighbour.SourceChoice;
@@ -74,6 +76,9 @@ public final class XdpOnDemand implements ForwardingEngine {
 
         /** How it is, for people. */
         Condition condition();
+
+        /** As {@link XdpOnDemand#trace}. */
+        Trace trace(String service, int every, int limit) throws RefusedException, IOException;
 
         /** The ways that packets to servers take, by their addresses. */
         Map<InetAddress, Resolution.Hop> ways();
@@ -629,6 +634,21 @@ public final class XdpOnDemand implements ForwardingEngine {
             }
         }
         return troubles;
+    }
+
+    /**
+     * Begins to look at packets of a service, until that is closed; of one service at a time.
+     *
+     * @param every of so many packets one is told of
+     * @param limit so many are told of at most
+     */
+    public Trace trace(String service, int every, int limit) throws RefusedException, IOException {
+        if (opened == null) {
+            throw new RefusedException(
+                    RefusedException.Kind.CONFLICT,
+                    "the engine xdp is not open" + (trouble.isEmpty() ? "" : ": " + trouble));
+        }
+        return opened.trace(service, every, limit);
     }
 
     /** How the engine is; empty where nobody wants it, or it cannot be had. */

@@ -15,6 +15,7 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.Forwardings;
 import io.ballast.director.ServiceStatistics;
+import io.ballast.director.Trace;
 import io.ballast.linux.neighbour.state.Resolution;
 import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
@@ -68,6 +69,11 @@ class XdpOnDemandTest {
         @Override
         public void retain(Set<String> services) {
             calls.add("retain " + new TreeSet<>(services));
+        }
+
+        @Override
+        public Trace trace(String service, int every, int limit) {
+            throw new UnsupportedOperationException();
         }
 
         @Override
