@@ -102,7 +102,12 @@ final class XdpBenchmarkTest {
             assertThat(wires.send(LiveBenchmark.Middle.KERNEL, 64, 1000).lost())
                     .as("it forwards nothing without being told")
                     .isEqualTo(1000);
-            wires.translateByNftables(nft);
+            try {
+                wires.translateByNftables(nft);
+            } catch (IOException e) {
+                // As in user-mode Linux.
+                Assumptions.abort("this kernel has no nftables: " + e.getMessage());
+            }
             assertThat(wires.send(LiveBenchmark.Middle.KERNEL, 64, 1000).lost()).isZero();
         }
     }
