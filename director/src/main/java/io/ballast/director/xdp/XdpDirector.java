@@ -500,7 +500,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 Map<String, Long> named = new LinkedHashMap<>();
                 row.forEach((reason, count) -> {
                     named.put(reason.name().toLowerCase(Locale.ROOT), count);
-                    exceptions.add((service.isEmpty() ? "" : service + ": ") + count + " " + DataPlane.words(reason));
+                    exceptions.add((service.isEmpty() ? "" : service + ": ") + DataPlane.words(reason) + ": " + count);
                 });
                 counts.put(service, named);
             });
