@@ -17,7 +17,6 @@
 #include "ranges.h"
 #include "schedule.h"
 #include "trace.h"
-#include "translate.h"
 
 /* A length with its bound: Linux 6.1 does not see that a swapped short is one, and clang drops a plain mask. */
 static __always_inline __u32 short_be(__be16 value)
@@ -127,26 +126,39 @@ static __noinline int remember_way(struct xdp_md *ctx, const struct packet *pack
 	back->closing_ticks = vip->closing_ticks;
 	back->persists = vip->flags & VIP_PERSIST ? vip->service + 1 : 0;
 	bpf_check_mtu(ctx, 0, &mtu, 0, 0);
-	back->mtu = mtu;
+	/* The loopback's is one more than any packet's length. */
+	back->mtu = mtu > 0xffff ? 0xffff : mtu;
+	if (has_cookies && packet->begins) {
+		back->cookie = packet->proven ? COOKIE_WAITS : COOKIE_NONE;
+		back->sequence = packet->acknowledged - 1;
+	}
 	return 0;
 }
 
 static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, const struct vip *vip)
 {
-	__u32 index = choose(ctx, vip, packet);
-	struct server *server = server_at(index);
+	struct server *server;
+	__u32 index;
 
+	if (cookies(vip))
+		read_sequence(ctx, packet);
+	index = choose(ctx, vip, packet);
+	server = server_at(index);
 	if (packet->traced)
 		trace_server(index);
 	if (!server) {
 		if (index == DROPPED)
 			return XDP_DROP;
+		if (has_nat && has_cookies && index == GREETED)
+			return greet(ctx, packet);
 		if (index != NOWHERE)
 			count_for(vip, PASS_NO_SERVER);
 		return XDP_PASS;
 	}
 	if (has_nat && packet->flow & FRESH)
 		remember_way(ctx, packet, vip);
+	if (has_nat && has_cookies && packet->proven && !become_syn(ctx, packet))
+		return XDP_DROP;
 	if (has_fragments && packet->fragment) {
 		struct fragment_to to = { .index = index };
 		struct fragment_key key;
@@ -164,7 +176,7 @@ static __always_inline __u32 check_of(const struct flow *flow)
 }
 
 /* A packet of a server to the client of the connection in this place. */
-static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 place, const struct flow *flow)
+static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 place, struct flow *flow)
 {
 	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
 	struct endpoints next = {};
@@ -174,6 +186,9 @@ static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 p
 
 	if (!back || !back->mtu)
 		return XDP_PASS;
+	if (has_cookies && back->cookie && flow->proto == IPPROTO_TCP && !packet->icmp && packet->may != MAY_FOLLOW &&
+	    !server_says(ctx, packet, back, flow, &next.sequence))
+		return XDP_DROP;
 	next.server = index;
 	if (packet->length > back->mtu) {
 		struct server *server = server_at(index);

@@ -165,10 +165,15 @@ static __always_inline void load_change(__u32 server, int active, int inactive)
 	rank(record->service, record->member);
 }
 
+static __always_inline bool waits(__u8 state)
+{
+	return state == FLOW_OPENING || state == FLOW_CLOSING || state == FLOW_COOKIE;
+}
+
 static __always_inline void load_state(__u32 server, __u8 from, __u8 to)
 {
 	int active = (to == FLOW_ESTABLISHED) - (from == FLOW_ESTABLISHED);
-	int inactive = (to == FLOW_OPENING || to == FLOW_CLOSING) - (from == FLOW_OPENING || from == FLOW_CLOSING);
+	int inactive = waits(to) - waits(from);
 
 	if (active || inactive)
 		load_change(server, active, inactive);

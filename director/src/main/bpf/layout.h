@@ -57,6 +57,7 @@ enum scheduler {
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 #define VIP_PERSIST	0x0020	/* clients stay at their server (persist.h); goes with LOOKUP and REMEMBER */
 #define VIP_QUIC	0x0040	/* of UDP: connection IDs name the server */
+#define VIP_COOKIES	0x0100	/* SYNs may be answered with cookies (cookies.h); goes with NAT */
 #define VIP_LIMIT	0x0080	/* only so many new connections a second: the service says how many */
 
 #define VIP_TRACE	0x0200	/* somebody looks on (trace.h) */
@@ -66,6 +67,7 @@ enum scheduler {
 #define NOBODY		0xffffffff	/* in a tree */
 #define NOWHERE		0xfffffffe	/* instead of a server's index: the packet is the kernel's, and why is counted */
 #define MAYBE		0xfffffffd	/* instead of a server's index: memory has to be asked */
+#define GREETED		0xfffffffb	/* the same: its SYN is answered with a cookie */
 #define DROPPED		0xfffffffc	/* the same: the packet is nobody's */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
@@ -172,7 +174,8 @@ struct service {
 	__u32 new_interval;	/* between new connections, in ns; 0 for any number */
 	__u32 source_interval;	/* the same of one client */
 	__u64 new_due;		/* when as many connections as there were would have come at that interval */
-	__u32 more[2];
+	__u32 trace_every;
+	__u32 cookies_above;	/* so many connections being opened; 0: always */
 };
 
 /* New connections of a service that were not taken, by reason; per CPU. */
@@ -304,6 +307,7 @@ enum flow_state {
 	FLOW_ESTABLISHED = 2,	/* counts as active */
 	FLOW_CLOSING = 3,	/* counts as inactive */
 	FLOW_TEMPLATE = 4,	/* no connection, but a client's server (persist.h) */
+	FLOW_COOKIE = 5,	/* came by a cookie, and the server has not answered its SYN: counts as inactive */
 	FLOW_KILLED = 6,	/* ended by the operator (kill.h); counts no more */
 	FLOW_TEMPLATE_OPENING = 7,	/* the same while none of the client's connections has come about */
 };
@@ -381,6 +385,13 @@ struct server_note {
 	char name[NAME];
 };
 
+/* Whether a connection came by a cookie. */
+enum cookie_state {
+	COOKIE_NONE,
+	COOKIE_WAITS,	/* the server has not answered its SYN */
+	COOKIE_OVER,	/* sequence numbers differ */
+};
+
 /*
  * NAT: how answers get to a flow's client, as its last packets came. One for each place of the flow table, and one cache
  * line.
@@ -391,8 +402,10 @@ struct way_back {
 	__u8 from[6];		/* to which they came */
 	__u32 interface;
 	__u64 tags;		/* VLAN: between the frame's addresses and its last type */
-	__u32 l3;		/* length of the frame's header */
-	__u32 mtu;		/* of that interface */
+	__u8 l3;		/* length of the frame's header */
+	__u8 cookie;		/* enum cookie_state */
+	__u16 mtu;		/* of that interface */
+	__u32 sequence;		/* while the server has not answered a cookie's SYN, that cookie; then what is added to its numbers */
 	__u32 open_ticks;	/* the endpoint's */
 	__u32 idle_ticks;
 	__u32 closing_ticks;

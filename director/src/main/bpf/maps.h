@@ -28,6 +28,9 @@ const volatile __u8 has_partial = 1;	/* NAT: packets may come from this machine,
 const volatile __u32 nat_first_port = 1024;
 const volatile __u32 nat_ports = 31744;
 const volatile __u32 port_mask = 0;	/* number of owners in ports - 1 */
+const volatile __u8 has_cookies = 1;	/* some service answers SYNs with cookies */
+const volatile __u64 cookie_key0 = 0;	/* the directors' secret */
+const volatile __u64 cookie_key1 = 0;
 const volatile __u32 learn_interval = 0;	/* between connections that one CPU remembers, in ns; 0 for any number */
 
 struct {

@@ -60,6 +60,16 @@ struct packet {
 	__u8 traced;
 	__u8 scheduler;
 	__u8 wanted;	/* an answer: its service is traced */
+	/* Cookies: */
+	__u32 sequence;
+	__u32 acknowledged;
+	__u32 translated;	/* what is taken from acknowledgements */
+	__u8 simple;	/* the sequence is read, and there is nothing between the headers */
+	__u8 plain;	/* an acknowledgement and nothing else */
+	__u8 acknowledges;
+	__u8 mss;
+	__u8 proven;	/* it acknowledges a cookie: it becomes a SYN */
+	__u8 begins;	/* its connection is new */
 };
 
 /* The way back has to be written: the flow is new, or it was not for a while. */

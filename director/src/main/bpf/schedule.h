@@ -2,6 +2,7 @@
 /* Which server a packet goes to. */
 #pragma once
 
+#include "cookies.h"
 #include "kill.h"
 #include "limits.h"
 #include "nat.h"
@@ -184,7 +185,7 @@ static __always_inline bool full_nat(const struct vip *vip)
 static __always_inline __u32 learn_in(const struct vip *vip, const struct packet *packet, struct bucket *bucket,
 				      __u32 number, __u32 tag, __u32 way, __u32 index, __u32 now)
 {
-	__u8 state = packet->does == OPENS ? FLOW_OPENING : FLOW_ESTABLISHED;
+	__u8 state = packet->proven ? FLOW_COOKIE : packet->does == OPENS ? FLOW_OPENING : FLOW_ESTABLISHED;
 	struct flow *flow;
 
 	if (way < WAYS) {
@@ -242,6 +243,24 @@ static __always_inline __u32 unlearned(const struct vip *vip, const struct packe
 	return server && (server->flags & (SERVER_READY | SERVER_NEW)) == (SERVER_READY | SERVER_NEW) ? index : DROPPED;
 }
 
+/* Whether SYNs are answered with cookies now. */
+static __always_inline bool cookies_wanted(const struct vip *vip)
+{
+	__u32 which = vip->service;
+	struct service *service = bpf_map_lookup_elem(&services, &which);
+
+	return service && !service->cookies_above;
+}
+
+/* How far a connection's acknowledgements are off, where it came by a cookie. */
+static __always_inline void know_sequence(struct packet *packet, __u32 place)
+{
+	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
+
+	if (back && back->cookie == COOKIE_OVER)
+		packet->translated = back->sequence;
+}
+
 /*
  * The index of the server of a packet whose connection may be remembered, and what there is to remember of it; NOBODY
  * where no server can take it. An ICMP error changes nothing and adds nothing. A function of its own for the verifier's
@@ -253,7 +272,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	__u16 client_port, port;
 	struct bucket *bucket;
 	struct server *server;
-	bool learn, was_killed = false;
+	bool learn, was_killed = false, anew = false, cookie;
 	__u64 hash;
 
 	if (!vip || !packet)
@@ -279,7 +298,15 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		was_killed = flow->state == FLOW_KILLED;
 		index = flow->server;
 		server = server_at(index);
-		if (!expired(flow, now) && server && still(packet, flow, server) && !names_other(vip, packet, index)) {
+		if (cookies(vip) && packet->simple && !expired(flow, now)) {
+			cookie = flow->state == FLOW_COOKIE || flow->state == FLOW_CLOSING;
+			packet->proven = cookie && packet->does == GOES_ON && proves(packet);
+			if (flow->state == FLOW_COOKIE && packet->does != OPENS && !packet->proven)
+				return DROPPED;
+			anew = flow->state == FLOW_COOKIE ? packet->does == OPENS : packet->proven;
+		}
+		if (!anew && !expired(flow, now) && server && still(packet, flow, server) &&
+		    !names_other(vip, packet, index)) {
 			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
 
 			if (fresh && vip->flags & VIP_PERSIST)
@@ -288,8 +315,20 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 			if (nat(vip)) {
 				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
 				packet->nat_port_be = flow->nat_port_be;
+				if (cookies(vip))
+					know_sequence(packet, number * WAYS + way);
 			}
 			return index;
+		}
+	}
+	if (cookies(vip) && packet->simple) {
+		if (packet->does == OPENS && cookies_wanted(vip))
+			return GREETED;
+		if (packet->does == GOES_ON && !packet->proven)
+			packet->proven = proves(packet);
+		if (packet->does == GOES_ON && !packet->proven && cookies_wanted(vip)) {
+			count_for(vip, PASS_NO_FLOW);
+			return NOWHERE;
 		}
 	}
 	if (has_quic && vip->flags & VIP_QUIC && packet->named) {
@@ -336,6 +375,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (nat(vip)) {
 		packet->flow = (number * WAYS + way + 1) | FRESH;
 		packet->nat_port_be = bucket->flow[way & (WAYS - 1)].nat_port_be;
+		packet->begins = 1;
 	}
 	return index;
 }

@@ -30,6 +30,8 @@ struct endpoints {
 	};
 	__u32 keep_from;	/* an error's sender, which may be any router, stays */
 	__u32 server;		/* whose service it is, for what is counted */
+	__u32 sequence;		/* to be added to the sequence number */
+	__u32 acknowledged;	/* to be taken from the number that is acknowledged */
 };
 
 static __always_inline void count_of(const struct endpoints *next, const __u32 reason)
@@ -74,6 +76,16 @@ static __always_inline __u16 *short_at(void *at)
 	return at;
 }
 
+/* Another number of TCP's, by so much; what that changes in a sum is added to it. */
+static __always_inline __u64 moved(__u32 *number, __u32 by, __u64 change)
+{
+	__u32 after = bpf_htonl(bpf_ntohl(*number) + by);
+
+	change = changed(change, *number, after);
+	*number = after;
+	return change;
+}
+
 /*
  * Ports and checksum of a TCP segment or a datagram whose addresses have changed by so much; false, with nothing
  * touched, where the packet ends before them.
@@ -85,6 +97,10 @@ static __always_inline bool translate_ports(void *l4, void *end, __u8 proto, con
 	if (proto == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > end)
 			return false;
+		if (has_cookies && next->sequence)
+			change = moved(word_at(l4 + offsetof(struct tcphdr, seq)), next->sequence, change);
+		if (has_cookies && next->acknowledged)
+			change = moved(word_at(l4 + offsetof(struct tcphdr, ack_seq)), -next->acknowledged, change);
 		check = short_at(l4 + offsetof(struct tcphdr, check));
 		*check = adjusted(*check, changed(change, *word_at(l4), next->ports));
 	} else {
@@ -393,6 +409,9 @@ static __noinline int send_nat(struct xdp_md *ctx, const struct packet *packet, 
 	const bool stays = server->interface == ctx->ingress_ifindex;
 	struct endpoints next = { .keep_from = packet->icmp && !full, .server = index };
 	int verdict;
+
+	if (has_cookies && packet->acknowledges)
+		next.acknowledged = packet->translated;
 
 	if (has_ipv6 && packet->v6) {
 		__builtin_memcpy(next.to, server->addr6_be, 16);

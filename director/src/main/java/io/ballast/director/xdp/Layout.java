@@ -38,6 +38,7 @@ final class Layout {
     static final int FLAG_PERSIST = 0x20;
     static final int FLAG_QUIC = 0x40;
     static final int FLAG_LIMIT = 0x80;
+    static final int FLAG_COOKIES = 0x100;
     static final int FLAG_TRACE = 0x200;
 
     static final int SERVER = 128;
