@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "handshake.h"
 #include "ranges.h"
 #include "schedule.h"
 #include "trace.h"

@@ -97,8 +97,8 @@ static __always_inline __u32 cookie_count(void)
 }
 
 /*
- * Whether a packet acknowledges a cookie. Finds the client's first sequence number then, which a client that asks about a
- * closed window repeats.
+ * Whether a packet acknowledges a cookie. Finds the client's first sequence number then, which a client that asks about
+ * a closed window repeats.
  */
 __noinline int proves(struct packet *packet)
 {
@@ -118,4 +118,54 @@ __noinline int proves(struct packet *packet)
 		return 0;
 	packet->mss = mss;
 	return 1;
+}
+
+/* The acknowledgement of a cookie opens the connection, as the SYN did that nobody remembers. */
+static __always_inline bool opens(struct packet *packet)
+{
+	if (packet->does != GOES_ON || !proves(packet))
+		return false;
+	packet->proven = 1;
+	packet->does = OPENS;
+	return true;
+}
+
+/* What a segment is to a connection that is remembered. */
+enum by_cookie {
+	COOKIE_GOES_ON,
+	COOKIE_ANEW,	/* it is of another, from the same port */
+	COOKIE_EARLY,	/* the server has not answered yet */
+};
+
+/* Functions of their own, so that the verifier does not follow what comes after once for each way through them. */
+__noinline int cookie_known(struct packet *packet, __u32 state)
+{
+	if (!packet)
+		return COOKIE_GOES_ON;
+	if (state == FLOW_COOKIE)
+		return packet->does == OPENS ? COOKIE_ANEW : opens(packet) ? COOKIE_GOES_ON : COOKIE_EARLY;
+	if (state != FLOW_CLOSING && state != FLOW_KILLED)
+		return COOKIE_GOES_ON;
+	return opens(packet) ? COOKIE_ANEW : COOKIE_GOES_ON;
+}
+
+/* What becomes of a segment of a connection that nobody remembers: MAYBE where it is to be given a server. */
+__noinline __u32 cookie_unknown(struct packet *packet, __u32 which)
+{
+	struct service *service = bpf_map_lookup_elem(&services, &which);
+	bool wanted;
+
+	if (!packet || !service)
+		return MAYBE;
+	/* What is new has no number that would be another. */
+	packet->acknowledges = 0;
+	if (packet->proven)
+		return MAYBE;
+	wanted = service->cookies != COOKIES_NEVER;
+	if (packet->does == OPENS)
+		return wanted ? GREETED : MAYBE;
+	if (opens(packet) || packet->does != GOES_ON || !wanted)
+		return MAYBE;
+	count_in(which + 1, PASS_NO_FLOW);
+	return NOWHERE;
 }

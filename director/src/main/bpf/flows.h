@@ -250,12 +250,15 @@ static __always_inline bool makes_way(__u8 state)
 
 /*
  * The place for a new flow: a free one, else one that has expired, else the one that is being opened or closed and
- * would expire first, else the established one that would: a flood of SYNs evicts itself.
+ * would expire first, else the established one that would: a flood of SYNs evicts itself. A function of its own for the
+ * verifier's sake.
  */
-static __always_inline __u32 flow_place(const struct bucket *bucket, __u32 now)
+__noinline __u32 flow_place(const struct bucket *bucket, __u32 now)
 {
 	__u32 best = WAYS, lowest = ~0U;
 
+	if (!bucket)
+		return WAYS;
 #pragma clang loop unroll(disable)
 	for (__u32 way = 0; way < WAYS; way++) {
 		const struct flow *flow = &bucket->flow[way];

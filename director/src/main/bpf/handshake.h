@@ -22,18 +22,22 @@ struct segment {
 #define SEGMENT_SYN_ACK 0x6012
 #define SEGMENT_ACK 0x6010
 
-/* What a cookie needs of a segment, which is plain where it is an acknowledgement and nothing else. */
+/*
+ * What cookies need of a segment, which is plain where it is an acknowledgement and nothing else. One that is not
+ * simple opens no connection.
+ */
 static __always_inline void read_sequence(struct xdp_md *ctx, struct packet *packet)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct tcphdr *tcp = data + (packet->l3 & 31) + (packet->l4 & 63);
+	struct tcphdr *tcp = data + (packet->l3 & 31) + (packet->l4 & (MAX_HEADER6 - 1));
 
-	if ((void *)(tcp + 1) > end || packet->icmp || packet->fragment || packet->proto != IPPROTO_TCP ||
-	    packet->l4 != (packet->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
+	if (packet->icmp || packet->proto != IPPROTO_TCP || (void *)(tcp + 1) > end)
+		return;
+	packet->acknowledges = tcp->ack;
+	if (packet->fragment || packet->l4 != (packet->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
 		return;
 	packet->sequence = bpf_ntohl(tcp->seq);
 	packet->acknowledged = bpf_ntohl(tcp->ack_seq);
-	packet->acknowledges = tcp->ack;
 	packet->plain = tcp->ack && !tcp->syn && !tcp->fin && !tcp->rst &&
 			packet->length == packet->l4 + tcp->doff * 4U;
 	packet->simple = 1;
@@ -167,7 +171,6 @@ static __noinline int become_syn(struct xdp_md *ctx, struct packet *packet)
 	segment->flags_be = bpf_htons(SEGMENT_SYN);
 	segment->check_and_urgent = 0;
 	segment->option_be = bpf_htonl(MSS_OPTION | cookie_mss(packet->mss & 7));
-	packet->does = OPENS;
 	packet->acknowledges = 0;
 	return sum_up(ctx, packet);
 }

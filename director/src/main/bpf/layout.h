@@ -57,9 +57,8 @@ enum scheduler {
 #define VIP_FULL_NAT	0x0010	/* the client's as well; goes with NAT */
 #define VIP_PERSIST	0x0020	/* clients stay at their server (persist.h); goes with LOOKUP and REMEMBER */
 #define VIP_QUIC	0x0040	/* of UDP: connection IDs name the server */
-#define VIP_COOKIES	0x0100	/* SYNs may be answered with cookies (cookies.h); goes with NAT */
 #define VIP_LIMIT	0x0080	/* only so many new connections a second: the service says how many */
-
+#define VIP_COOKIES	0x0100	/* there may be connections that came by a cookie (cookies.h); goes with NAT */
 #define VIP_TRACE	0x0200	/* somebody looks on (trace.h) */
 
 #define NO_SERVER	0x7fff		/* in a slot */
@@ -67,8 +66,8 @@ enum scheduler {
 #define NOBODY		0xffffffff	/* in a tree */
 #define NOWHERE		0xfffffffe	/* instead of a server's index: the packet is the kernel's, and why is counted */
 #define MAYBE		0xfffffffd	/* instead of a server's index: memory has to be asked */
-#define GREETED		0xfffffffb	/* the same: its SYN is answered with a cookie */
 #define DROPPED		0xfffffffc	/* the same: the packet is nobody's */
+#define GREETED		0xfffffffb	/* the same: its SYN is answered with a cookie */
 #define STRIDE		(1 << 20)	/* between the turns of a server with weight 1 */
 
 /* One address, protocol and port or range of ports of a service. Replaced as a whole, so that a packet sees the old or the new one. */
@@ -175,7 +174,13 @@ struct service {
 	__u32 source_interval;	/* the same of one client */
 	__u64 new_due;		/* when as many connections as there were would have come at that interval */
 	__u32 trace_every;
-	__u32 cookies_above;	/* so many connections being opened; 0: always */
+	__u32 cookies;		/* enum cookies_when, of endpoints with VIP_COOKIES */
+};
+
+/* Whether SYNs are answered with cookies. Those of before are good in any case. */
+enum cookies_when {
+	COOKIES_ALWAYS,
+	COOKIES_NEVER,
 };
 
 /* New connections of a service that were not taken, by reason; per CPU. */

@@ -159,7 +159,7 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 		state = FLOW_CLOSING;
 	}
 	expires = now + (state == FLOW_ESTABLISHED ? back->idle_ticks :
-			 state == FLOW_OPENING ? back->open_ticks : back->closing_ticks);
+			 state == FLOW_CLOSING ? back->closing_ticks : back->open_ticks);
 	if (flow->expires != expires) {
 		flow->expires = expires;
 		if (back->persists) {

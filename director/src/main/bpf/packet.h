@@ -48,28 +48,32 @@ struct packet {
 	__u8 dont_fragment;
 	__u8 tos;
 	__u8 may;	/* enum may, where it is for no service */
-	__u32 fragment_id;
+	union {
+		__u32 fragment_id;
+		__u32 sequence;	/* cookies: where it is simple */
+	};
 	__u32 l3;	/* where the IP header begins */
 	__u32 length;	/* of the IP packet */
 	__u64 tags;	/* VLAN: what stands between the frame's addresses and its last type */
 	__u32 flow;	/* NAT: number of the remembered connection from 1 on, and FRESH */
 	__be16 nat_port_be;	/* full NAT: of that one */
 	__u16 l4;	/* NAT, QUIC: where the next header begins, counted from l3 */
-	__u32 named;	/* QUIC: number of the server that the connection ID names, from 1 on */
+	union {
+		__u32 named;		/* QUIC: number of the server that the connection ID names, from 1 on */
+		__u32 acknowledged;	/* cookies: where it is simple */
+		__u32 translated;	/* then, of a known connection: what is taken from what it acknowledges */
+	};
 	__u8 how;	/* enum chosen, where it is not by the service's own scheduler; for traces, as is what follows */
-	__u8 traced;
+	__u8 traced : 1;
+	__u8 wanted : 1;	/* an answer: its service is traced */
 	__u8 scheduler;
-	__u8 wanted;	/* an answer: its service is traced */
 	/* Cookies: */
-	__u32 sequence;
-	__u32 acknowledged;
-	__u32 translated;	/* what is taken from acknowledgements */
-	__u8 simple;	/* the sequence is read, and there is nothing between the headers */
-	__u8 plain;	/* an acknowledgement and nothing else */
-	__u8 acknowledges;
-	__u8 mss;
-	__u8 proven;	/* it acknowledges a cookie: it becomes a SYN */
-	__u8 begins;	/* its connection is new */
+	__u8 simple : 1;	/* the sequence is read, and there is nothing between the headers */
+	__u8 plain : 1;		/* an acknowledgement and nothing else */
+	__u8 acknowledges : 1;
+	__u8 proven : 1;	/* it acknowledges a cookie: it becomes a SYN */
+	__u8 begins : 1;	/* its connection is new */
+	__u8 mss : 3;
 };
 
 /* The way back has to be written: the flow is new, or it was not for a while. */

@@ -80,7 +80,7 @@ static __always_inline void given(const struct vip *vip, __u32 server)
 static __always_inline __u32 lifetime(const struct vip *vip, __u8 state)
 {
 	return state == FLOW_ESTABLISHED ? vip->idle_ticks :
-	       state == FLOW_OPENING ? vip->open_ticks : vip->closing_ticks;
+	       state == FLOW_CLOSING ? vip->closing_ticks : vip->open_ticks;
 }
 
 /* Brings a known flow up to date with its packet; true where it has not been for a tick, or is in another state now. */
@@ -243,22 +243,12 @@ static __always_inline __u32 unlearned(const struct vip *vip, const struct packe
 	return server && (server->flags & (SERVER_READY | SERVER_NEW)) == (SERVER_READY | SERVER_NEW) ? index : DROPPED;
 }
 
-/* Whether SYNs are answered with cookies now. */
-static __always_inline bool cookies_wanted(const struct vip *vip)
-{
-	__u32 which = vip->service;
-	struct service *service = bpf_map_lookup_elem(&services, &which);
-
-	return service && !service->cookies_above;
-}
-
-/* How far a connection's acknowledgements are off, where it came by a cookie. */
+/* How far a known connection's acknowledgements are off, where it came by a cookie. */
 static __always_inline void know_sequence(struct packet *packet, __u32 place)
 {
 	struct way_back *back = bpf_map_lookup_elem(&ways_back, &place);
 
-	if (back && back->cookie == COOKIE_OVER)
-		packet->translated = back->sequence;
+	packet->translated = back && back->cookie == COOKIE_OVER ? back->sequence : 0;
 }
 
 /*
@@ -272,7 +262,8 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	__u16 client_port, port;
 	struct bucket *bucket;
 	struct server *server;
-	bool learn, was_killed = false, anew = false, cookie;
+	bool learn, was_killed = false;
+	__u32 cookie = COOKIE_GOES_ON;
 	__u64 hash;
 
 	if (!vip || !packet)
@@ -293,19 +284,17 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	if (way < WAYS) {
 		struct flow *flow = &bucket->flow[way];
 
+		if (cookies(vip) && packet->simple && !expired(flow, now)) {
+			cookie = cookie_known(packet, flow->state);
+			if (cookie == COOKIE_EARLY)
+				return DROPPED;
+		}
 		if (killed(vip, packet, flow, now))
 			return NOWHERE;
 		was_killed = flow->state == FLOW_KILLED;
 		index = flow->server;
 		server = server_at(index);
-		if (cookies(vip) && packet->simple && !expired(flow, now)) {
-			cookie = flow->state == FLOW_COOKIE || flow->state == FLOW_CLOSING;
-			packet->proven = cookie && packet->does == GOES_ON && proves(packet);
-			if (flow->state == FLOW_COOKIE && packet->does != OPENS && !packet->proven)
-				return DROPPED;
-			anew = flow->state == FLOW_COOKIE ? packet->does == OPENS : packet->proven;
-		}
-		if (!anew && !expired(flow, now) && server && still(packet, flow, server) &&
+		if (cookie != COOKIE_ANEW && !expired(flow, now) && server && still(packet, flow, server) &&
 		    !names_other(vip, packet, index)) {
 			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
 
@@ -315,21 +304,16 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 			if (nat(vip)) {
 				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
 				packet->nat_port_be = flow->nat_port_be;
-				if (cookies(vip))
+				if (cookies(vip) && packet->proto == IPPROTO_TCP && !packet->proven)
 					know_sequence(packet, number * WAYS + way);
 			}
 			return index;
 		}
 	}
 	if (cookies(vip) && packet->simple) {
-		if (packet->does == OPENS && cookies_wanted(vip))
-			return GREETED;
-		if (packet->does == GOES_ON && !packet->proven)
-			packet->proven = proves(packet);
-		if (packet->does == GOES_ON && !packet->proven && cookies_wanted(vip)) {
-			count_for(vip, PASS_NO_FLOW);
-			return NOWHERE;
-		}
+		index = cookie_unknown(packet, vip->service);
+		if (index != MAYBE)
+			return index;
 	}
 	if (has_quic && vip->flags & VIP_QUIC && packet->named) {
 		index = packet->named - 1;

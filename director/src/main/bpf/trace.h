@@ -43,7 +43,7 @@ static __always_inline __u8 trace_how(const struct packet *packet)
 {
 	if (packet->how)
 		return packet->how;
-	if (has_quic && packet->named)
+	if (has_quic && packet->proto == IPPROTO_UDP && packet->named)
 		return CHOSEN_BY_ID;
 	return packet->scheduler < IN_TURN ? CHOSEN_BY_SLOT :
 	       packet->scheduler == IN_TURN ? CHOSEN_IN_TURN : CHOSEN_BY_LOAD;

@@ -30,7 +30,7 @@ struct endpoints {
 	};
 	__u32 keep_from;	/* an error's sender, which may be any router, stays */
 	__u32 server;		/* whose service it is, for what is counted */
-	__u32 sequence;		/* to be added to the sequence number */
+	__u32 sequence;		/* to be added to the sequence number, in an error to the quoted one */
 	__u32 acknowledged;	/* to be taken from the number that is acknowledged */
 };
 
@@ -122,7 +122,7 @@ static __always_inline bool translate_ports(void *l4, void *end, __u8 proto, con
  * own sum is added to it.
  */
 static __always_inline void translate_quoted_ports(void *l4, void *end, __u32 quoted, __u8 proto, __u32 ports,
-						   __u64 change, __u64 *sum)
+						   __u32 sequence, __u64 change, __u64 *sum)
 {
 	const __u32 at = proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check);
 	__u16 *check, before;
@@ -134,6 +134,12 @@ static __always_inline void translate_quoted_ports(void *l4, void *end, __u32 qu
 	change = changed(change, *word_at(l4), ports);
 	*sum = changed(*sum, *word_at(l4), ports);
 	*word_at(l4) = ports;
+	if (has_cookies && sequence && quoted >= 8 && l4 + 8 <= end) {
+		__u32 *number = word_at(l4 + offsetof(struct tcphdr, seq)), told = *number;
+
+		change = moved(number, sequence, change);
+		*sum = changed(*sum, told, *number);
+	}
 	if (quoted < at + sizeof(*check) || (void *)(check + 1) > end)
 		return;
 	before = *check;
@@ -175,7 +181,8 @@ static __always_inline bool translate_error4(void *l4, void *end, const struct p
 	sum = changed16(change, before, ip->check);
 	ip->saddr = next->to[0];
 	ip->daddr = next->from[0];
-	translate_quoted_ports(inner, end, packet->length - front, packet->proto, swapped(next->ports), change, &sum);
+	translate_quoted_ports(inner, end, packet->length - front, packet->proto, swapped(next->ports),
+			       next->sequence, change, &sum);
 	icmp->sum = adjusted(icmp->sum, sum);
 	return true;
 }
@@ -204,7 +211,8 @@ static __always_inline bool translate_error6(void *l4, void *end, const struct p
 	sum += change;
 	__builtin_memcpy(&ip->saddr, next->to, 16);
 	__builtin_memcpy(&ip->daddr, next->from, 16);
-	translate_quoted_ports(ip + 1, end, packet->length - front, packet->proto, swapped(next->ports), change, &sum);
+	translate_quoted_ports(ip + 1, end, packet->length - front, packet->proto, swapped(next->ports),
+			       next->sequence, change, &sum);
 	icmp->sum = adjusted(icmp->sum, sum);
 	return true;
 }
@@ -412,7 +420,8 @@ static __noinline int send_nat(struct xdp_md *ctx, const struct packet *packet, 
 
 	if (has_cookies && packet->acknowledges)
 		next.acknowledged = packet->translated;
-
+	if (has_cookies && packet->icmp)
+		next.sequence = -packet->translated;
 	if (has_ipv6 && packet->v6) {
 		__builtin_memcpy(next.to, server->addr6_be, 16);
 		if (full)

@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param source the address to connect to servers from
  * @param quic how connection IDs of QUIC name the servers; empty where they do not
  * @param engine {@link EngineKind#AUTO} where the node may choose; the method is then that of the engine xdp
+ * @param synCookies of a method that translates addresses
  */
 public record Forwarding(
         String service,
@@ -35,7 +36,8 @@ public record Forwarding(
         List<Server> servers,
         Optional<InetSocketAddress> sorry,
         Optional<ServiceSpec.Quic> quic,
-        EngineKind engine) {
+        EngineKind engine,
+        ServiceSpec.SynCookies synCookies) {
 
     /** One whose servers connection IDs do not name, of the engine that has the method. */
     public Forwarding(
@@ -100,7 +102,8 @@ public record Forwarding(
                 servers,
                 sorry,
                 quic,
-                method == ForwardingMethod.PROXY ? EngineKind.USERSPACE : EngineKind.XDP);
+                method == ForwardingMethod.PROXY ? EngineKind.USERSPACE : EngineKind.XDP,
+                ServiceSpec.SynCookies.OFF);
     }
 
     /** The same by another engine. */
@@ -120,7 +123,29 @@ public record Forwarding(
                 servers,
                 sorry,
                 quic,
-                other);
+                other,
+                synCookies);
+    }
+
+    /** The same with SYN cookies. */
+    public Forwarding with(ServiceSpec.SynCookies cookies) {
+        return new Forwarding(
+                service,
+                listen,
+                scheduler,
+                method,
+                persistence,
+                timeouts,
+                limits,
+                connectRetry,
+                proxyProtocol,
+                onDown,
+                source,
+                servers,
+                sorry,
+                quic,
+                engine,
+                cookies);
     }
 
     /**

@@ -608,7 +608,8 @@ public final class VirtualService {
                 List.copyOf(drawn),
                 sorry(),
                 spec.quic(),
-                engine);
+                engine,
+                spec.synCookies());
     }
 
     private void tell(Instant now, Server s) {

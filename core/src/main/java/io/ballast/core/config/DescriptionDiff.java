@@ -102,6 +102,7 @@ public final class DescriptionDiff {
         limits(name, from.limits(), to.limits());
         field(name, "connect-retry", from.connectRetry(), to.connectRetry(), DescriptionDiff::print);
         field(name, "proxy-protocol", from.proxyProtocol(), to.proxyProtocol(), ServiceSpec.ProxyProtocol::yamlName);
+        field(name, "syn-cookies", from.synCookies(), to.synCookies(), ServiceSpec.SynCookies::yamlName);
         field(name, "on-down", from.onDown(), to.onDown(), ServiceSpec.OnDown::yamlName);
         field(
                 name,

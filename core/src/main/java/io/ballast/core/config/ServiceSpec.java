@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param checks what a server must pass, all of them, to be given connections; empty means always up
  * @param sorry answers while no real server is up
  * @param quic how connection IDs of QUIC name the servers; empty where they do not
+ * @param synCookies whether a director answers SYNs itself, of forwarding that translates addresses
  */
 public record ServiceSpec(
         String name,
@@ -38,7 +39,50 @@ public record ServiceSpec(
         List<CheckSpec> checks,
         Optional<HostPort> sorry,
         NotifySpec hooks,
-        Optional<Quic> quic) {
+        Optional<Quic> quic,
+        SynCookies synCookies) {
+
+    /** Without SYN cookies. */
+    public ServiceSpec(
+            String name,
+            List<Endpoint> listen,
+            List<String> directors,
+            SchedulerKind scheduler,
+            EngineKind engine,
+            ForwardingMethod forwarding,
+            Optional<Persistence> persistence,
+            Timeouts timeouts,
+            Limits limits,
+            ConnectRetry connectRetry,
+            ProxyProtocol proxyProtocol,
+            OnDown onDown,
+            Optional<InetAddress> source,
+            List<ServerSpec> servers,
+            List<CheckSpec> checks,
+            Optional<HostPort> sorry,
+            NotifySpec hooks,
+            Optional<Quic> quic) {
+        this(
+                name,
+                listen,
+                directors,
+                scheduler,
+                engine,
+                forwarding,
+                persistence,
+                timeouts,
+                limits,
+                connectRetry,
+                proxyProtocol,
+                onDown,
+                source,
+                servers,
+                checks,
+                sorry,
+                hooks,
+                quic,
+                SynCookies.OFF);
+    }
 
     /** The port of a service that listens on one only, which its servers have where none is written; else 0. */
     public static int onePort(List<Endpoint> listen) {
@@ -132,6 +176,17 @@ public record ServiceSpec(
         V1,
         /** Version 2, binary. */
         V2;
+
+        /** The name in {@code ballast.yaml}. */
+        public String yamlName() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** Whether a director answers SYNs by cookies, and opens a connection to a server when the client has proven itself. */
+    public enum SynCookies {
+        OFF,
+        ALWAYS;
 
         /** The name in {@code ballast.yaml}. */
         public String yamlName() {

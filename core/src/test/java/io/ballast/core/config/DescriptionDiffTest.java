@@ -75,16 +75,19 @@ class DescriptionDiffTest {
     }
 
     @Test
-    void ratesOfTheEngineXdpAreSeen() {
+    void whatOnlyTheEngineXdpHasIsSeen() {
         String rates = """
                 listen: "10.0.0.1:25"
                     engine: xdp
+                    forwarding: nat
                     limits: { connection-rate: 4, source-connection-rate: 5 }
+                    syn-cookies: always
                 """.strip();
         assertThat(edit("listen: \"10.0.0.1:25\"", rates))
                 .contains(
                         "change mail: limits.connection-rate 0 -> 4",
-                        "change mail: limits.source-connection-rate 0 -> 5");
+                        "change mail: limits.source-connection-rate 0 -> 5",
+                        "change mail: syn-cookies off -> always");
     }
 
     @Test

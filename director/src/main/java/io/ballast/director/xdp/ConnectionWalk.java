@@ -113,7 +113,7 @@ final class ConnectionWalk {
     /** Null for what is in the table and is no connection. */
     private static @Nullable Phase phase(int state) {
         return switch (state) {
-            case Layout.OPENING -> Phase.OPENING;
+            case Layout.OPENING, Layout.COOKIE -> Phase.OPENING;
             case Layout.ESTABLISHED -> Phase.ESTABLISHED;
             case Layout.CLOSING -> Phase.CLOSING;
             default -> null;

@@ -18,9 +18,12 @@ import java.lang.invoke.VarHandle;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.EnumMap;
@@ -321,6 +324,26 @@ class DataPlane implements AutoCloseable {
         object.set("port_mask", nat ? (long) buckets * Layout.LINE - 1 : 0);
         object.set("has_nat", nat ? 1 : 0);
         object.set("has_full_nat", nat ? 1 : 0);
+        object.set("has_cookies", nat ? 1 : 0);
+        byte[] key = cookieKey(flowSeed);
+        object.set("cookie_key0", MemorySegment.ofArray(key).get(LONG, 0));
+        object.set("cookie_key1", MemorySegment.ofArray(key).get(LONG, 8));
+    }
+
+    /**
+     * The secret of the cookies: as lasting as the hash's, so that another program still knows those of before, and
+     * telling nothing of it.
+     */
+    private static byte[] cookieKey(long flowSeed) {
+        byte[] seed = new byte[Long.BYTES];
+        MemorySegment.ofArray(seed).set(LONG, 0, flowSeed);
+        try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            digest.update("SYN cookies".getBytes(StandardCharsets.US_ASCII));
+            return digest.digest(seed);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     private record Loaded(BpfObject object) implements Source {
@@ -602,6 +625,11 @@ class DataPlane implements AutoCloseable {
         long at = (long) service * Layout.SERVICE;
         services.set(INT, at + Layout.SERVICE_NEW_INTERVAL, interval(perSecond));
         services.set(INT, at + Layout.SERVICE_SOURCE_INTERVAL, interval(perSecondOfSource));
+    }
+
+    /** Whether SYNs of a service are answered with cookies, at endpoints with {@link Layout#FLAG_COOKIES}. */
+    void cookies(int service, boolean wanted) {
+        services.set(INT, (long) service * Layout.SERVICE + Layout.SERVICE_COOKIES, wanted ? 0 : 1);
     }
 
     /** Nanoseconds between events that come so often; 0 of 0. */

@@ -40,7 +40,7 @@ public final class FlowPressure {
                 expired++;
             } else {
                 switch (state) {
-                    case Layout.OPENING -> opening++;
+                    case Layout.OPENING, Layout.COOKIE -> opening++;
                     case Layout.ESTABLISHED -> established++;
                     case Layout.CLOSING -> closing++;
                     default -> other++;

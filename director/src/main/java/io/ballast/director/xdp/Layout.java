@@ -94,6 +94,8 @@ final class Layout {
     static final int SERVICE_NEW_INTERVAL = 40;
     static final int SERVICE_SOURCE_INTERVAL = 44;
 
+    static final int SERVICE_COOKIES = 60;
+
     static final int REFUSALS = 24;
     static final int REFUSALS_SOURCE_RATE = 8;
     static final int REFUSALS_UNLEARNED = 16;
@@ -142,6 +144,9 @@ final class Layout {
     static final int ESTABLISHED = 2;
     static final int CLOSING = 3;
     static final int TEMPLATE = 4;
+    /** It came by a SYN cookie, and its server has not answered. */
+    static final int COOKIE = 5;
+
     static final int KILLED = 6;
     static final int TEMPLATE_OPENING = 7;
     /** In a template, the endpoint's id is the number of the service and this. */
@@ -195,7 +200,7 @@ final class Layout {
 
     /** Whether it is the state of a connection, and so counts in a server's load. */
     static boolean isConnection(int state) {
-        return state >= OPENING && state <= CLOSING;
+        return (state >= OPENING && state <= CLOSING) || state == COOKIE;
     }
 
     private Layout() {}

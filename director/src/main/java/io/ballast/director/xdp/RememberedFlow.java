@@ -20,7 +20,7 @@ import java.nio.ByteBuffer;
  * @param port that the client asked for
  * @param server number of the server
  * @param expires in ticks of 2^27 ns
- * @param state {@link Layout#OPENING}, ESTABLISHED or CLOSING
+ * @param state {@link Layout#OPENING}, ESTABLISHED, CLOSING or COOKIE
  * @param proto 6 or 17
  */
 record RememberedFlow(
@@ -57,7 +57,7 @@ record RememberedFlow(
         Endpoint asked = port == 0 ? endpoint : new Endpoint(endpoint.address(), port, endpoint.protocol());
         String address = Addresses.print(client.getAddress());
         String shown = switch (state) {
-            case Layout.OPENING -> "connecting";
+            case Layout.OPENING, Layout.COOKIE -> "connecting";
             case Layout.ESTABLISHED -> proto == 17 ? "flow" : "established";
             default -> "half-closed";
         };

@@ -97,6 +97,9 @@ final class XdpEngine implements ForwardingEngine {
         /** Clients stay at their server. */
         boolean persists;
 
+        /** Connections may have come by a SYN cookie. */
+        boolean cookies;
+
         /** Its tables are being written. */
         boolean writing;
 
@@ -314,6 +317,7 @@ final class XdpEngine implements ForwardingEngine {
         note(installed);
         writeServers(installed);
         writePersistence(installed);
+        writeCookies(installed);
         Map<QuicName, Integer> named = named(installed);
         nameServers(installed, named);
         ServiceSpec.Limits limits = installed.service.forwarding().limits();
@@ -342,6 +346,13 @@ final class XdpEngine implements ForwardingEngine {
         // Connections are where their client's first one went, whatever the table says: when this ends they go on being
         // looked for until the last of them has ended.
         installed.lingering |= installed.persists;
+    }
+
+    private void writeCookies(Installed installed) {
+        boolean wanted = installed.service.forwarding().synCookies() != ServiceSpec.SynCookies.OFF;
+        plane.cookies(installed.service.number, wanted);
+        // Sequence numbers of connections that came by one differ until they end.
+        installed.cookies |= wanted && installed.translation != 0;
     }
 
     /** Tells a later process what is about to be in the tables. */
@@ -745,6 +756,9 @@ final class XdpEngine implements ForwardingEngine {
             // Which datagram is a new flow's is known only where flows are remembered.
             flags |= Layout.FLAG_LIMIT | (tcp ? 0 : Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER);
         }
+        if (tcp && installed.cookies) {
+            flags |= Layout.FLAG_COOKIES;
+        }
         return new Vip(
                 id,
                 installed.service.number,
@@ -1054,6 +1068,7 @@ final class XdpEngine implements ForwardingEngine {
             installed.endpoints.put(endpoint, vip.id());
             installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
             installed.persists |= (vip.flags() & Layout.FLAG_PERSIST) != 0;
+            installed.cookies |= (vip.flags() & Layout.FLAG_COOKIES) != 0;
             installed.translation = vip.flags() & (Layout.FLAG_NAT | Layout.FLAG_FULL_NAT);
             if (installed.table != null && vip.slots() != installed.lines) {
                 endpoints.put(service, endpoint, vip.withTable(installed.lines, installed.table.length()), Set.of());

@@ -33,8 +33,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class CookieTest {
     private static final byte[] SERVER = Bench.mac(0);
     private static final byte[] NOTHING = new byte[0];
-    private static final int FLAGS =
-            Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | Layout.FLAG_NAT | Layout.FLAG_COOKIES;
+    private static final int FLAGS = Layout.FLAG_LOOKUP | Layout.FLAG_REMEMBER | Layout.FLAG_NAT | Layout.FLAG_COOKIES;
     private static final int ISN = 0xfffffff0;
     private static final int SERVERS_ISN = 0x7ffffffe;
     private static final byte[] MSS_1460 = hex("020405b4");
@@ -127,15 +126,15 @@ final class CookieTest {
         return segment;
     }
 
-    private byte[] fromClient(Side side, int port, int sequence, int acknowledged, int flags, byte[] options, byte[] data) {
+    private byte[] fromClient(
+            Side side, int port, int sequence, int acknowledged, int flags, byte[] options, byte[] data) {
         byte[] segment = tcp(side.client(), port, side.vip(), 80, sequence, acknowledged, flags, 512, options, data);
         return ip(side.client(), side.vip(), Frames.TCP, segment);
     }
 
     private byte[] toServer(
             Side side, int port, int sequence, int acknowledged, int flags, byte[] options, byte[] data) {
-        byte[] segment =
-                tcp(side.seen(), port, side.server(), 8080, sequence, acknowledged, flags, 512, options, data);
+        byte[] segment = tcp(side.seen(), port, side.server(), 8080, sequence, acknowledged, flags, 512, options, data);
         return hop(ip(side.seen(), side.server(), Frames.TCP, segment));
     }
 
@@ -148,8 +147,7 @@ final class CookieTest {
 
     private byte[] toClient(
             Side side, int port, int sequence, int acknowledged, int flags, byte[] options, byte[] data) {
-        byte[] segment =
-                tcp(side.vip(), 80, side.client(), port, sequence, acknowledged, flags, 29_200, options, data);
+        byte[] segment = tcp(side.vip(), 80, side.client(), port, sequence, acknowledged, flags, 29_200, options, data);
         return hop(ip(side.vip(), side.client(), Frames.TCP, segment));
     }
 
@@ -182,16 +180,7 @@ final class CookieTest {
         int cookie = intAt(side, out.frame(), 4);
         int mss = MTU - (side.v6() ? 60 : 40);
         byte[] segment = tcp(
-                side.vip(),
-                80,
-                side.client(),
-                port,
-                cookie,
-                ISN + 1,
-                SYN | ACK,
-                0,
-                join(shorts(0x0204, mss)),
-                NOTHING);
+                side.vip(), 80, side.client(), port, cookie, ISN + 1, SYN | ACK, 0, join(shorts(0x0204, mss)), NOTHING);
         byte[] header = side.v6()
                 ? ip6(side.vip(), side.client(), Frames.TCP, 0, 64, segment.length)
                 : ip4(side.vip(), side.client(), Frames.TCP, 0, 0, 0x4000, 64, NOTHING, segment.length);
@@ -221,26 +210,31 @@ final class CookieTest {
     @CsvSource({"false, false", "true, false", "false, true", "true, true"})
     void aClientThatAcknowledgesItsCookieIsConnected(boolean v6, boolean full) throws Exception {
         Side side = serve(v6, full);
-        int cookie = greet(side, 4000, join(MSS_1460, hex("0402080a00000001000000000103030a").clone()));
+        int cookie = greet(
+                side,
+                4000,
+                join(MSS_1460, hex("0402080a00000001000000000103030a").clone()));
         assertThat(remembered()).isZero();
         int seen = prove(side, 4000, ISN + 1, cookie, MSS_1460);
         assertThat(remembered()).isEqualTo(1);
         assertThat(bench.plane().load(0).inactive()).isEqualTo(1);
         accept(side, 4000, seen, cookie);
-        assertThat(bench.plane().load(0)).isEqualTo(new Load(1, 0, 1, 0, bench.plane().load(0).turn()));
+        assertThat(bench.plane().load(0))
+                .isEqualTo(new Load(1, 0, 1, 0, bench.plane().load(0).turn()));
         int sent = ISN + 1;
         int answered = SERVERS_ISN + 1;
         for (int i = 0; i < 200; i++) {
             byte[] data = new byte[random.nextInt(300)];
             random.nextBytes(data);
             int offset = answered - SERVERS_ISN;
-            assertThat(client(fromClient(side, 4000, sent, cookie + offset, ACK, NOTHING, data)).frame())
-                    .containsExactly(
-                            frame(SERVER, DIRECTOR, toServer(side, seen, sent, answered, ACK, NOTHING, data)));
+            assertThat(client(fromClient(side, 4000, sent, cookie + offset, ACK, NOTHING, data))
+                            .frame())
+                    .containsExactly(frame(SERVER, DIRECTOR, toServer(side, seen, sent, answered, ACK, NOTHING, data)));
             sent += data.length;
-            assertThat(server(fromServer(side, seen, answered, sent, ACK, NOTHING, data)).frame())
-                    .containsExactly(frame(
-                            ROUTER, DIRECTOR, toClient(side, 4000, cookie + offset, sent, ACK, NOTHING, data)));
+            assertThat(server(fromServer(side, seen, answered, sent, ACK, NOTHING, data))
+                            .frame())
+                    .containsExactly(
+                            frame(ROUTER, DIRECTOR, toClient(side, 4000, cookie + offset, sent, ACK, NOTHING, data)));
             answered += data.length;
         }
     }
@@ -254,13 +248,15 @@ final class CookieTest {
         assertThat(prove(side, 4000, ISN + 1, cookie, MSS_1460)).isEqualTo(seen);
         accept(side, 4000, seen, cookie);
         // Then it is the server that answers, by an acknowledgement that opens the window.
-        assertThat(client(fromClient(side, 4000, ISN, cookie + 1, ACK, NOTHING, NOTHING)).frame())
-                .containsExactly(frame(
-                        SERVER, DIRECTOR, toServer(side, seen, ISN, SERVERS_ISN + 1, ACK, NOTHING, NOTHING)));
+        assertThat(client(fromClient(side, 4000, ISN, cookie + 1, ACK, NOTHING, NOTHING))
+                        .frame())
+                .containsExactly(
+                        frame(SERVER, DIRECTOR, toServer(side, seen, ISN, SERVERS_ISN + 1, ACK, NOTHING, NOTHING)));
         // The server's SYN-ACK once more is one for the client, which acknowledges it again (RFC 5961 section 4).
-        assertThat(server(fromServer(side, seen, SERVERS_ISN, ISN + 1, SYN | ACK, MSS_1460, NOTHING)).frame())
-                .containsExactly(frame(
-                        ROUTER, DIRECTOR, toClient(side, 4000, cookie, ISN + 1, SYN | ACK, MSS_1460, NOTHING)));
+        assertThat(server(fromServer(side, seen, SERVERS_ISN, ISN + 1, SYN | ACK, MSS_1460, NOTHING))
+                        .frame())
+                .containsExactly(
+                        frame(ROUTER, DIRECTOR, toClient(side, 4000, cookie, ISN + 1, SYN | ACK, MSS_1460, NOTHING)));
     }
 
     @Test
@@ -268,7 +264,8 @@ final class CookieTest {
         Side side = serve(false, false);
         int cookie = greet(side, 4000, MSS_1460);
         prove(side, 4000, ISN + 1, cookie, MSS_1460);
-        assertThat(server(fromServer(side, 4000, 0, ISN + 1, RST | ACK, NOTHING, NOTHING)).frame())
+        assertThat(server(fromServer(side, 4000, 0, ISN + 1, RST | ACK, NOTHING, NOTHING))
+                        .frame())
                 .containsExactly(frame(
                         ROUTER, DIRECTOR, toClient(side, 4000, cookie + 1, ISN + 1, RST | ACK, NOTHING, NOTHING)));
     }
@@ -295,9 +292,11 @@ final class CookieTest {
             assertThat(out.action()).isEqualTo(XdpAction.PASS);
             assertThat(out.frame()).containsExactly(frame(DIRECTOR, ROUTER, packet));
         }
-        assertThat(client(fromClient(side, 4001, ISN + 1, cookie + 1, ACK, NOTHING, NOTHING)).action())
+        assertThat(client(fromClient(side, 4001, ISN + 1, cookie + 1, ACK, NOTHING, NOTHING))
+                        .action())
                 .isEqualTo(XdpAction.PASS);
-        assertThat(client(fromClient(side, 4000, ISN + 2, cookie + 1, ACK, NOTHING, NOTHING)).action())
+        assertThat(client(fromClient(side, 4000, ISN + 2, cookie + 1, ACK, NOTHING, NOTHING))
+                        .action())
                 .isEqualTo(XdpAction.PASS);
         assertThat(remembered()).isZero();
         prove(side, 4000, ISN + 1, cookie, MSS_1460);

@@ -19,6 +19,7 @@ final class OlderKernelTest {
                         NatTest.class,
                         QuicTest.class,
                         FloodTest.class,
+                        CookieTest.class,
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         PersistenceTest.class,

@@ -6,6 +6,9 @@ import io.ballast.core.loop.ControlLoop;
 import io.ballast.linux.Capability;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.Sysctl;
+import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.bpf.TestRun;
+import io.ballast.linux.bpf.XdpAction;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.NewLink;
@@ -24,6 +27,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -68,6 +72,11 @@ final class Village implements AutoCloseable {
     static final int PORT = 80;
     /** Servers answer here as well, for IPv4. */
     static final int OTHER_PORT = 81;
+
+    /** Here servers begin, with a long line. */
+    static final int GREETING_PORT = 82;
+
+    static final int GREETING_LENGTH = 2_000_000;
 
     /** An address of the client's beside its first. */
     static final InetAddress OTHER_CLIENT = address("10.9.0.3");
@@ -157,6 +166,55 @@ final class Village implements AutoCloseable {
         offload(client, "eth0", STXCSUM, 0);
         // Translated answers arrive by it.
         offload(client, "eth0", SGRO, 1);
+    }
+
+    /** From now on the client hears what is sent back by the interface on which it came (XDP_TX). */
+    void hearReturned() throws Exception {
+        netlink(client, netlink -> {
+            try (BpfProgram passing = BpfProgram.passing()) {
+                netlink.setXdp(index(netlink, "eth0"), passing.fd());
+            }
+        });
+    }
+
+    /** From now on servers answer the client by the director, as those of NAT have to. */
+    void answerByDirector() throws Exception {
+        for (int number = 1; number <= 2; number++) {
+            String server = number + "";
+            String client = 10 + number + "";
+            netlink(servers.get(number - 1), netlink -> {
+                int eth0 = index(netlink, "eth0");
+                int eth1 = index(netlink, "eth1");
+                Prefix clients4 = new Prefix(address("10.9.0.0"), 24);
+                Prefix clients6 = new Prefix(address("2001:db8:9::"), 64);
+                netlink.remove(Route.to(clients4, eth1, address("10.9." + client + ".2")));
+                netlink.remove(Route.to(clients6, eth1, address("2001:db8:9:" + client + "::2")));
+                netlink.add(Route.to(clients4, eth0, address("10.9." + server + ".1")));
+                netlink.add(Route.to(clients6, eth0, address("2001:db8:9:" + server + "::1")));
+            });
+        }
+    }
+
+    /** So many SYNs from clients that there are not, by the kernel's test run of the director's program. */
+    void synFlood(InetAddress vip, int count) {
+        boolean ipv4 = vip instanceof Inet4Address;
+        InetAddress anybody = address(ipv4 ? "198.18.0.1" : "2001:db8:dead::1");
+        byte[] segment = Frames.tcp(anybody, 1000, vip, PORT, Frames.SYN, new byte[0]);
+        byte[] frame = Frames.frame(Frames.DIRECTOR, Frames.ROUTER, Frames.ip(anybody, vip, Frames.TCP, segment));
+        try (BpfProgram program = BpfProgram.openPinned(bpffs.resolve("ballast/test/tables_1/director"));
+                Arena arena = Arena.ofConfined()) {
+            MemorySegment packet = arena.allocateFrom(ValueLayout.JAVA_BYTE, frame);
+            for (int i = 0; i < count; i++) {
+                // The last bytes of the client's address.
+                packet.set(ValueLayout.JAVA_SHORT_UNALIGNED, ipv4 ? 28 : 36, (short) i);
+                packet.set(ValueLayout.JAVA_SHORT_UNALIGNED, ipv4 ? 34 : 54, (short) (i * 7));
+                if (program.testRun(TestRun.of(packet)).action() != XdpAction.TX) {
+                    throw new AssertionError("the SYN was not answered");
+                }
+            }
+        } catch (IOException | RuntimeException | Error e) {
+            failures.add(e);
+        }
     }
 
     /** Takes the director's interface away. */
@@ -302,6 +360,9 @@ final class Village implements AutoCloseable {
     private void listen(int number, NetworkNamespace server) throws Exception {
         List<InetAddress> own = List.of(address("10.9." + number + ".2"), address("2001:db8:9:" + number + "::2"));
         listen(number, server, new InetSocketAddress(VIP4, OTHER_PORT));
+        for (InetAddress address : own) {
+            listen(number, server, new InetSocketAddress(address, GREETING_PORT));
+        }
         for (InetAddress vip : List.of(VIP4, VIP6, own.getFirst(), own.getLast())) {
             ServerSocket socket = listen(number, server, new InetSocketAddress(vip, PORT));
             if (!own.contains(vip)) {
@@ -330,7 +391,7 @@ final class Village implements AutoCloseable {
             while (!socket.isClosed()) {
                 try {
                     Socket accepted = socket.accept();
-                    Thread.ofVirtual().start(() -> answer(accepted, "www" + number));
+                    Thread.ofVirtual().start(() -> answer(accepted, "www" + number, where.getPort()));
                 } catch (IOException e) {
                     return; // closed
                 }
@@ -419,8 +480,12 @@ final class Village implements AutoCloseable {
         return open(new Stream());
     }
 
-    private static void answer(Socket socket, String name) {
+    private static void answer(Socket socket, String name, int port) {
         try (socket) {
+            if (port == GREETING_PORT) {
+                String greeting = "x".repeat(GREETING_LENGTH) + "\n";
+                socket.getOutputStream().write(greeting.getBytes(StandardCharsets.UTF_8));
+            }
             BufferedReader in =
                     new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
             for (String line = in.readLine(); line != null; line = in.readLine()) {
@@ -439,6 +504,12 @@ final class Village implements AutoCloseable {
         private Connection(Socket socket) throws IOException {
             this.socket = socket;
             in = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+        }
+
+        /** How long the line is that the server begins with. */
+        int greeted() throws IOException {
+            String greeting = in.readLine();
+            return greeting == null ? 0 : greeting.length();
         }
 
         /** The name of the server that answers. */

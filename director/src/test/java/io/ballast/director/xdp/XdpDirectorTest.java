@@ -49,12 +49,16 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The engine on interfaces: real connections, daemons that come and go, and what else may be on the machine. */
 @Timeout(60)
 final class XdpDirectorTest {
     private static final XdpDirector.Capacity CAPACITY = new XdpDirector.Capacity(16, 256, 4, 10_000);
+
+    private static final int NOBODYS_PORT = 83;
+    private static final int FLOOD = 200_000;
 
     private final List<String> events = new CopyOnWriteArrayList<>();
     private final Deque<XdpDirector> directors = new ArrayDeque<>();
@@ -255,6 +259,66 @@ final class XdpDirectorTest {
         assertThat(statistics.bytesIn()).isGreaterThan(100_000);
         assertThat(statistics.bytesOut()).isGreaterThan(100_000);
         assertThat(events).noneMatch(event -> event.startsWith("not"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"NAT, false", "NAT, true", "FULLNAT, false", "FULLNAT, true"})
+    void connectionsThatCameByCookiesCarryEverything(ForwardingMethod method, boolean ipv6) throws Exception {
+        village.hearReturned();
+        if (method == ForwardingMethod.NAT) {
+            village.answerByDirector();
+        }
+        List<String> devices = List.of("eth0", "eth1", "eth2");
+        XdpDirector director = open(devices, CAPACITY);
+        InetAddress vip = ipv6 ? VIP6 : VIP4;
+        Forwarding plain = translated(method, ipv6);
+        put(director, plain.with(ServiceSpec.SynCookies.ALWAYS));
+        assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
+        // The client's kernel was connected by the director; that there is nobody it hears after.
+        assertThatThrownBy(() -> {
+                    Village.Connection nobodys = village.connect(null, new InetSocketAddress(vip, NOBODYS_PORT));
+                    nobodys.ask("anybody?");
+                    nobodys.ask("really?");
+                })
+                .hasMessageContaining("reset");
+        Village.Connection greeted = village.connect(null, new InetSocketAddress(vip, Village.GREETING_PORT));
+        assertThat(greeted.greeted()).isEqualTo(Village.GREETING_LENGTH);
+        String greeting = greeted.ask("thanks");
+        Village.Connection asking = village.connect(vip);
+        String server = asking.ask("short");
+        Thread flood = Thread.ofPlatform().start(() -> village.synFlood(vip, FLOOD));
+        assertThat(asking.ask("long ".repeat(600_000))).isEqualTo(server);
+        assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
+        flood.join();
+        assertThat(village.onLoop(director::statistics)
+                        .toCompletableFuture()
+                        .join()
+                        .getFirst()
+                        .connections())
+                .isLessThan(100);
+        // Without cookies from now on, and by another process.
+        put(director, plain);
+        assertThat(asking.ask("long ".repeat(20_000))).isEqualTo(server);
+        assertThatThrownBy(() -> village.connect(null, new InetSocketAddress(vip, NOBODYS_PORT)))
+                .hasMessageContaining("refused");
+        close(director);
+        assertThat(greeted.ask("still there?")).isEqualTo(greeting);
+        put(open(devices, CAPACITY), plain);
+        assertThat(asking.ask("long ".repeat(20_000))).isEqualTo(server);
+        assertThat(greeted.ask("still there?")).isEqualTo(greeting);
+        assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
+        assertThat(events).noneMatch(event -> event.startsWith("notListening"));
+    }
+
+    private static Forwarding translated(ForwardingMethod method, boolean ipv6) {
+        List<Server> servers = forwarding(SchedulerKind.RR, ipv6, 1, 2).servers().stream()
+                .map(s ->
+                        new Server(s.name(), new InetSocketAddress(s.address().getAddress(), 0), 1, 0, ServerState.UP))
+                .toList();
+        List<Endpoint> listen = Stream.of(Village.PORT, Village.GREETING_PORT, NOBODYS_PORT)
+                .map(port -> new Endpoint(ipv6 ? VIP6 : VIP4, port, Protocol.TCP))
+                .toList();
+        return Forwardings.of("web", method, SchedulerKind.RR, listen, servers);
     }
 
     @ParameterizedTest

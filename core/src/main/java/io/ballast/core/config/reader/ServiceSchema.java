@@ -22,6 +22,7 @@ import io.ballast.core.config.ServiceSpec.Persistence;
 import io.ballast.core.config.ServiceSpec.ProxyProtocol;
 import io.ballast.core.config.ServiceSpec.Quic;
 import io.ballast.core.config.ServiceSpec.QuicEncryption;
+import io.ballast.core.config.ServiceSpec.SynCookies;
 import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.quic.QuicIds;
 import io.ballast.core.time.Durations;
@@ -371,6 +372,14 @@ final class ServiceSchema {
             "off",
             "The PROXY protocol toward the servers, which tells them the client's address.",
             "v2");
+    private static final Key<SynCookies> SYN_COOKIES = Key.withDefault(
+            "syn-cookies",
+            Types.choice(Types.words(SynCookies.values(), SynCookies::yamlName)),
+            "off",
+            "Whether the director answers SYNs itself and leads only clients to a server that have acknowledged the"
+                    + " answer, so that a flood of SYNs reaches no server and takes no memory. Of the engine xdp with"
+                    + " forwarding nat or fullnat; such connections have no window scaling, SACK or timestamps.",
+            "always");
     private static final Key<OnDown> ON_DOWN = Key.withDefault(
             "on-down",
             Types.choice(Types.words(OnDown.values(), OnDown::yamlName)),
@@ -409,6 +418,7 @@ final class ServiceSchema {
                     CONNECT_RETRY,
                     TIMEOUTS,
                     LIMITS,
+                    SYN_COOKIES,
                     PROXY_PROTOCOL,
                     ON_DOWN,
                     SOURCE,
@@ -482,10 +492,12 @@ final class ServiceSchema {
                 checks,
                 sorry,
                 v.find(HOOKS).orElse(HOOKS_DEFAULT),
-                v.find(QUIC));
+                v.find(QUIC),
+                v.get(SYN_COOKIES));
         plausible(v, spec);
         possible(v, spec);
         quic(v, spec);
+        synCookies(v, spec);
         List<Place> places = v.get(LISTEN).stream().map(l -> Place.of(l.at())).toList();
         return new ReadService(spec, places, Place.of(v.at(SOURCE)));
     }
@@ -686,6 +698,28 @@ final class ServiceSchema {
         if (halfClosedGiven
                 && spec.timeouts().halfClosed().compareTo(spec.timeouts().idle()) > 0) {
             v.warning(TIMEOUTS, "half-closed is longer than idle, which ends the connection before");
+        }
+    }
+
+    /** Who answers SYNs has to translate sequence numbers afterwards, so he must see both directions. */
+    private static void synCookies(Values v, ServiceSpec spec) {
+        if (spec.synCookies() == SynCookies.OFF) {
+            return;
+        }
+        ForwardingMethod method = spec.forwarding();
+        if (spec.engine() == EngineKind.USERSPACE) {
+            v.error(
+                    SYN_COOKIES,
+                    "with the engine userspace it is the kernel that answers SYNs, by cookies of its own in a flood"
+                            + " (net.ipv4.tcp_syncookies); leave it out, or use the engine xdp");
+        } else if (method != ForwardingMethod.NAT && method != ForwardingMethod.FULLNAT) {
+            v.error(
+                    SYN_COOKIES,
+                    "with forwarding " + method.yamlName() + " the servers answer clients directly, so cookies are"
+                            + " theirs to send (net.ipv4.tcp_syncookies there); leave it out, or use forwarding nat or"
+                            + " fullnat");
+        } else if (spec.listen().stream().noneMatch(e -> e.protocol() == Protocol.TCP)) {
+            v.error(SYN_COOKIES, "only TCP has SYNs, and the service listens on no TCP port; leave it out");
         }
     }
 
