@@ -2,13 +2,16 @@ package io.ballast.director.xdp;
 
 import static io.ballast.director.xdp.Frames.ACK;
 import static io.ballast.director.xdp.Frames.DIRECTOR;
+import static io.ballast.director.xdp.Frames.FIN;
 import static io.ballast.director.xdp.Frames.ROUTER;
 import static io.ballast.director.xdp.Frames.RST;
 import static io.ballast.director.xdp.Frames.SYN;
 import static io.ballast.director.xdp.Frames.address;
+import static io.ballast.director.xdp.Frames.first;
 import static io.ballast.director.xdp.Frames.frame;
 import static io.ballast.director.xdp.Frames.hex;
 import static io.ballast.director.xdp.Frames.hop;
+import static io.ballast.director.xdp.Frames.icmp;
 import static io.ballast.director.xdp.Frames.ip;
 import static io.ballast.director.xdp.Frames.ip4;
 import static io.ballast.director.xdp.Frames.ip6;
@@ -300,5 +303,131 @@ final class CookieTest {
                 .isEqualTo(XdpAction.PASS);
         assertThat(remembered()).isZero();
         prove(side, 4000, ISN + 1, cookie, MSS_1460);
+    }
+
+    /** The numbers of a connection that came by a cookie, whose server has said {@code said} bytes. */
+    private record Connected(int port, int seen, int cookie) {
+        int told(int said) {
+            return cookie + 1 + said;
+        }
+    }
+
+    /** The server's number after so many, which wraps. */
+    private static int theirs(int after) {
+        return SERVERS_ISN + after;
+    }
+
+    private Connected connect(Side side, int port) throws Exception {
+        int cookie = greet(side, port, MSS_1460);
+        int seen = prove(side, port, ISN + 1, cookie, MSS_1460);
+        accept(side, port, seen, cookie);
+        return new Connected(port, seen, cookie);
+    }
+
+    private void goesOn(Side side, Connected it) throws Exception {
+        byte[] data = new byte[100];
+        random.nextBytes(data);
+        assertThat(client(fromClient(side, it.port(), ISN + 1, it.told(7), ACK, NOTHING, data))
+                        .frame())
+                .containsExactly(
+                        frame(SERVER, DIRECTOR, toServer(side, it.seen(), ISN + 1, theirs(8), ACK, NOTHING, data)));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"false, false", "true, false", "false, true", "true, true"})
+    void anErrorAboutTheServersSegmentNamesTheNumberThatTheServerKnows(boolean v6, boolean full) throws Exception {
+        Side side = serve(v6, full);
+        Connected it = connect(side, 4000);
+        byte[] data = new byte[400];
+        byte[] sent = ip(
+                side.vip(),
+                side.client(),
+                Frames.TCP,
+                tcp(side.vip(), 80, side.client(), 4000, it.told(7), ISN + 1, ACK, 512, NOTHING, data));
+        byte[] known = ip(
+                side.server(),
+                side.seen(),
+                Frames.TCP,
+                tcp(side.server(), 8080, side.seen(), it.seen(), theirs(8), ISN + 1, ACK, 512, NOTHING, data));
+        InetAddress router = address(v6 ? "2001:db8:9::9" : "203.0.113.9");
+        int header = v6 ? 40 : 20;
+        for (int quoted : new int[] {header + 8, header + 20, header + 101}) {
+            Out out = client(error(router, side.vip(), first(sent, quoted)));
+            assertThat(out.action()).isEqualTo(XdpAction.TX);
+            assertThat(out.frame())
+                    .containsExactly(frame(
+                            SERVER,
+                            DIRECTOR,
+                            hop(error(full ? side.director() : router, side.server(), first(known, quoted)))));
+        }
+    }
+
+    /** Too long for the next hop. */
+    private static byte[] error(InetAddress from, InetAddress to, byte[] quoted) {
+        boolean v6 = !(to instanceof Inet4Address);
+        int type = v6 ? 2 : 3;
+        return ip(from, to, v6 ? Frames.ICMP6 : Frames.ICMP, icmp(from, to, type, v6 ? 0 : 4, 1400, quoted));
+    }
+
+    @Test
+    void numbersAreTranslatedBehindOptionsOfIp() throws Exception {
+        Side side = serve(false, false);
+        Connected it = connect(side, 4000);
+        byte[] data = new byte[50];
+        byte[] asked = tcp(side.client(), 4000, side.vip(), 80, ISN + 1, it.told(7), ACK, 512, NOTHING, data);
+        byte[] told = tcp(side.client(), 4000, side.server(), 8080, ISN + 1, theirs(8), ACK, 512, NOTHING, data);
+        byte[] before = ip4(side.client(), side.vip(), Frames.TCP, 0, 0, 0x4000, 64, NOPS, asked.length);
+        byte[] after = ip4(side.client(), side.server(), Frames.TCP, 0, 0, 0x4000, 64, NOPS, told.length);
+        assertThat(client(join(before, asked)).frame())
+                .containsExactly(frame(SERVER, DIRECTOR, hop(join(after, told))));
+    }
+
+    @Test
+    void whoHasClosedOrWasEndedOpensAnotherFromTheSamePort() throws Exception {
+        Side side = serve(false, false);
+        Connected first = connect(side, 4000);
+        goesOn(side, first);
+        assertThat(client(fromClient(side, 4000, ISN + 1, first.told(7), FIN | ACK, NOTHING, NOTHING))
+                        .action())
+                .isEqualTo(XdpAction.TX);
+        Connected second = connect(side, 4000);
+        goesOn(side, second);
+        assertThat(remembered()).isEqualTo(1);
+        bench.plane().flowsForAnotherThread().visit(place -> place.kill(Integer.MAX_VALUE / 2) >= 0);
+        assertThat(client(fromClient(side, 4000, ISN + 1, second.told(7), ACK, NOTHING, NOTHING))
+                        .action())
+                .isEqualTo(XdpAction.PASS);
+        goesOn(side, connect(side, 4000));
+        assertThat(remembered()).isEqualTo(1);
+    }
+
+    @Test
+    void whatCameByACookieGoesOnWhenTheyAreTurnedOff() throws Exception {
+        Side side = serve(false, false);
+        Connected it = connect(side, 4000);
+        int cookie = greet(side, 4001, MSS_1460);
+        bench.plane().cookies(0, false);
+        // Whoever has a cookie may come, others open connections as ever.
+        prove(side, 4001, ISN + 1, cookie, MSS_1460);
+        byte[] syn = fromClient(side, 4002, ISN, 0, SYN, MSS_1460, NOTHING);
+        assertThat(client(syn).frame())
+                .containsExactly(frame(SERVER, DIRECTOR, toServer(side, 4002, ISN, 0, SYN, MSS_1460, NOTHING)));
+        goesOn(side, it);
+    }
+
+    @Test
+    void aFloodIsAnsweredAndNotRemembered() throws Exception {
+        Side side = serve(false, true);
+        Connected it = connect(side, 4000);
+        int flood = Integer.getInteger("ballast.flood", 50_000);
+        for (int i = 0; i < flood; i++) {
+            InetAddress client = address("198.18." + (i >> 8 & 255) + "." + (i & 255));
+            byte[] segment = tcp(client, 1024 + (i >> 16), side.vip(), 80, i, 0, SYN, 512, MSS_1460, NOTHING);
+            assertThat(client(ip(client, side.vip(), Frames.TCP, segment)).action())
+                    .isEqualTo(XdpAction.TX);
+        }
+        assertThat(remembered()).isEqualTo(1);
+        assertThat(bench.plane().load(0).inactive()).isZero();
+        goesOn(side, it);
     }
 }
