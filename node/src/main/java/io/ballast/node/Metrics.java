@@ -1,5 +1,6 @@
 package io.ballast.node;
 
+import io.ballast.core.config.Endpoint;
 import io.ballast.core.event.Journal;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.RefusedException;
@@ -329,6 +330,28 @@ final class Metrics {
         };
     }
 
+    /** Only where servers are asked, by TCP and as clients' packets are sent, silence says something. */
+    private static void writeTakesTraffic(Writer text, List<ServiceView> services) throws IOException {
+        String name = "ballast_server_takes_traffic";
+        head(
+                text,
+                name,
+                "gauge",
+                "0 where it is up, but packets of the service are not sent to it, or it does not take them.");
+        for (ServiceView service : services) {
+            boolean asked = service.spec().forwarding().keepsPort()
+                    && service.spec().listen().stream().anyMatch(e -> e.protocol() == Endpoint.Protocol.TCP);
+            for (ServiceView.Server server : service.servers()) {
+                boolean trouble = !server.trouble().isEmpty();
+                if (asked || trouble) {
+                    String labels =
+                            labels(service.spec().name(), server.server().spec().name());
+                    line(text, name, labels, trouble ? 0 : 1);
+                }
+            }
+        }
+    }
+
     private static void writeServers(Writer text, List<ServiceView> services) throws IOException {
         ofServers(
                 text,
@@ -337,13 +360,7 @@ final class Metrics {
                 "gauge",
                 "Whether the server takes new connections.",
                 s -> s.server().state() == ServerState.UP ? 1 : 0);
-        ofServers(
-                text,
-                services,
-                "ballast_server_takes_traffic",
-                "gauge",
-                "0 where it is up, but packets of the service are not sent to it, or it does not take them.",
-                s -> s.trouble().isEmpty() ? 1 : 0);
+        writeTakesTraffic(text, services);
         head(text, "ballast_server_state", "gauge", "1 for the state that the server is in.");
         for (ServiceView service : services) {
             for (ServiceView.Server server : service.servers()) {

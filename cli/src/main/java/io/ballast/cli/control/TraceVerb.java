@@ -32,8 +32,8 @@ public final class TraceVerb implements Verb {
                         + " do not pass here.")
                 .describe(
                         "How a server was found: by memory (the connection is known), slot (the hash of the client), base"
-                                + " (the same, before the last change of the servers), turn, load, or fragment (as the first of"
-                                + " its datagram). \"Passed\" means that the kernel of this machine deals with the packet as if"
+                                + " (the same, before the last change of the servers), turn, load, persistence (the client's"
+                                + " server), quic-id, or fragment (as the first of its datagram). \"Passed\" means that the kernel of this machine deals with the packet as if"
                                 + " there were no service.")
                 .parameter(Parameter.required("service", ValueKind.SERVICE, "the virtual service"))
                 .option(Option.value("--every", ValueKind.NUMBER, "N", "only one of so many packets (default: 1)"))
@@ -120,7 +120,7 @@ public final class TraceVerb implements Verb {
         String what = Json.text(record, "packet");
         return switch (what) {
             case "syn", "fin", "rst" -> what.toUpperCase(Locale.ROOT);
-            case "goes-on" -> "data";
+            case "goes-on" -> Json.text(record, "protocol").equals("tcp") ? "ACK" : "datagram";
             case "icmp-error" -> "ICMP error";
             default -> what;
         };

@@ -32,35 +32,36 @@ public final class EngineChoice {
     /** What the engine xdp cannot do of what a service asks for, for people; empty where it can do all of it. */
     public static Optional<String> onlyUserspace(ServiceSpec spec) {
         if (!EngineKind.XDP.has(spec.scheduler())) {
-            return Optional.of("only that has the scheduler " + spec.scheduler().yamlName());
+            return Optional.of(
+                    "only userspace has the scheduler " + spec.scheduler().yamlName());
         }
         if (spec.proxyProtocol() != ProxyProtocol.OFF) {
-            return Optional.of("only that speaks the PROXY protocol");
+            return Optional.of("only userspace speaks the PROXY protocol");
         }
         if (!spec.connectRetry().equals(USUAL_RETRY) && !spec.connectRetry().equals(NO_RETRY)) {
-            return Optional.of("only that can try another server (connect-retry)");
+            return Optional.of("only userspace can try another server (connect-retry)");
         }
         if (!spec.limits().equals(NO_LIMITS)) {
-            return Optional.of("only that keeps limits of connections and their queue (limits)");
+            return Optional.of("only userspace keeps limits of connections and their queue (limits)");
         }
         if (spec.listen().stream().anyMatch(endpoint -> endpoint.address().isAnyLocalAddress())) {
-            return Optional.of("only that can listen on any of a node's addresses");
+            return Optional.of("only userspace can listen on any of a node's addresses");
         }
         if (Stream.concat(
                         spec.listen().stream().map(Endpoint::address),
                         hosts(spec).flatMap(host -> Addresses.parse(host.host()).stream()))
                 .anyMatch(InetAddress::isLoopbackAddress)) {
-            return Optional.of("only that has to do with what stays on the machine, at a loopback address");
+            return Optional.of("only userspace has to do with what stays on the machine, at a loopback address");
         }
         for (ServerSpec server : spec.servers()) {
             if (server.limit() > 0 && !spec.scheduler().comparesLoads()) {
-                return Optional.of("only that keeps the limit of " + server.name() + " with the scheduler "
+                return Optional.of("only userspace keeps the limit of " + server.name() + " with the scheduler "
                         + spec.scheduler().yamlName());
             }
         }
         boolean translated = spec.forwarding() == ForwardingMethod.NAT || spec.forwarding() == ForwardingMethod.FULLNAT;
         return translated && mixesFamilies(spec)
-                ? Optional.of("only that connects clients of one address family with servers of the other")
+                ? Optional.of("only userspace connects clients of one address family with servers of the other")
                 : Optional.empty();
     }
 

@@ -380,6 +380,8 @@ final class Connection implements Runnable {
         boolean close = !keep;
         head.append(close ? "Connection: close\r\n\r\n" : "\r\n");
         write(ByteBuffer.wrap(head.toString().getBytes(StandardCharsets.ISO_8859_1)));
+        // What follows comes when it comes; each write has its own time.
+        allow(NEVER);
         if (!headOnly) {
             try (Out out = new Out(chunked)) {
                 if (response.endless()) {

@@ -5,7 +5,9 @@ import io.ballast.core.config.Problem.Severity;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Collects what is wrong with one text, and adds the excerpts at the end. Whatever the text, it keeps only so many as are
@@ -30,6 +32,9 @@ final class Problems {
     /** The first {@link #MAX_SHOWN} errors and as many warnings, in the order they were found. */
     private final List<Found> found = new ArrayList<>();
 
+    /** Lines with a secret: no excerpt shows them. */
+    private final Set<Integer> hidden = new HashSet<>();
+
     private int errors;
     private int warnings;
     private boolean stopped;
@@ -47,6 +52,11 @@ final class Problems {
         if (before < MAX_SHOWN) {
             found.add(new Found(severity, line, column, path, message));
         }
+    }
+
+    /** A secret stands in the line: it is not shown. */
+    void hide(int line) {
+        hidden.add(line);
     }
 
     /** A mark to return to with {@link #forget}. */
@@ -103,7 +113,8 @@ final class Problems {
                     line++;
                 }
             }
-            String excerpt = f.line() > 0 && f.column() <= MAX_EXCERPT_COLUMN ? excerpt(at, f.line(), f.column()) : "";
+            boolean visible = f.line() > 0 && f.column() <= MAX_EXCERPT_COLUMN && !hidden.contains(f.line());
+            String excerpt = visible ? excerpt(at, f.line(), f.column()) : "";
             shown.add(new Problem(f.severity(), file, f.line(), f.column(), f.path(), f.message(), excerpt));
         }
         int left = errors + warnings - shown.size();

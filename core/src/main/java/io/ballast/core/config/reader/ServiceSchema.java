@@ -335,7 +335,7 @@ final class ServiceSchema {
             "14");
     private static final Key<String> QUIC_KEY = Key.optional(
             "key",
-            Types.matching("key of AES-128", "32 hexadecimal digits", "[0-9a-fA-F]{32}"),
+            Types.secret("key of AES-128", "32 hexadecimal digits", "[0-9a-fA-F]{32}"),
             "What the servers encrypt their connection IDs with; a secret, so the file should be root's alone. Without"
                     + " it anybody on the way can tell which IDs are of one server.",
             "\"8f95f09245765f80256934e50c66207f\"");
@@ -907,7 +907,39 @@ final class ServiceSchema {
                 return;
             }
         }
+        sparesTheNode(v);
         fit(v, spec);
+    }
+
+    /** The kernel's own connections come back to ports from 32768 on (net.ipv4.ip_local_port_range). */
+    private static final int FIRST_PORT_OF_KERNEL = 32_768;
+
+    /** A range takes what is sent to the node itself, where that has no other address: the answers to checks, and ssh. */
+    private static void sparesTheNode(Values v) {
+        Scope scope = v.scope();
+        scope.enter(LISTEN.name());
+        for (Located<Endpoint> located : v.get(LISTEN)) {
+            Endpoint endpoint = located.value();
+            if (endpoint.single() || endpoint.lastPort() < FIRST_PORT_OF_KERNEL) {
+                continue;
+            }
+            scope.nodes.values().stream()
+                    .filter(node -> node.hasAddress(endpoint.address()) && !hasAnother(node, endpoint))
+                    .findFirst()
+                    .ifPresent(node -> scope.warning(
+                            located.at(),
+                            "takes what is sent to the node " + node.name() + " itself, which has no other address:"
+                                    + " the answers to its checks never reach it; give the service an address of its"
+                                    + " own"));
+        }
+        scope.leave();
+    }
+
+    private static boolean hasAnother(NodeSpec node, Endpoint endpoint) {
+        return node.interfaces().stream()
+                .flatMap(i -> i.addresses().stream())
+                .map(NodeSpec.Cidr::address)
+                .anyMatch(a -> (a instanceof Inet6Address) == endpoint.ipv6() && !a.equals(endpoint.address()));
     }
 
     /** What addresses of servers must be like for the way to them. */

@@ -91,6 +91,22 @@ final class Types {
         });
     }
 
+    /** A text of this form that no message shows, nor the line that it stands in. */
+    static Type<String> secret(String label, String expected, String pattern) {
+        Pattern compiled = Pattern.compile(pattern);
+        return new ScalarType<>(label, expected, () -> SchemaWriter.pattern("^(" + pattern + ")$"), (s, scope) -> {
+            scope.problems().hide(s.line());
+            if (s.kind() == Kind.TEXT && compiled.matcher(s.text()).matches()) {
+                return s.text();
+            }
+            String found = s.kind() == Kind.TEXT
+                    ? "found " + s.text().length() + " characters"
+                    : "found something else; put it in quotes";
+            scope.error(s, "expected " + expected + ", " + found + " (a secret, so it is not shown)");
+            return null;
+        });
+    }
+
     /** The name of a network interface (at most 15 bytes, as in the kernel's IFNAMSIZ). */
     static Type<String> interfaceName() {
         return matching("interface name", "the name of a network interface such as eth0", INTERFACE.pattern());

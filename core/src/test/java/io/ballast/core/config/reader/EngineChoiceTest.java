@@ -43,12 +43,12 @@ class EngineChoiceTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "scheduler: fo | only that has the scheduler fo",
-                "proxy-protocol: v2 | only that speaks the PROXY protocol",
-                "connect-retry: 1 | only that can try another server (connect-retry)",
-                "limits: { connections: 10 } | only that keeps limits of connections and their queue (limits)",
-                "sorry: '127.0.0.1:81' | only that has to do with what stays on the machine, at a loopback address",
-                "sorry: '[2001:db8::1]:80' | only that connects clients of one address family with servers of the other",
+                "scheduler: fo | only userspace has the scheduler fo",
+                "proxy-protocol: v2 | only userspace speaks the PROXY protocol",
+                "connect-retry: 1 | only userspace can try another server (connect-retry)",
+                "limits: { connections: 10 } | only userspace keeps limits of connections and their queue (limits)",
+                "sorry: '127.0.0.1:81' | only userspace has to do with what stays on the machine, at a loopback address",
+                "sorry: '[2001:db8::1]:80' | only userspace connects clients of one address family with servers of the other",
             })
     void whatOnlyOneCanDoLeavesNoChoice(String key, String why) {
         ServiceSpec web = web("auto", key);

@@ -33,6 +33,21 @@ class MistakesTest {
     }
 
     @Test
+    void noProblemShowsASecretOrItsLine() {
+        String text = """
+                services:
+                  web:
+                    listen: 10.0.0.1:80/udp
+                    engine: xdp
+                    quic: { config: 9, nonce-length: 14, key: "0123456789abcdef" }
+                    servers: [a:80]
+                """;
+        assertThat(new DescriptionReader().read("farm.yaml", text).problems())
+                .hasSizeGreaterThan(1)
+                .noneMatch(problem -> problem.toString().contains("0123456789abcdef"));
+    }
+
+    @Test
     void aProblemShowsTheLineAndACaretUnderTheColumn() {
         String text =
                 "services:\n  web:\n    listen: 10.0.0.1:80\n    servers: [a:80] # \u00fc\u2603 \n    schedular: rr # \u00fc\u2603\n";
