@@ -47,6 +47,7 @@ public final class OlderKernel {
         command.add(OlderKernel.class.getName());
         classes.forEach(each -> command.add(each.getName()));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().put("UML_TIMEOUT", "900");
         builder.environment().put("UML_MODULES", "crc-ccitt ipv6 veth"); // Debian's has IPv6 as a module
         Process guest = builder.start();
         try {

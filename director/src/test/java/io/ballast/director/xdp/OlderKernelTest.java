@@ -6,7 +6,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** The data plane once more on Linux 6.1, whose verifier is another. */
-@Timeout(400)
+@Timeout(1000)
 final class OlderKernelTest {
     @Test
     void theDataPlaneHoldsOnAnOlderKernelToo() throws Exception {
