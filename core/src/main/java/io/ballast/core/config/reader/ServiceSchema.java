@@ -753,10 +753,7 @@ final class ServiceSchema {
         List<Server> written = v.find(SERVERS).orElse(List.of());
         Optional<Quic> quic = spec.quic();
         if (quic.isPresent() && spec.engine() != EngineKind.XDP) {
-            v.error(
-                    QUIC,
-                    "the engine " + spec.engine().yamlName() + " does not look into QUIC; use the engine xdp, or leave"
-                            + " it out");
+            v.error(QUIC, userspace(spec.engine()) + " does not look into QUIC; use the engine xdp, or leave it out");
             return;
         }
         if (quic.isPresent() && spec.listen().stream().noneMatch(e -> e.protocol() == Protocol.UDP)) {
@@ -804,6 +801,13 @@ final class ServiceSchema {
         }
     }
 
+    /** Who cannot do it, and why that matters. */
+    private static String userspace(EngineKind engine) {
+        return engine == EngineKind.AUTO
+                ? "with engine auto the service may come to the engine userspace, which"
+                : "the engine userspace";
+    }
+
     /** What the engine cannot do. */
     private static void possible(Values v, ServiceSpec spec) {
         EngineKind engine = spec.engine();
@@ -826,12 +830,12 @@ final class ServiceSchema {
             v.error(v.given(SCHEDULER) ? SCHEDULER : ENGINE, name + " has only the schedulers " + has);
         }
         if (engine != EngineKind.XDP) {
-            single(v);
+            single(v, userspace(engine));
         }
         if (engine != EngineKind.XDP && spec.limits().limitsRates()) {
             v.error(
                     LIMITS,
-                    "the engine userspace limits connections at a time, not a second; leave connection-rate and"
+                    userspace(engine) + " limits connections at a time, not a second; leave connection-rate and"
                             + " source-connection-rate out, or use the engine xdp");
         }
         if (engine == EngineKind.USERSPACE) {
@@ -879,15 +883,15 @@ final class ServiceSchema {
     }
 
     /** Sockets listen on one port each. */
-    private static void single(Values v) {
+    private static void single(Values v, String userspace) {
         v.scope().enter(LISTEN.name());
         for (Located<Endpoint> endpoint : v.get(LISTEN)) {
             if (!endpoint.value().single()) {
                 v.scope()
                         .error(
                                 endpoint.at(),
-                                "the engine userspace listens on single ports; write each of them, or use the engine"
-                                        + " xdp, which has ranges");
+                                userspace + " listens on single ports; write each of them, or use the engine xdp,"
+                                        + " which has ranges");
             }
         }
         v.scope().leave();
