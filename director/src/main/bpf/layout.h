@@ -183,13 +183,6 @@ enum cookies_when {
 	COOKIES_NEVER,
 };
 
-/* New connections of a service that were not taken, by reason; per CPU. */
-struct refusals {
-	__u64 rate;		/* over the service's rate */
-	__u64 source_rate;	/* over a client's */
-	__u64 unlearned;	/* more than can be remembered in so short a time */
-};
-
 /*
  * What a client has opened lately: the time, as new_due, of all clients that meet in one cell. Each client has a cell in
  * each of two rows, and meets others in each.
@@ -453,4 +446,3 @@ _Static_assert(sizeof(struct traffic) == 40, "traffic");
 _Static_assert(sizeof(struct trace_record) == 80, "trace_record");
 _Static_assert(sizeof(struct tracing) == 24, "tracing");
 _Static_assert(sizeof(struct way_back) == 64, "way_back");
-_Static_assert(sizeof(struct refusals) == 24, "refusals");

@@ -64,19 +64,16 @@ static __always_inline bool source_is_over(__u32 number, __u64 interval, const s
 __noinline int over_rate(__u32 number, const struct packet *packet)
 {
 	struct service *service = bpf_map_lookup_elem(&services, &number);
-	struct refusals *counted = bpf_map_lookup_elem(&refused, &number);
 	__u64 now = bpf_ktime_get_coarse_ns();
 
-	if (!service || !counted || !packet)
+	if (!service || !packet)
 		return 0;
 	if (service->source_interval && source_is_over(number, service->source_interval, packet, now)) {
 		count_in(number + 1, DROP_SOURCE_RATE);
-		counted->source_rate++;
 		return 1;
 	}
 	if (service->new_interval && !admit(&service->new_due, now, service->new_interval, BURST)) {
 		count_in(number + 1, DROP_RATE);
-		counted->rate++;
 		return 1;
 	}
 	return 0;
@@ -84,9 +81,5 @@ __noinline int over_rate(__u32 number, const struct packet *packet)
 
 static __always_inline void count_unlearned(__u32 number)
 {
-	struct refusals *counted = bpf_map_lookup_elem(&refused, &number);
-
 	count_in(number + 1, FLOW_UNLEARNED);
-	if (counted)
-		counted->unlearned++;
 }

@@ -111,15 +111,6 @@ class DataPlane implements AutoCloseable {
         FLOW_UNLEARNED
     }
 
-    /**
-     * New connections of a service that were not taken.
-     *
-     * @param rate over the service's rate
-     * @param sourceRate over a client's rate
-     * @param unlearned more than can be remembered in so short a time
-     */
-    record Refusals(long rate, long sourceRate, long unlearned) {}
-
     private static final Map<Reason, String> WORDS = Map.ofEntries(
             Map.entry(Reason.PASS_NO_SERVER, "packets that no server could take (passed to the kernel)"),
             Map.entry(Reason.PASS_NO_NEXT_HOP, "packets for a server to which no way was known (passed to the kernel)"),
@@ -175,7 +166,6 @@ class DataPlane implements AutoCloseable {
     private final BpfMap traffic;
     private final BpfMap reasons;
     private final BpfMap quicIds;
-    private final BpfMap refused;
     private final MemorySegment quicKeys;
     private final BpfMap traces;
     private final MemorySegment tracing;
@@ -200,7 +190,6 @@ class DataPlane implements AutoCloseable {
         traffic = source.map("traffic");
         reasons = source.map("reasons");
         quicIds = source.map("quic_ids");
-        refused = source.map("refused");
         traces = source.map("traces");
         tracing = memory("tracing_now");
         slots = memory("slots");
@@ -283,7 +272,6 @@ class DataPlane implements AutoCloseable {
         object.resize("vips6", sizes.endpoints());
         object.resize("services", sizes.services());
         object.resize("service_notes", sizes.services());
-        object.resize("refused", sizes.services());
         object.resize("reasons", sizes.services() + 1);
         object.resize("quic_keys", sizes.services());
         object.resize("servers", sizes.servers());
@@ -639,7 +627,7 @@ class DataPlane implements AutoCloseable {
 
     /** Makes a service's number that was in use before that of a new service. */
     void clearService(int service) throws IOException {
-        refused.update(intKey(service), new byte[(int) refused.valueBytes()]);
+        reasons.update(intKey(service + 1), new byte[(int) reasons.valueBytes()]);
     }
 
     /** How a service keeps clients at their server: for so many ticks, 0 for not at all. */
@@ -737,23 +725,6 @@ class DataPlane implements AutoCloseable {
         return new Traffic(packets, bytes, connections, packetsBack, bytesBack);
     }
 
-    /** What a service did not take, of all processors together. */
-    Refusals refusals(int service) throws IOException {
-        byte[] values = refused.lookup(intKey(service));
-        long rate = 0;
-        long sourceRate = 0;
-        long unlearned = 0;
-        if (values != null) {
-            MemorySegment perCpu = MemorySegment.ofArray(values);
-            for (long at = 0; at + Layout.REFUSALS <= values.length; at += Layout.REFUSALS) {
-                rate += perCpu.get(LONG, at);
-                sourceRate += perCpu.get(LONG, at + Layout.REFUSALS_SOURCE_RATE);
-                unlearned += perCpu.get(LONG, at + Layout.REFUSALS_UNLEARNED);
-            }
-        }
-        return new Refusals(rate, sourceRate, unlearned);
-    }
-
     /** Counters by reason, of everything. */
     Map<Reason, Long> reasons() throws IOException {
         Map<Reason, Long> sums = new EnumMap<>(Reason.class);
@@ -831,11 +802,6 @@ class DataPlane implements AutoCloseable {
     void untrace(int server) {
         long at = (long) server * Layout.SERVER + Layout.SERVER_FLAGS;
         servers.set(SHORT, at, (short) (servers.get(SHORT, at) & ~Layout.TRACED));
-    }
-
-    /** Sets a service's counters by reason to zero. */
-    void clearReasons(int service) throws IOException {
-        reasons.update(intKey(service + 1), new byte[(int) reasons.valueBytes()]);
     }
 
     /**
@@ -988,7 +954,6 @@ class DataPlane implements AutoCloseable {
         traffic.close();
         reasons.close();
         quicIds.close();
-        refused.close();
         traces.close();
         arena.close();
         source.close();

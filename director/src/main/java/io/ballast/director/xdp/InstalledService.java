@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One service as it stands in the data plane: which number each of its servers has there, and what becomes of the number
- * of one that left. Pure: it decides, {@link XdpEngine} writes.
+ * of one that left. Pure: it decides, {@link ServiceTables} writes.
  *
  * <p>A server keeps its number for life, since remembered connections name it. When it leaves the description its
  * connections may go on until the drain time-out; then it is cut off, and its number is free for another once nothing
@@ -66,6 +66,11 @@ final class InstalledService {
             cut = note.cut();
             cutAt = note.cutAt();
             fresh = false;
+        }
+
+        /** Its name for people. */
+        String shown() {
+            return name.equals(SORRY) ? "sorry" : name;
         }
 
         /** Whether it may have new connections. */

@@ -96,10 +96,6 @@ final class Layout {
 
     static final int SERVICE_COOKIES = 60;
 
-    static final int REFUSALS = 24;
-    static final int REFUSALS_SOURCE_RATE = 8;
-    static final int REFUSALS_UNLEARNED = 16;
-
     static final int TRAFFIC = 40;
 
     static final int TRACE_TIME = 0;

@@ -277,7 +277,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         if (mine != null) {
             try {
                 return adopt(loop, events, home, devices, mine, generation(home, last + 1), others, capacity, how);
-            } catch (XdpEngine.DamagedException e) {
+            } catch (Adoption.DamagedException e) {
                 how = String.valueOf(e.getMessage());
                 others.add(mine);
             }
@@ -315,7 +315,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         XdpDirector director;
         try {
             director = new XdpDirector(loop, events, home, devices, mine, List.copyOf(others), true);
-        } catch (XdpEngine.DamagedException e) {
+        } catch (Adoption.DamagedException e) {
             if (grow) {
                 next.remove();
             }

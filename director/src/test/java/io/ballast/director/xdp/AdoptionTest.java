@@ -697,7 +697,7 @@ final class AdoptionTest {
             plane.removeEndpoint(ports(1000, 1999), 1);
             XdpEngine next = new XdpEngine(plane, new FewHops(1), new Silent(), () -> now);
             assertThatThrownBy(next::adopt)
-                    .isInstanceOf(XdpEngine.DamagedException.class)
+                    .isInstanceOf(Adoption.DamagedException.class)
                     .hasMessageContaining("missing before 192.0.2.1:3000-3499/tcp");
         }
     }

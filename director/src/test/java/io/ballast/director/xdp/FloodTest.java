@@ -24,6 +24,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -120,11 +121,11 @@ final class FloodTest {
         Sent sent = send(3000, i -> segment(client(i), 1000, SYN));
         sent.isAtRate(1000, 100);
         assertThat(sent.count()).isLessThan(3000);
-        assertThat(bench.plane().refusals(0)).isEqualTo(new DataPlane.Refusals(3000 - sent.count(), 0, 0));
-        assertThat(reason(Reason.DROP_RATE)).isEqualTo(3000 - sent.count());
+        assertThat(bench.plane().reasonsByService())
+                .isEqualTo(Map.of(0, Map.of(Reason.DROP_RATE, 3000L - sent.count())));
         // What is of a connection goes on, whether or not it is remembered.
         assertThat(send(3000, i -> segment(client(i), 1000, ACK)).count()).isEqualTo(3000);
-        assertThat(bench.plane().refusals(0).rate()).isEqualTo(3000 - sent.count());
+        assertThat(reason(Reason.DROP_RATE)).isEqualTo(3000 - sent.count());
     }
 
     @Test
@@ -141,7 +142,6 @@ final class FloodTest {
         Sent sent = send(1000, i -> segment(client(1), i + 1, SYN));
         sent.isAtRate(50, 50);
         assertThat(sent.count()).isLessThan(1000);
-        assertThat(bench.plane().refusals(0).sourceRate()).isEqualTo(1000 - sent.count());
         assertThat(reason(Reason.DROP_SOURCE_RATE)).isEqualTo(1000 - sent.count());
         assertThat(send(2000, i -> segment(client(i + 2), 1000, SYN)).count()).isEqualTo(2000);
         assertThat(send(100, i -> segment(client(1), i + 1, ACK)).count()).isEqualTo(100);
@@ -163,7 +163,7 @@ final class FloodTest {
         serve(Vip.Kind.BY_SLOT_OF_HASH, Layout.FLAG_LIMIT);
         bench.plane().rates(0, 1000, 10);
         send(5000, i -> segment(client(1), i + 1, SYN));
-        assertThat(bench.plane().refusals(0).rate()).isZero();
+        assertThat(reason(Reason.DROP_RATE)).isZero();
         assertThat(segment(client(2), 1, SYN)).isEqualTo(XdpAction.TX);
     }
 
@@ -183,7 +183,6 @@ final class FloodTest {
         Sent sent = send(4000, i -> segment(client(i), 1000, SYN));
         // There are as many bounds as processors that the test comes to be on.
         assertThat(sent.count()).isBetween(100, 3999);
-        assertThat(bench.plane().refusals(0)).isEqualTo(new DataPlane.Refusals(0, 0, 4000 - sent.count()));
         assertThat(reason(Reason.FLOW_UNLEARNED)).isEqualTo(4000 - sent.count());
         assertThat(send(1000, i -> segment(client(0), 1000, ACK)).count()).isEqualTo(1000);
     }
