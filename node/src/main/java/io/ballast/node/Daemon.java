@@ -886,7 +886,7 @@ public final class Daemon {
                 overridden,
                 node.xdp().condition(),
                 chosen(),
-                Stream.concat(node.xdp().warnings().stream(), Stream.of(realServer.trouble()))
+                Stream.concat(node.xdp().warnings().stream(), realServer.troubles().stream())
                         .filter(trouble -> !trouble.isEmpty())
                         .toList());
     }
@@ -939,6 +939,12 @@ public final class Daemon {
             json.add("engines", engines);
         }
         moment.xdp().ifPresent(xdp -> json.add("xdp", xdp(xdp)));
+        realServer.figures().ifPresent(figures -> {
+            JsonObject tunnels = new JsonObject();
+            tunnels.addProperty("unpacked", figures.unpacked());
+            tunnels.addProperty("mssLowered", figures.lowered());
+            json.add("tunnels", tunnels);
+        });
         JsonArray capabilities = new JsonArray();
         capabilities().forEach(c -> capabilities.add(c.kernelName()));
         json.add("capabilities", capabilities);

@@ -48,7 +48,8 @@ public final class OlderKernel {
         classes.forEach(each -> command.add(each.getName()));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().put("UML_TIMEOUT", "900");
-        builder.environment().put("UML_MODULES", "crc-ccitt ipv6 veth"); // Debian's has IPv6 as a module
+        builder.environment()
+                .put("UML_MODULES", "crc-ccitt ipv6 veth sch_ingress cls_bpf"); // Debian's has these as modules
         Process guest = builder.start();
         try {
             String said = new String(guest.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

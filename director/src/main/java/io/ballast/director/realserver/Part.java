@@ -5,6 +5,7 @@ import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.director.xdp.MssClamping;
 import java.net.InetAddress;
 import java.util.Collection;
 import java.util.LinkedHashSet;
@@ -16,10 +17,11 @@ import java.util.function.Predicate;
  *
  * @param addresses of services, which the node takes packets for and answers from
  * @param tunnelEnds its own addresses to which packets come inside others; empty where none do
+ * @param answers whose clients have to leave room for the tunnel
  */
-public record Part(Set<InetAddress> addresses, Set<InetAddress> tunnelEnds) {
+public record Part(Set<InetAddress> addresses, Set<InetAddress> tunnelEnds, Set<MssClamping.Answer> answers) {
     /** No real server, or one that is asked by its own address. */
-    public static final Part NONE = new Part(Set.of(), Set.of());
+    public static final Part NONE = new Part(Set.of(), Set.of(), Set.of());
 
     /**
      * The part of a node in a description.
@@ -29,6 +31,7 @@ public record Part(Set<InetAddress> addresses, Set<InetAddress> tunnelEnds) {
     public static Part of(Collection<ServiceSpec> services, NodeSpec node, Predicate<ServiceSpec> directs) {
         Set<InetAddress> addresses = new LinkedHashSet<>();
         Set<InetAddress> tunnelEnds = new LinkedHashSet<>();
+        Set<MssClamping.Answer> answers = new LinkedHashSet<>();
         for (ServiceSpec service : services) {
             if (!service.forwarding().keepsPort() || directs.test(service)) {
                 continue;
@@ -43,9 +46,14 @@ public record Part(Set<InetAddress> addresses, Set<InetAddress> tunnelEnds) {
                                 .forEach(addresses::add);
                         if (service.forwarding() != ForwardingMethod.DR) {
                             tunnelEnds.add(own);
+                            boolean gue = service.forwarding() == ForwardingMethod.GUE;
+                            service.listen().stream()
+                                    .filter(endpoint -> endpoint.protocol() == Endpoint.Protocol.TCP)
+                                    .forEach(endpoint -> answers.add(new MssClamping.Answer(
+                                            endpoint.address(), endpoint.single() ? endpoint.port() : 0, own, gue)));
                         }
                     });
         }
-        return new Part(addresses, tunnelEnds);
+        return new Part(addresses, tunnelEnds, answers);
     }
 }

@@ -72,7 +72,7 @@ final class Unpacker implements AutoCloseable {
     }
 
     /** struct address of layout.h. */
-    private static byte[] key(InetAddress address) {
+    static byte[] key(InetAddress address) {
         ByteBuffer bytes = ByteBuffer.allocate(16);
         if (address instanceof Inet4Address) {
             bytes.putLong(0).putInt(0xffff).put(address.getAddress());

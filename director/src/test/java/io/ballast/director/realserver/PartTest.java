@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.reader.DescriptionReader;
+import io.ballast.director.xdp.MssClamping;
 import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.Objects;
@@ -53,6 +54,15 @@ class PartTest {
                         InetAddress.ofLiteral("2001:db8::100"),
                         InetAddress.ofLiteral("192.0.2.101"));
         assertThat(www1.tunnelEnds()).containsExactly(InetAddress.ofLiteral("192.0.2.11"));
+        assertThat(www1.answers())
+                .containsExactly(
+                        new MssClamping.Answer(
+                                InetAddress.ofLiteral("192.0.2.100"), 80, InetAddress.ofLiteral("192.0.2.11"), false),
+                        new MssClamping.Answer(
+                                InetAddress.ofLiteral("2001:db8::100"),
+                                80,
+                                InetAddress.ofLiteral("192.0.2.11"),
+                                false));
         assertThat(part("www2", service -> false).addresses()).hasSize(2);
         assertThat(part("lb1", service -> true)).isEqualTo(Part.NONE);
     }

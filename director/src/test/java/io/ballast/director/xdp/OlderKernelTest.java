@@ -24,6 +24,8 @@ final class OlderKernelTest {
                         XdpEngineTest.class,
                         PersistenceTest.class,
                         AdoptionTest.class,
+                        MssClampTest.class,
+                        MssClampingTest.class,
                         XdpBenchmarkTest.class));
     }
 }

@@ -304,7 +304,7 @@ final class Village implements AutoCloseable {
     private static final long SIOCETHTOOL = 0x8946;
 
     /** What ethtool(8) does: struct ifreq with a pointer to struct ethtool_value. */
-    private static void offload(NetworkNamespace where, String device, int command, int value) throws Exception {
+    static void offload(NetworkNamespace where, String device, int command, int value) throws Exception {
         where.call(() -> {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment request = arena.allocate(40, 8);
