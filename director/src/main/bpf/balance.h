@@ -81,6 +81,25 @@ static __always_inline void fragment_key(struct fragment_key *key, const struct 
 	key->proto = packet->proto | (__u32)packet->v6 << 8;
 }
 
+/* Functions of their own: their keys would take up the stack of all that the program calls. */
+static __noinline int fragments_go(const struct packet *packet, __u32 index, __u32 check)
+{
+	struct fragment_to to = { .index = index, .check = check };
+	struct fragment_key key;
+
+	fragment_key(&key, packet);
+	bpf_map_update_elem(&fragments, &key, &to, BPF_ANY);
+	return 0;
+}
+
+static __noinline struct fragment_to *fragments_went(const struct packet *packet)
+{
+	struct fragment_key key;
+
+	fragment_key(&key, packet);
+	return bpf_map_lookup_elem(&fragments, &key);
+}
+
 static __always_inline int deliver(struct xdp_md *ctx, const struct packet *packet, struct server *server, __u32 index)
 {
 	struct traffic *counted;
@@ -93,7 +112,8 @@ static __always_inline int deliver(struct xdp_md *ctx, const struct packet *pack
 	if (counted) {
 		counted->packets++;
 		counted->bytes += packet->length;
-		if (packet->does == OPENS)
+		/* UDP has no beginning but that it is remembered from now on. */
+		if (packet->does == OPENS || (packet->begins && packet->proto == IPPROTO_UDP))
 			counted->connections++;
 	}
 	return send(ctx, packet, server, index);
@@ -160,13 +180,8 @@ static __always_inline int forward(struct xdp_md *ctx, struct packet *packet, co
 		remember_way(ctx, packet, vip);
 	if (has_nat && has_cookies && packet->proven && !become_syn(ctx, packet))
 		return XDP_DROP;
-	if (has_fragments && packet->fragment) {
-		struct fragment_to to = { .index = index };
-		struct fragment_key key;
-
-		fragment_key(&key, packet);
-		bpf_map_update_elem(&fragments, &key, &to, BPF_ANY);
-	}
+	if (has_fragments && packet->fragment)
+		fragments_go(packet, index, 0);
 	return deliver(ctx, packet, server, index);
 }
 
@@ -242,25 +257,17 @@ static __always_inline int answer(struct xdp_md *ctx, struct packet *packet)
 		packet->how = CHOSEN_BACK;
 		trace_server(flow->server);
 	}
-	if (has_fragments && packet->fragment) {
-		struct fragment_to to = { .index = place | BACK, .check = check_of(flow) };
-		struct fragment_key key;
-
-		fragment_key(&key, packet);
-		bpf_map_update_elem(&fragments, &key, &to, BPF_ANY);
-	}
+	if (has_fragments && packet->fragment)
+		fragments_go(packet, place | BACK, check_of(flow));
 	return go_back(ctx, packet, place, flow);
 }
 
 /* A fragment without ports goes where the first of its datagram went. */
 static __always_inline int follow(struct xdp_md *ctx, struct packet *packet)
 {
-	struct fragment_key key;
-	struct fragment_to *to;
+	struct fragment_to *to = fragments_went(packet);
 	struct server *server;
 
-	fragment_key(&key, packet);
-	to = bpf_map_lookup_elem(&fragments, &key);
 	packet->does = GOES_ON;
 	if (has_nat && to && to->index & BACK) {
 		__u32 place = to->index & ~BACK;

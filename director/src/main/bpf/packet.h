@@ -66,13 +66,13 @@ struct packet {
 	__u8 how;	/* enum chosen, where it is not by the service's own scheduler; for traces, as is what follows */
 	__u8 traced : 1;
 	__u8 wanted : 1;	/* an answer: its service is traced */
+	__u8 begins : 1;	/* its connection is remembered from now on */
 	__u8 scheduler;
 	/* Cookies: */
 	__u8 simple : 1;	/* the sequence is read, and there is nothing between the headers */
 	__u8 plain : 1;		/* an acknowledgement and nothing else */
 	__u8 acknowledges : 1;
 	__u8 proven : 1;	/* it acknowledges a cookie: it becomes a SYN */
-	__u8 begins : 1;	/* its connection is new */
 	__u8 mss : 3;
 };
 

@@ -178,6 +178,34 @@ static __always_inline bool full_nat(const struct vip *vip)
 	return has_nat && has_full_nat && vip->flags & VIP_FULL_NAT;
 }
 
+/* Where a packet's connection is remembered, if it is. */
+struct place {
+	struct bucket *bucket;
+	__u32 number;
+	__u32 tag;
+};
+
+static __always_inline bool place_of(const struct vip *vip, const struct packet *packet, struct place *place)
+{
+	__u16 client_port = bpf_ntohs(packet->source_port_be);
+	__u64 hash;
+
+	if (nat(vip) && !full_nat(vip))
+		hash = nat_hash(&packet->source, client_port, packet->proto);
+	else
+		hash = flow_hash(&packet->source, vip->id, client_port, bpf_ntohs(packet->port_be));
+	place->tag = flow_tag(hash);
+	place->number = hash & bucket_mask;
+	place->bucket = bpf_map_lookup_elem(&flows, &place->number);
+	return place->bucket;
+}
+
+static __always_inline __u32 way_of(const struct vip *vip, const struct packet *packet, const struct place *at)
+{
+	return flow_find(at->bucket, at->tag, &packet->source, vip->id, bpf_ntohs(packet->source_port_be),
+			 bpf_ntohs(packet->port_be));
+}
+
 /*
  * Remembers a connection in a place of its bucket: in that of one that is to make way for it, else where there is room.
  * The place, or WAYS where it could not be.
@@ -189,6 +217,7 @@ static __always_inline __u32 learn_in(const struct vip *vip, const struct packet
 	struct flow *flow;
 
 	if (way < WAYS) {
+		way = bounded(way);
 		if (!claim(bucket, way, tag))
 			way = WAYS;
 		else
@@ -251,6 +280,52 @@ static __always_inline void know_sequence(struct packet *packet, __u32 place)
 	packet->translated = back && back->cookie == COOKIE_OVER ? back->sequence : 0;
 }
 
+/* What a packet of a connection that is remembered takes with it. */
+static __always_inline void known_at(const struct vip *vip, struct packet *packet, const struct flow *flow, __u32 place,
+				     bool fresh)
+{
+	packet->how = CHOSEN_BY_MEMORY;
+	if (!nat(vip))
+		return;
+	packet->flow = (place + 1) | (fresh ? FRESH : 0);
+	packet->nat_port_be = flow->nat_port_be;
+	if (cookies(vip) && packet->proto == IPPROTO_TCP && !packet->proven)
+		know_sequence(packet, place);
+}
+
+/*
+ * The index of the server of a packet that is like nearly all: one more of an established connection. MAYBE where there
+ * is more to say (recall), which includes that it is the first of its connection in a tick and tells of its client.
+ */
+static __always_inline __u32 known(const struct vip *vip, struct packet *packet)
+{
+	struct server *server;
+	struct place at;
+	struct flow *flow;
+	__u32 now, way;
+	bool fresh;
+
+	if (packet->does != GOES_ON || packet->icmp || !place_of(vip, packet, &at))
+		return MAYBE;
+	way = way_of(vip, packet, &at);
+	if (way >= WAYS)
+		return MAYBE;
+	flow = &at.bucket->flow[way];
+	now = ticks();
+	server = server_at(flow->server);
+	if (!server || flow->state != FLOW_ESTABLISHED || expired(flow, now) || !still(packet, flow, server) ||
+	    names_other(vip, packet, flow->server))
+		return MAYBE;
+	fresh = flow->expires != now + vip->idle_ticks;
+	if (fresh) {
+		if (vip->flags & VIP_PERSIST)
+			return MAYBE;
+		flow->expires = now + vip->idle_ticks;
+	}
+	known_at(vip, packet, flow, at.number * WAYS + way, fresh);
+	return flow->server;
+}
+
 /*
  * The index of the server of a packet whose connection may be remembered, and what there is to remember of it; NOBODY
  * where no server can take it. An ICMP error changes nothing and adds nothing. A function of its own for the verifier's
@@ -300,13 +375,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 			if (fresh && vip->flags & VIP_PERSIST)
 				persist_on(vip->service, &packet->source, index, flow->state, now);
-			packet->how = CHOSEN_BY_MEMORY;
-			if (nat(vip)) {
-				packet->flow = (number * WAYS + way + 1) | (fresh ? FRESH : 0);
-				packet->nat_port_be = flow->nat_port_be;
-				if (cookies(vip) && packet->proto == IPPROTO_TCP && !packet->proven)
-					know_sequence(packet, number * WAYS + way);
-			}
+			known_at(vip, packet, flow, number * WAYS + way, fresh);
 			return index;
 		}
 	}
@@ -344,6 +413,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 
 		/* One that is closing makes way. */
 		if (other < WAYS && other != way) {
+			other = bounded(other);
 			if (!gives_way(&bucket->flow[other]) || !claim(bucket, other, tag)) {
 				count_for(vip, PASS_NO_PORT);
 				return NOWHERE;
@@ -356,10 +426,10 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 	/* With NAT there is no way back where there is no memory. */
 	if (way >= WAYS)
 		return nat(vip) ? NOWHERE : index;
+	packet->begins = 1;
 	if (nat(vip)) {
 		packet->flow = (number * WAYS + way + 1) | FRESH;
-		packet->nat_port_be = bucket->flow[way & (WAYS - 1)].nat_port_be;
-		packet->begins = 1;
+		packet->nat_port_be = bucket->flow[bounded(way)].nat_port_be;
 	}
 	return index;
 }
@@ -383,7 +453,9 @@ static __always_inline __u32 choose(struct xdp_md *ctx, const struct vip *vip, s
 		index = server_of_unknown(vip, packet, &learn);
 	else
 		index = vip->flags & VIP_REMEMBER ? MAYBE : server_by_slot(vip, packet);
-	if (has_flows && index == MAYBE)
-		return recall(vip, packet);
+	if (has_flows && index == MAYBE) {
+		index = known(vip, packet);
+		return index == MAYBE ? recall(vip, packet) : index;
+	}
 	return packet->does == OPENS && over_limit(vip, packet) ? DROPPED : index;
 }

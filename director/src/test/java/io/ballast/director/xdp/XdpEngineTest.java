@@ -66,6 +66,7 @@ final class XdpEngineTest {
     private XdpEngine engine;
     private long now;
     private ForwardingMethod method = ForwardingMethod.DR;
+    private List<Endpoint> listen = List.of(WEB);
 
     @BeforeEach
     void open() throws Exception {
@@ -119,7 +120,7 @@ final class XdpEngineTest {
     private Forwarding forwarding(SchedulerKind scheduler, OnDown onDown, List<Server> servers, String sorry) {
         return new Forwarding(
                 "web",
-                List.of(WEB),
+                listen,
                 scheduler,
                 method,
                 Optional.empty(),
@@ -181,6 +182,27 @@ final class XdpEngineTest {
         assertThat(statistics().connections()).isEqualTo(400);
         assertThat(statistics().servers()).hasSize(4);
         assertThat(statistics().bytesIn()).isEqualTo(400L * 3 * 40);
+    }
+
+    @Test
+    void flowsOfDatagramsAreCountedWhereTheyAreRemembered() throws Exception {
+        listen = List.of(new Endpoint(VIP, 53, Protocol.UDP));
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(4), ""));
+        for (int client = 0; client < 60; client++) {
+            int server = datagram(client);
+            assertThat(datagram(client)).isEqualTo(server);
+        }
+        assertThat(statistics().connections()).isEqualTo(60);
+    }
+
+    /** The number of the server that it went to. */
+    private int datagram(int client) throws Exception {
+        InetAddress from = address("198.51.100." + client);
+        Bench.Out out = bench.run(Frames.frame(
+                DIRECTOR, ROUTER, Frames.ip(from, VIP, Frames.UDP, Frames.udp(from, 5000, VIP, 53, new byte[] {1, 2, 3
+                }))));
+        assertThat(out.action()).isEqualTo(XdpAction.TX);
+        return Bench.serverOf(out);
     }
 
     @ParameterizedTest
