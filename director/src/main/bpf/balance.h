@@ -202,6 +202,8 @@ static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 p
 
 	if (!back || !back->mtu)
 		return XDP_PASS;
+	if (packet->traced)
+		trace_answer(ctx, packet, flow, back);
 	if (has_cookies && back->cookie && flow->proto == IPPROTO_TCP && !packet->icmp && packet->may != MAY_FOLLOW &&
 	    !server_says(ctx, packet, back, flow, &next.sequence))
 		return XDP_DROP;
@@ -221,11 +223,6 @@ static __noinline int go_back(struct xdp_md *ctx, struct packet *packet, __u32 p
 	next.from_port_be = bpf_htons(flow->port);
 	next.to_port_be = bpf_htons(flow->client_port);
 	verdict = translate(ctx, packet, &next);
-	if (packet->traced) {
-		packet->destination = flow->client;
-		packet->port_be = bpf_htons(flow->client_port);
-		packet->nat_port_be = bpf_htons(flow->port);
-	}
 	if (verdict != XDP_TX)
 		return verdict;
 	counted = bpf_map_lookup_elem(&traffic, &index);
@@ -252,11 +249,8 @@ static __always_inline int answer(struct xdp_md *ctx, struct packet *packet)
 
 	if (!flow)
 		return XDP_PASS;
-	if (packet->wanted) {
+	if (packet->wanted)
 		trace_begin(packet, 0);
-		packet->how = CHOSEN_BACK;
-		trace_server(flow->server);
-	}
 	if (has_fragments && packet->fragment)
 		fragments_go(packet, place | BACK, check_of(flow));
 	return go_back(ctx, packet, place, flow);

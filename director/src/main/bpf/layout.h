@@ -269,12 +269,19 @@ enum chosen {
 #define TRACED_ERROR	0x01	/* an ICMP error about a packet of the other direction */
 #define TRACED_FIRST	0x02	/* the first of several fragments */
 #define TRACED_LATER	0x04	/* a later one */
+#define TRACED_SYN_ACK	0x08	/* of a server */
+#define TRACED_PROOF	0x10	/* it acknowledges a cookie, and so opens its connection */
 
-/* One packet in the ring buffer; of an answer, source is the server and destination the client. */
+/*
+ * One packet in the ring buffer, under the addresses that it came with (of an ICMP error, those of the packet that it
+ * quotes, the other way round). What they become is told of answers; of others the daemon knows all but the ports.
+ */
 struct trace_record {
 	__u64 time;		/* ns since the machine started */
 	struct address source;
 	struct address destination;
+	struct address out_source;
+	struct address out_destination;
 	__u32 interface;	/* it came by */
 	__u32 length;
 	__u32 server;		/* NOBODY: none */
@@ -282,13 +289,12 @@ struct trace_record {
 	__u32 reason;		/* enum reason, from 1 on; 0: none */
 	__u16 source_port;
 	__u16 port;
-	__u16 out_port;		/* NAT: of the server; of an answer, of the service */
-	__u16 nat_port;		/* full NAT: of the director */
+	__u16 out_source_port;	/* full NAT: of the director; of an answer, of the service */
+	__u16 out_port;		/* NAT: of the server; of an answer, of the client */
 	__u8 proto;
 	__u8 does;		/* enum opening */
 	__u8 how;		/* enum chosen */
 	__u8 what;
-	__u64 zero;
 };
 
 /* Which packets are told of; changed by the daemon. */
@@ -443,6 +449,6 @@ _Static_assert(sizeof(struct origin) == 24, "origin");
 _Static_assert(sizeof(struct service_note) == 104, "service_note");
 _Static_assert(sizeof(struct server_note) == 104, "server_note");
 _Static_assert(sizeof(struct traffic) == 40, "traffic");
-_Static_assert(sizeof(struct trace_record) == 80, "trace_record");
+_Static_assert(sizeof(struct trace_record) == 104, "trace_record");
 _Static_assert(sizeof(struct tracing) == 24, "tracing");
 _Static_assert(sizeof(struct way_back) == 64, "way_back");

@@ -220,10 +220,18 @@ struct {
 	__type(value, struct tracing);
 } tracing_now SEC(".maps");
 
-/* Of the packet that is being dealt with: why it went another way, as the reason + 1, and the index of its server. */
+/*
+ * Of the packet that is being dealt with: why it went another way, as the reason + 1, and the index of its server. For
+ * traces also what it is beyond what every packet is asked, and of an answer that goes on, as whose and to whom.
+ */
 struct noted {
 	__u32 reason;
 	__u32 chosen;
+	struct address from;
+	struct address to;
+	__u16 from_port;
+	__u16 to_port;
+	__u32 what;
 };
 
 struct {

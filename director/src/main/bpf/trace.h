@@ -11,6 +11,10 @@
 #include "maps.h"
 #include "packet.h"
 
+/* Where a TCP header has its flags. */
+#define TCP_FLAGS 13
+#define TCP_SYN_ACK 0x12
+
 static __always_inline void trace_begin(struct packet *packet, __u8 scheduler)
 {
 	__u32 zero = 0;
@@ -25,6 +29,7 @@ static __always_inline void trace_begin(struct packet *packet, __u8 scheduler)
 		return;
 	noted->reason = 0;
 	noted->chosen = NOBODY;
+	noted->what = 0;
 	packet->traced = 1;
 	packet->scheduler = scheduler;
 }
@@ -36,6 +41,32 @@ static __always_inline void trace_server(__u32 index)
 
 	if (noted)
 		noted->chosen = index;
+}
+
+/* What an answer is, before it is changed, and under which addresses it would go on. */
+static __noinline int trace_answer(struct xdp_md *ctx, struct packet *packet, const struct flow *flow,
+				   const struct way_back *back)
+{
+	__u32 zero = 0;
+	struct noted *noted = bpf_map_lookup_elem(&last_reason, &zero);
+	__u8 flags = 0;
+
+	if (!noted)
+		return 0;
+	packet->how = CHOSEN_BACK;
+	noted->chosen = flow->server;
+	if (packet->v6)
+		address6(&noted->from, back->vip_be);
+	else
+		address4(&noted->from, back->vip_be[0]);
+	noted->to = flow->client;
+	noted->from_port = flow->port;
+	noted->to_port = flow->client_port;
+	if (packet->proto == IPPROTO_TCP && !packet->icmp &&
+	    !bpf_xdp_load_bytes(ctx, packet->l3 + packet->l4 + TCP_FLAGS, &flags, sizeof(flags)) &&
+	    (flags & TCP_SYN_ACK) == TCP_SYN_ACK)
+		noted->what = TRACED_SYN_ACK;
+	return 0;
 }
 
 /* How the server was found. */
@@ -82,10 +113,20 @@ static __noinline int trace_end(struct xdp_md *ctx, const struct packet *packet,
 	record->does = packet->does;
 	record->how = server ? trace_how(packet) : CHOSEN_BY_NOTHING;
 	record->what = (packet->icmp ? TRACED_ERROR : 0) | (packet->fragment ? TRACED_FIRST : 0) |
-		       (packet->may == MAY_FOLLOW ? TRACED_LATER : 0);
-	record->out_port = server ? bpf_ntohs(server->port_be) : 0;
-	record->nat_port = bpf_ntohs(packet->nat_port_be);
-	record->zero = 0;
+		       (packet->may == MAY_FOLLOW ? TRACED_LATER : 0) | (packet->proven ? TRACED_PROOF : 0) | noted->what;
+	if (packet->how == CHOSEN_BACK) {
+		record->out_source = noted->from;
+		record->out_destination = noted->to;
+		record->out_source_port = noted->from_port;
+		record->out_port = noted->to_port;
+	} else {
+		record->out_source.high = 0;
+		record->out_source.low = 0;
+		record->out_destination.high = 0;
+		record->out_destination.low = 0;
+		record->out_source_port = bpf_ntohs(packet->nat_port_be);
+		record->out_port = server ? bpf_ntohs(server->port_be) : 0;
+	}
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }

@@ -74,6 +74,29 @@ final class FakeDaemon implements AutoCloseable {
         }
     }
 
+    /**
+     * The other way: one that answers with the first part, and with the second when the client says that it sends nothing
+     * more.
+     */
+    static FakeDaemon untilItIsStopped(String first, String last) throws IOException {
+        Path directory = Files.createTempDirectory("ballast-cli-test");
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        FakeDaemon daemon = new FakeDaemon(directory, server);
+        server.bind(UnixDomainSocketAddress.of(daemon.socket()));
+        Thread.ofPlatform().daemon().start(() -> {
+            try (SocketChannel client = server.accept()) {
+                daemon.requests.add(readRequest(client));
+                client.write(ByteBuffer.wrap(first.getBytes(StandardCharsets.UTF_8)));
+                if (client.read(ByteBuffer.allocate(1)) < 0) {
+                    client.write(ByteBuffer.wrap(last.getBytes(StandardCharsets.UTF_8)));
+                }
+            } catch (IOException e) {
+                // The test closed the server.
+            }
+        });
+        return daemon;
+    }
+
     private static String readRequest(SocketChannel client) throws IOException {
         StringBuilder request = new StringBuilder();
         ByteBuffer buffer = ByteBuffer.allocate(1 << 16);

@@ -119,6 +119,16 @@ public final class ControlClient {
 
     /** {@code GET} of one JSON object a line, each handed over as it comes, until the daemon ends the answer. */
     public void lines(String path, Consumer<JsonObject> each) throws Failure {
+        lines(path, each, stop -> {});
+    }
+
+    /**
+     * The same, which may be ended early.
+     *
+     * @param stopping is given, once the daemon answers, what tells it from another thread that nobody wants more; what
+     *     it still says comes as ever
+     */
+    public void lines(String path, Consumer<JsonObject> each, Consumer<Runnable> stopping) throws Failure {
         try (SocketChannel channel = open()) {
             Head head;
             InputStream body;
@@ -132,6 +142,7 @@ public final class ControlClient {
                 // From here on silence means only that nothing happens.
                 body = head.body(in);
             }
+            stopping.accept(() -> endQuietly(channel));
             BufferedReader reader = new BufferedReader(new InputStreamReader(body, StandardCharsets.UTF_8));
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 if (!line.isBlank()) {
@@ -142,6 +153,14 @@ public final class ControlClient {
             throw silent(patience);
         } catch (IOException e) {
             throw broken(e);
+        }
+    }
+
+    private static void endQuietly(SocketChannel channel) {
+        try {
+            channel.shutdownOutput();
+        } catch (IOException e) {
+            // The daemon has ended it already, and whoever reads has seen that.
         }
     }
 

@@ -32,6 +32,8 @@ final class XdpTrace implements Trace {
     private static final int ERROR = 1;
     private static final int FIRST = 2;
     private static final int LATER = 4;
+    private static final int SYN_ACK = 8;
+    private static final int PROOF = 16;
     private static final int DROP = XdpAction.DROP.number();
     private static final int PASS = XdpAction.PASS.number();
 
@@ -102,10 +104,12 @@ final class XdpTrace implements Trace {
         json.addProperty("protocol", record.get(ValueLayout.JAVA_BYTE, Layout.TRACE_PROTO) == 17 ? "udp" : "tcp");
         int what = record.get(ValueLayout.JAVA_BYTE, Layout.TRACE_WHAT);
         boolean ports = (what & LATER) == 0;
+        boolean error = (what & ERROR) != 0;
         String from = end(record, Layout.TRACE_SOURCE, Layout.TRACE_SOURCE_PORT, ports);
         String to = end(record, Layout.TRACE_DESTINATION, Layout.TRACE_PORT, ports);
-        json.addProperty("from", from);
-        json.addProperty("to", to);
+        // An error goes the other way than the packet that it is about.
+        json.addProperty("from", error ? to : from);
+        json.addProperty("to", error ? from : to);
         json.addProperty("packet", what(record, what));
         json.addProperty("length", number(record, Layout.TRACE_LENGTH));
         json.addProperty("answer", how == BACK);
@@ -117,6 +121,7 @@ final class XdpTrace implements Trace {
         }
         json.addProperty("verdict", verdict == PASS ? "passed" : verdict == DROP ? "dropped" : "sent");
         int reason = number(record, Layout.TRACE_REASON);
+        boolean sent = verdict != PASS && verdict != DROP;
         boolean tooBig = false;
         if (reason > 0 && reason <= REASONS.length) {
             Reason why = REASONS[reason - 1];
@@ -124,15 +129,32 @@ final class XdpTrace implements Trace {
             String word = why.name().toLowerCase(Locale.ROOT);
             json.addProperty("reason", word);
             json.addProperty("why", WHY.getOrDefault(why, word.replace('_', ' ')));
+        } else if (sent && server == Layout.NOBODY) {
+            json.addProperty("why", "answered with a SYN cookie");
         }
-        if (verdict != PASS && verdict != DROP && told != null && how != BACK && !tooBig) {
-            way(json, record, told.target, from);
+        if (!sent || tooBig) {
+            return json;
+        }
+        if (how == BACK) {
+            become(
+                    json,
+                    end(record, Layout.TRACE_OUT_SOURCE, Layout.TRACE_OUT_SOURCE_PORT, true),
+                    end(record, Layout.TRACE_OUT_DESTINATION, Layout.TRACE_OUT_PORT, true),
+                    error);
+        } else if (told != null) {
+            way(json, record, told.target, from, error);
         }
         return json;
     }
 
+    /** Under which addresses a packet goes on that has others then. */
+    private static void become(JsonObject json, String from, String to, boolean error) {
+        json.addProperty("outFrom", error ? to : from);
+        json.addProperty("outTo", error ? from : to);
+    }
+
     /** Where a packet to a server left. */
-    private void way(JsonObject json, MemorySegment record, Target target, String from) {
+    private void way(JsonObject json, MemorySegment record, Target target, String from, boolean error) {
         target.hop().ifPresent(hop -> {
             json.addProperty("outInterface", interfaces.apply(hop.interfaceIndex()));
             json.addProperty("mac", hop.to().toString());
@@ -141,12 +163,14 @@ final class XdpTrace implements Trace {
         if ((flags & Layout.NAT) != 0) {
             int port = port(record, Layout.TRACE_OUT_PORT);
             int asked = port(record, Layout.TRACE_PORT);
-            json.addProperty("outTo", HostPort.join(Addresses.print(target.address()), port == 0 ? asked : port));
-            json.addProperty(
-                    "outFrom",
+            become(
+                    json,
                     (flags & Layout.FULL_NAT) == 0
                             ? from
-                            : HostPort.join(Addresses.print(target.source()), port(record, Layout.TRACE_NAT_PORT)));
+                            : HostPort.join(
+                                    Addresses.print(target.source()), port(record, Layout.TRACE_OUT_SOURCE_PORT)),
+                    HostPort.join(Addresses.print(target.address()), port == 0 ? asked : port),
+                    error);
         } else if ((flags & (Layout.TUNNEL4 | Layout.TUNNEL6)) != 0) {
             json.addProperty("tunnel", Addresses.print(target.address()));
         }
@@ -160,6 +184,12 @@ final class XdpTrace implements Trace {
             return "icmp-error";
         }
         int does = record.get(ValueLayout.JAVA_BYTE, Layout.TRACE_DOES);
+        if ((what & SYN_ACK) != 0) {
+            return "syn-ack";
+        }
+        if ((what & PROOF) != 0) {
+            return "cookie";
+        }
         String word = does >= 0 && does < DOES.length ? DOES[does] : Integer.toString(does);
         return (what & FIRST) != 0 ? word + ", first fragment" : word;
     }
