@@ -94,6 +94,25 @@ class ControlVerbsTest {
     }
 
     @Test
+    void aStateIsAskedForByTheWordThatIsShown() throws IOException {
+        String answer = "{\"connections\":[{\"service\":\"dns\",\"protocol\":\"udp\",\"client\":\"192.0.2.7:4711\","
+                + "\"listen\":\"192.0.2.80:53/udp\",\"server\":\"ns1\",\"state\":\"established\"},"
+                + "{\"service\":\"web\",\"protocol\":\"tcp\",\"client\":\"192.0.2.7:4712\","
+                + "\"listen\":\"192.0.2.80:80/tcp\",\"server\":\"\",\"state\":\"opening\"}],\"notes\":[]}";
+        try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, answer))) {
+            String shown = daemon.run("connections").out();
+            assertThat(shown).isEqualTo("""
+                    Prot  Client          Listen             Service  Server  State        Age  Idle  InBytes  OutBytes
+                    UDP   192.0.2.7:4711  192.0.2.80:53/udp  dns      ns1     established    -     -        -         -
+                    TCP   192.0.2.7:4712  192.0.2.80:80/tcp  web      -       opening        -     -        -         -
+                    """);
+            for (String state : List.of("established", "opening", "closing")) {
+                assertThat(daemon.run("connections", "--state", state).code()).isEqualTo(Exit.DONE);
+            }
+        }
+    }
+
+    @Test
     void everythingIsEndedOnlyWhereThatIsSaid() throws IOException {
         String answer = "{\"killed\":3,\"counts\":[{\"service\":\"web\",\"server\":\"www1\",\"opening\":1,"
                 + "\"established\":2,\"closing\":0}],\"notes\":[]}";
@@ -310,6 +329,43 @@ class ControlVerbsTest {
                         .contains("did not answer: ")
                         .doesNotContain("Exception");
             }
+        }
+    }
+
+    @Test
+    void theStatusCanBeReadInEightyColumns() throws IOException {
+        String status = """
+                {"node":"director","engines":{"web":"xdp",\
+                "ftp":"userspace (not xdp: eth0 has no native mode, and generic is slower than this engine)"},
+                "xdp":{"interfaces":{"eth0":"native","eth1":"off"},"exceptions":[
+                {"service":"","reason":"pass_fragment","words":"fragments whose beginning was not seen (passed to\
+                 the kernel)","count":3},
+                {"service":"web","reason":"pass_no_next_hop","words":"packets for a server to which no way was\
+                 known (passed to the kernel)","count":1204},
+                {"service":"web","reason":"flow_evicted","words":"connections forgotten to make room for others",\
+                "count":17}],"connections":{"places":1048576,"used":5}},
+                "description":{"file":"farm.yaml","sha256":"\
+                0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","services":2},
+                "warnings":[]}""";
+        try (FakeDaemon daemon = FakeDaemon.start(r -> FakeDaemon.json(200, status))) {
+            assertThat(daemon.run("status").out()).isEqualTo("""
+                    node:           director
+                    engines:        web xdp
+                                    ftp userspace (not xdp: eth0 has no native mode, and generic is
+                                      slower than this engine)
+                    xdp:            interfaces: eth0 native, eth1 off
+                                    connections: places 1048576, used 5
+                    exceptions:     (no service)
+                                         3 fragments whose beginning was not seen (passed to the
+                                           kernel)
+                                    web
+                                      1204 packets for a server to which no way was known (passed to
+                                           the kernel)
+                                        17 connections forgotten to make room for others
+                    description:    file farm.yaml, sha256
+                                      0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,
+                                      services 2
+                    """);
         }
     }
 

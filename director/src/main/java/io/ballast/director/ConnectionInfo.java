@@ -7,8 +7,8 @@ package io.ballast.director;
  * @param protocol {@code tcp} or {@code udp}
  * @param client address and port
  * @param listen the virtual service's endpoint
- * @param server the real server's name
- * @param state {@code connecting}, {@code established}, {@code half-closed}, {@code queued} or {@code flow}
+ * @param server the real server's name; empty where the connection waits for one
+ * @param state the word of its {@link ConnectionFilter.Phase}, so that what is shown can be asked for
  * @param ageMillis since it began
  * @param idleMillis since its last byte
  */

@@ -434,7 +434,7 @@ final class ControlApi {
         boolean count = flag(request, "count");
         boolean kill = request.method().equals("DELETE");
         known(request, Set.of("service", "client", "server", "state", "protocol", "limit", "count", "all"));
-        int limit = parameter(request, "limit", DEFAULT_CONNECTIONS, MAX_CONNECTIONS);
+        int limit = parameter(request, "limit", DEFAULT_CONNECTIONS, 0, MAX_CONNECTIONS);
         ConnectionFilter filter = filter(request);
         if (kill && filter.isEverything() && !flag(request, "all")) {
             throw new HttpException(
@@ -453,6 +453,13 @@ final class ControlApi {
                     .get(ENGINE_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (TimeoutException e) {
             throw new HttpException(503, "the engine did not answer in " + ENGINE_PATIENCE.toSeconds() + " s");
+        }
+        if (!filter.server().isEmpty() && report.connections().isEmpty() && report.total() == 0) {
+            // Only then: what a server that has left still has is found under its name.
+            asked(() -> {
+                node.services().known(filter.service(), filter.server());
+                return true;
+            });
         }
         return Response.stream(200, JSON, out -> {
             try (JsonWriter json = new JsonWriter(writer(out))) {
@@ -563,10 +570,10 @@ final class ControlApi {
     private Response trace(Request request, String service)
             throws HttpException, RefusedException, Node.BusyException, ExecutionException, InterruptedException {
         known(request, Set.of("every", "limit", "millis"));
-        int every = Math.max(1, parameter(request, "every", 1, Integer.MAX_VALUE));
-        int limit = parameter(request, "limit", DEFAULT_TRACE, MAX_TRACE);
+        int every = parameter(request, "every", 1, 1, Integer.MAX_VALUE);
+        int limit = parameter(request, "limit", DEFAULT_TRACE, 1, MAX_TRACE);
         Duration time = Duration.ofMillis(
-                parameter(request, "millis", (int) DEFAULT_TRACE_TIME.toMillis(), (int) MAX_TRACE_TIME.toMillis()));
+                parameter(request, "millis", (int) DEFAULT_TRACE_TIME.toMillis(), 1, (int) MAX_TRACE_TIME.toMillis()));
         if (asked(() -> node.services().service(service).spec().forwarding()) == ForwardingMethod.PROXY) {
             throw new HttpException(
                     409,
@@ -584,23 +591,22 @@ final class ControlApi {
         });
     }
 
-    private static void follow(Trace trace, Duration time, Writer lines) throws IOException, InterruptedException {
+    private static void follow(Trace trace, Duration time, Writer lines) throws IOException {
         long end = System.nanoTime() + time.toNanos();
         long told = 0;
-        String why = "";
-        while (why.isEmpty()) {
+        boolean wanted = true;
+        String why;
+        do {
             // Asked first, so that what came before the end is still read.
-            why = trace.isOver() ? "limit" : System.nanoTime() - end > 0 ? "time" : "";
+            why = !wanted ? "client" : trace.isOver() ? "limit" : System.nanoTime() - end > 0 ? "time" : "";
             List<JsonObject> packets = new ArrayList<>();
             told += trace.read(packets::add);
             for (JsonObject packet : packets) {
                 lines.append(packet.toString()).append('\n');
             }
             lines.flush();
-            if (why.isEmpty()) {
-                TimeUnit.MILLISECONDS.sleep(TRACE_STEP_MILLIS);
-            }
-        }
+            wanted = !why.isEmpty() || pause();
+        } while (why.isEmpty());
         JsonObject summary = new JsonObject();
         summary.addProperty("ended", why);
         summary.addProperty("told", told);
@@ -609,13 +615,23 @@ final class ControlApi {
         lines.append(summary.toString()).append('\n').flush();
     }
 
+    /** Waits for more to come; false where the client has said that it sends nothing more, but it may still listen. */
+    private static boolean pause() {
+        try {
+            TimeUnit.MILLISECONDS.sleep(TRACE_STEP_MILLIS);
+            return true;
+        } catch (InterruptedException e) {
+            return false;
+        }
+    }
+
     private Response events(Request request) throws HttpException {
         Optional<String> given = request.parameter("since");
         long since = given.isPresent() ? parseSequence(given.get()) : -1;
         boolean follow = request.parameter("follow")
                 .map(f -> f.isEmpty() || f.equals("true"))
                 .orElse(false);
-        int limit = parameter(request, "limit", since >= 0 ? MAX_EVENTS : DEFAULT_EVENTS, Integer.MAX_VALUE);
+        int limit = parameter(request, "limit", since >= 0 ? MAX_EVENTS : DEFAULT_EVENTS, 0, Integer.MAX_VALUE);
         long from = since >= 0 ? since : Math.max(0, journal.last() - limit);
         Response.Body body = out -> {
             Writer lines = writer(out);
@@ -817,20 +833,23 @@ final class ControlApi {
         throw new HttpException(400, name + ": expected true or false");
     }
 
-    private static int parameter(Request request, String name, int otherwise, int most) throws HttpException {
+    /** A number; what is outside the bounds is refused, since something else than what was asked would happen. */
+    private static int parameter(Request request, String name, int otherwise, int least, int most)
+            throws HttpException {
         Optional<String> given = request.parameter(name);
         if (given.isEmpty()) {
             return otherwise;
         }
         try {
-            long value = Long.parseLong(given.get());
-            if (value >= 0) {
-                return (int) Math.min(value, most);
+            int value = Integer.parseInt(given.get());
+            if (value >= least && value <= most) {
+                return value;
             }
         } catch (NumberFormatException e) {
             // Told below.
         }
-        throw new HttpException(400, name + " \"" + given.get() + "\": expected a number, 0 or more");
+        throw new HttpException(
+                400, name + " \"" + given.get() + "\": expected a whole number from " + least + " to " + most);
     }
 
     /** Reads {@code host:port}, an IPv6 address in brackets. */

@@ -968,14 +968,21 @@ public final class Daemon {
 
     private static JsonObject xdp(XdpOnDemand.Condition xdp) {
         JsonObject json = new JsonObject();
+        JsonObject interfaces = new JsonObject();
         for (XdpDirector.Attachment attachment : xdp.attachments()) {
-            json.addProperty(attachment.device(), attachment.mode().isEmpty() ? "off" : attachment.mode());
+            interfaces.addProperty(attachment.device(), attachment.mode().isEmpty() ? "off" : attachment.mode());
         }
+        json.add("interfaces", interfaces);
         JsonArray exceptions = new JsonArray();
-        xdp.exceptions().forEach(exceptions::add);
-        if (!exceptions.isEmpty()) {
-            json.add("exceptions", exceptions);
+        for (XdpOnDemand.Exceptional each : xdp.exceptions()) {
+            JsonObject exception = new JsonObject();
+            exception.addProperty("service", each.service());
+            exception.addProperty("reason", each.reason());
+            exception.addProperty("words", each.words());
+            exception.addProperty("count", each.count());
+            exceptions.add(exception);
         }
+        json.add("exceptions", exceptions);
         JsonObject connections = new JsonObject();
         connections.addProperty("places", xdp.connections().places());
         connections.addProperty("used", xdp.connections().used());

@@ -181,11 +181,9 @@ final class Metrics {
                 "ballast_xdp_exceptions_total",
                 "counter",
                 "Packets of services that did not go the usual way, and connections that were not remembered.");
-        for (Map.Entry<String, Map<String, Long>> service : xdp.counts().entrySet()) {
-            for (Map.Entry<String, Long> count : service.getValue().entrySet()) {
-                String labels = labels(service.getKey()) + ",reason=\"" + count.getKey() + "\"";
-                line(text, "ballast_xdp_exceptions_total", labels, count.getValue());
-            }
+        for (XdpOnDemand.Exceptional each : xdp.exceptions()) {
+            String labels = labels(each.service()) + ",reason=\"" + each.reason() + "\"";
+            line(text, "ballast_xdp_exceptions_total", labels, each.count());
         }
         FlowPressure.Occupancy connections = xdp.connections();
         head(text, "ballast_xdp_connection_places", "gauge", "Places for remembered connections.");

@@ -35,6 +35,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
@@ -506,6 +507,33 @@ final class ServiceTable {
                                     : "; there are " + String.join(", ", entries.sequencedKeySet())));
         }
         return entry;
+    }
+
+    /**
+     * Refuses a server's name that no service has, or that the service does not have which is named.
+     *
+     * @param service empty for every service
+     */
+    void known(String service, String server) throws RefusedException {
+        List<Entry> asked = service.isEmpty() ? List.copyOf(entries.values()) : List.of(find(service));
+        Set<String> names = new TreeSet<>();
+        for (Entry entry : asked) {
+            entry.service.servers().forEach(each -> names.add(each.spec().name()));
+            entry.service.removed().forEach(each -> names.add(each.name()));
+            entry.service.spec().sorry().ifPresent(sorry -> names.add("sorry"));
+        }
+        if (!names.contains(server)) {
+            boolean tooMany = names.isEmpty() || names.size() > 20;
+            throw new RefusedException(
+                    RefusedException.Kind.NOT_FOUND,
+                    (service.isEmpty()
+                                    ? "no service has a server " + server
+                                    : "service " + service + " has no server " + server)
+                            + (tooMany
+                                    ? ""
+                                    : "; " + (service.isEmpty() ? "there are " : "it has ")
+                                            + String.join(", ", names)));
+        }
     }
 
     /** A service by its name. */

@@ -643,10 +643,33 @@ class DaemonTest {
             assertThat(daemon.request("GET", "/v1/events?since=x", "").status()).isEqualTo(400);
             assertThat(daemon.request("GET", "/v1/connections?limit=-1", "").status())
                     .isEqualTo(400);
+            for (String outside : List.of("every=0", "limit=0", "limit=1000001", "millis=0", "millis=3600001")) {
+                assertThat(daemon.request("GET", "/v1/services/web/trace?" + outside, "")
+                                .status())
+                        .as(outside)
+                        .isEqualTo(400);
+            }
             assertThat(daemon.request("POST", "/v1/stop", "[]").status()).isEqualTo(400);
             assertThat(daemon.request("POST", "/v1/services/web/servers", "[".repeat(50_000))
                             .status())
                     .isEqualTo(400);
+        }
+    }
+
+    @Test
+    void aServerThatNoServiceHasIsNoEmptyAnswer() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            for (String method : List.of("GET", "DELETE")) {
+                DaemonProcess.Answer everywhere = daemon.request(method, "/v1/connections?server=wwww1", "");
+                assertThat(everywhere.status()).isEqualTo(404);
+                assertThat(everywhere.body()).contains("no service has a server wwww1; there are www1, www2");
+                DaemonProcess.Answer here = daemon.request(method, "/v1/connections?service=web&server=wwww1", "");
+                assertThat(here.status()).isEqualTo(404);
+                assertThat(here.body()).contains("service web has no server wwww1; it has www1, www2");
+                assertThat(daemon.request(method, "/v1/connections?server=www1", "")
+                                .status())
+                        .isEqualTo(200);
+            }
         }
     }
 

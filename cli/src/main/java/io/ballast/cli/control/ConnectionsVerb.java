@@ -35,6 +35,9 @@ public final class ConnectionsVerb implements Verb {
         return VerbSpec.of("connections", "Show the connections and flows that are open now")
                 .describe("The engine xdp finds the servers of a service with mh, sh or dh by a hash and remembers only"
                         + " connections that a change of the servers concerns; a sentence says so where it holds.")
+                .describe(
+                        "The states: opening (the client has asked, and waits for a server or its answer), established"
+                                + " (both sides may speak; a UDP flow too), closing (one side has ended).")
                 .parameter(SERVICE)
                 .options(FILTERS)
                 .option(Option.flag("--count", "count them, by service and server, instead of listing them"))
@@ -97,7 +100,7 @@ public final class ConnectionsVerb implements Verb {
                     Json.text(c, "client"),
                     Json.text(c, "listen"),
                     Json.text(c, "service"),
-                    Json.text(c, "server"),
+                    Json.text(c, "server").isEmpty() ? "-" : Json.text(c, "server"),
                     Json.text(c, "state"),
                     seconds(c, "ageMillis"),
                     seconds(c, "idleMillis"),

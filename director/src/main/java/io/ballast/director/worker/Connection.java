@@ -548,20 +548,13 @@ final class Connection extends Exchange {
 
     @Override
     ConnectionInfo info(String serverName, long now) {
-        String shown = queued
-                ? "queued"
-                : switch (state) {
-                    case CHOOSING, CONNECTING -> "connecting";
-                    case ESTABLISHED -> "established";
-                    case HALF_CLOSED, DELIVERING, CLOSED -> "half-closed";
-                };
         return new ConnectionInfo(
                 balancer.name,
                 "tcp",
                 client(),
                 listener.endpoint.toString(),
                 serverName,
-                shown,
+                phase().word(),
                 (now - created) / 1_000_000,
                 Math.max(0, now - lastByte) / 1_000_000,
                 bytesIn,

@@ -244,7 +244,7 @@ final class Flow extends Exchange {
                 client(),
                 listener.endpoint.toString(),
                 serverName,
-                "flow",
+                phase().word(),
                 (now - created) / 1_000_000,
                 Math.max(0, now - lastDatagram) / 1_000_000,
                 bytesIn,

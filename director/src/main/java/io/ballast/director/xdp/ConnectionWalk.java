@@ -105,8 +105,10 @@ final class ConnectionWalk {
             }
             phase = phase(was);
         }
-        if (phase != null) {
-            draft.add(met.service, server, phase, () -> place.flow().describe(met.service, met.endpoint, server));
+        Phase shown = phase;
+        if (shown != null) {
+            draft.add(
+                    met.service, server, shown, () -> place.flow().describe(met.service, met.endpoint, server, shown));
         }
     }
 

@@ -2,6 +2,7 @@ package io.ballast.director.xdp;
 
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Endpoint;
+import io.ballast.director.ConnectionFilter;
 import io.ballast.director.ConnectionInfo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -51,23 +52,18 @@ record RememberedFlow(
     }
 
     /** The data plane keeps neither ages nor bytes of connections. */
-    ConnectionInfo describe(String service, Endpoint endpoint, String serverName) {
+    ConnectionInfo describe(String service, Endpoint endpoint, String serverName, ConnectionFilter.Phase phase) {
         InetSocketAddress client = client();
         // Of a range the port that was asked for; one that is just being written may have none yet.
         Endpoint asked = port == 0 ? endpoint : new Endpoint(endpoint.address(), port, endpoint.protocol());
         String address = Addresses.print(client.getAddress());
-        String shown = switch (state) {
-            case Layout.OPENING, Layout.COOKIE -> "connecting";
-            case Layout.ESTABLISHED -> proto == 17 ? "flow" : "established";
-            default -> "half-closed";
-        };
         return new ConnectionInfo(
                 service,
                 proto == 17 ? "udp" : "tcp",
                 (address.contains(":") ? "[" + address + "]" : address) + ":" + client.getPort(),
                 asked.toString(),
                 serverName,
-                shown,
+                phase.word(),
                 ConnectionInfo.UNKNOWN,
                 ConnectionInfo.UNKNOWN,
                 ConnectionInfo.UNKNOWN,

@@ -493,22 +493,16 @@ public final class XdpDirector implements XdpOnDemand.Opened {
 
     @Override
     public XdpOnDemand.Condition condition() {
-        Map<String, Map<String, Long>> counts = new LinkedHashMap<>();
-        List<String> exceptions = new ArrayList<>();
+        List<XdpOnDemand.Exceptional> exceptions = new ArrayList<>();
         try {
-            engine.reasons().forEach((service, row) -> {
-                Map<String, Long> named = new LinkedHashMap<>();
-                row.forEach((reason, count) -> {
-                    named.put(reason.name().toLowerCase(Locale.ROOT), count);
-                    exceptions.add((service.isEmpty() ? "" : service + ": ") + DataPlane.words(reason) + ": " + count);
-                });
-                counts.put(service, named);
-            });
+            engine.reasons()
+                    .forEach((service, row) ->
+                            row.forEach((reason, count) -> exceptions.add(new XdpOnDemand.Exceptional(
+                                    service, reason.name().toLowerCase(Locale.ROOT), DataPlane.words(reason), count))));
         } catch (IOException e) {
             gate.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
         }
-        return new XdpOnDemand.Condition(
-                attachments(), unreachable(), counts, List.copyOf(exceptions), engine.occupancy());
+        return new XdpOnDemand.Condition(attachments(), unreachable(), List.copyOf(exceptions), engine.occupancy());
     }
 
     // ---- Time and interfaces

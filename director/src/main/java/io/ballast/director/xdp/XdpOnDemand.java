@@ -95,17 +95,23 @@ public final class XdpOnDemand implements ForwardingEngine {
      *
      * @param attachments the interfaces that the program is on, or should be
      * @param unreachable why packets cannot be sent to a real server, by its address
-     * @param counts what did not go the usual way, by service and the data plane's reason, without zeros, since the
-     *     service is in the tables; what is no service's under an empty name
-     * @param exceptions the same for people
+     * @param exceptions what did not go the usual way, since its service is in the tables; without zeros
      * @param connections how the table of remembered connections is used
      */
     public record Condition(
             List<XdpDirector.Attachment> attachments,
             Map<InetAddress, String> unreachable,
-            Map<String, Map<String, Long>> counts,
-            List<String> exceptions,
+            List<Exceptional> exceptions,
             FlowPressure.Occupancy connections) {}
+
+    /**
+     * What did not go the usual way for one reason.
+     *
+     * @param service empty for what is no service's
+     * @param reason the data plane's, in lower case
+     * @param words what is counted, for people
+     */
+    public record Exceptional(String service, String reason, String words, long count) {}
 
     /**
      * A server of a service and an endpoint, whose packets it is to take.

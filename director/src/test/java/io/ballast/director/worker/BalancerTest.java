@@ -225,7 +225,8 @@ final class BalancerTest {
         Farm.waitFor("queued", () -> farm.statistics("web").queued() == 1);
         Socket third = farm.connect(service.endpoint());
         Farm.waitFor("queued", () -> farm.statistics("web").queued() == 2);
-        assertThat(farm.connections("web").stream().filter(c -> c.state().equals("queued")))
+        assertThat(farm.connections("web").stream()
+                        .filter(c -> c.state().equals("opening") && c.server().isEmpty()))
                 .hasSize(2);
         first.close();
         assertThat(read(second, 2)).isEqualTo("a:");

@@ -108,7 +108,7 @@ final class UdpTest {
         assertThat(ask(one, "1")).isEqualTo(first);
         assertThat(farm.statistics("web").connections()).isEqualTo(2);
         assertThat(farm.statistics("web").active()).isEqualTo(2);
-        assertThat(farm.connections("web")).hasSize(2).allMatch(c -> c.state().equals("flow"));
+        assertThat(farm.connections("web")).hasSize(2).allMatch(c -> c.state().equals("established"));
         ConnectionFilter toB =
                 new ConnectionFilter("web", Optional.empty(), "b", Optional.empty(), Optional.of(Protocol.UDP));
         assertThat(farm.connections(new ConnectionQuery(toB, ConnectionQuery.Task.LIST, 9))

@@ -78,8 +78,7 @@ class XdpOnDemandTest {
 
         @Override
         public XdpOnDemand.Condition condition() {
-            return new XdpOnDemand.Condition(
-                    List.of(), Map.of(), Map.of(), List.of(), new FlowPressure(8, 1).occupancy());
+            return new XdpOnDemand.Condition(List.of(), Map.of(), List.of(), new FlowPressure(8, 1).occupancy());
         }
 
         @Override
