@@ -10,6 +10,7 @@ import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.farm.Daemon;
 import io.ballast.lab.farm.Lab;
+import io.ballast.lab.farm.LabServer;
 import io.ballast.lab.farm.WebServer;
 import io.ballast.lab.load.LoadPlan;
 import io.ballast.lab.load.LoadProcess;
@@ -73,8 +74,17 @@ public final class Drill implements AutoCloseable {
                 new Timing(Duration.ofMillis(500), Duration.ofSeconds(1), Duration.ofMillis(500));
     }
 
-    /** What the client does, and for how long. */
-    public record Settings(double rate, Duration timeout, boolean keepAlive, Timing timing) {}
+    /**
+     * What the client does, and for how long.
+     *
+     * @param warmUp how long it asks before it counts
+     */
+    public record Settings(double rate, Duration timeout, boolean keepAlive, Timing timing, Duration warmUp) {
+        /** Warmed up as long as it takes until the figures are steady. */
+        public Settings(double rate, Duration timeout, boolean keepAlive, Timing timing) {
+            this(rate, timeout, keepAlive, timing, WARM_UP);
+        }
+    }
 
     private final Lab lab;
     private final ServiceSpec service;
@@ -116,19 +126,22 @@ public final class Drill implements AutoCloseable {
                         .anyMatch(n -> n.directs().contains(service)))
                 .findFirst()
                 .orElseThrow(() -> new IOException("no daemon of the lab directs " + service));
-        this.plan = new LoadPlan(
-                lab.addresses(spec).getFirst(),
-                "/",
-                settings.rate(),
-                settings.timeout(),
-                settings.keepAlive(),
-                200,
-                expectedText(spec));
+        this.plan = udp(spec)
+                ? LoadPlan.datagrams(
+                        lab.addresses(spec, Endpoint.Protocol.UDP).getFirst(), settings.rate(), settings.timeout())
+                : new LoadPlan(
+                        lab.addresses(spec).getFirst(),
+                        "/",
+                        settings.rate(),
+                        settings.timeout(),
+                        settings.keepAlive(),
+                        200,
+                        expectedText(spec));
         this.load = new LoadProcess(lab.loadGenerator(), watcher::sample);
         boolean warm = false;
         try {
             use(base);
-            load.warm(plan, WARM_UP);
+            load.warm(plan, settings.warmUp());
             warm = true;
         } finally {
             if (!warm) {
@@ -141,6 +154,11 @@ public final class Drill implements AutoCloseable {
     public Drill(Lab lab, String service, double rate, Timing timing, Watcher watcher)
             throws IOException, InterruptedException {
         this(lab, service, lab.text(), lab.text(), new Settings(rate, Duration.ofSeconds(2), false, timing), watcher);
+    }
+
+    /** Whether a service is asked by datagrams, as none of its endpoints is TCP. */
+    static boolean udp(ServiceSpec service) {
+        return service.listen().stream().allMatch(e -> e.protocol() == Endpoint.Protocol.UDP);
     }
 
     /** What the client asks. */
@@ -168,6 +186,9 @@ public final class Drill implements AutoCloseable {
     public Row run(Scenario scenario) throws InterruptedException {
         if (scenario.needsNamespaces() && !lab.namespaces()) {
             return Row.skipped(scenario, "needs network namespaces, and so root");
+        }
+        if (scenario.needsHttp() && udp(service)) {
+            return Row.skipped(scenario, "the lab's UDP server only sends back what it is sent");
         }
         if (scenario.needsUserspace() && service.engine() != EngineKind.USERSPACE) {
             return Row.skipped(
@@ -266,7 +287,7 @@ public final class Drill implements AutoCloseable {
     /** The servers that a scenario befalls: the first, or all of them. */
     private List<ServerSpec> victims(Scenario scenario) throws IOException {
         List<ServerSpec> servers = service.servers().stream()
-                .filter(s -> lab.webServer(address(s)).isPresent())
+                .filter(s -> server(s).isPresent())
                 .filter(s -> s.state() == ServerSpec.AdminState.ENABLED && s.weight() > 0)
                 .toList();
         if (servers.isEmpty()) {
@@ -279,24 +300,33 @@ public final class Drill implements AutoCloseable {
         return servers.stream().map(ServerSpec::name).collect(Collectors.joining(", "));
     }
 
-    private WebServer webServer(ServerSpec server) throws IOException {
-        return lab.webServer(address(server))
-                .orElseThrow(() -> new IOException("no web server runs for " + server.name()));
+    private Optional<? extends LabServer> server(ServerSpec server) {
+        return udp(service) ? lab.datagramServer(address(server)) : lab.webServer(address(server));
+    }
+
+    private LabServer running(ServerSpec server) throws IOException {
+        return server(server).orElseThrow(() -> new IOException("no server of the lab runs for " + server.name()));
+    }
+
+    private static void answer(LabServer server, WebServer.Mode mode) throws IOException {
+        if (server instanceof WebServer web) {
+            web.answer(mode);
+        }
     }
 
     private void inject(Scenario scenario, List<ServerSpec> victims) throws IOException, InterruptedException, Failure {
-        WebServer first = webServer(victims.getFirst());
+        LabServer first = running(victims.getFirst());
         switch (scenario) {
             case STOPPED -> first.stop();
             case KILLED -> first.kill();
             case FROZEN -> first.freeze();
-            case ERROR -> first.answer(WebServer.Mode.ERROR);
-            case SLOW -> first.answer(WebServer.Mode.SLOW);
-            case LINK_CUT -> lab.plug(first.site().node(), false);
+            case ERROR -> answer(first, WebServer.Mode.ERROR);
+            case SLOW -> answer(first, WebServer.Mode.SLOW);
+            case LINK_CUT -> lab.plug(first.node(), false);
             case FLAPPING -> flap(first);
             case ALL_DOWN, ALL_DOWN_SORRY -> {
                 for (ServerSpec victim : victims) {
-                    webServer(victim).kill();
+                    running(victim).kill();
                 }
             }
             case RELOAD -> {
@@ -326,15 +356,15 @@ public final class Drill implements AutoCloseable {
     }
 
     private void heal(Scenario scenario, List<ServerSpec> victims) throws IOException, InterruptedException {
-        WebServer first = webServer(victims.getFirst());
+        LabServer first = running(victims.getFirst());
         switch (scenario) {
             case STOPPED, KILLED -> restart(first);
             case FROZEN -> first.thaw();
-            case ERROR, SLOW -> first.answer(WebServer.Mode.RIGHT);
-            case LINK_CUT -> lab.plug(first.site().node(), true);
+            case ERROR, SLOW -> answer(first, WebServer.Mode.RIGHT);
+            case LINK_CUT -> lab.plug(first.node(), true);
             case ALL_DOWN, ALL_DOWN_SORRY -> {
                 for (ServerSpec victim : victims) {
-                    restart(webServer(victim));
+                    restart(running(victim));
                 }
             }
             case APPLY -> apply(base);
@@ -344,7 +374,7 @@ public final class Drill implements AutoCloseable {
         }
     }
 
-    private void flap(WebServer server) throws IOException, InterruptedException {
+    private void flap(LabServer server) throws IOException, InterruptedException {
         for (int i = 0; i < 4; i++) {
             server.kill();
             Thread.sleep(500);
@@ -353,7 +383,7 @@ public final class Drill implements AutoCloseable {
         }
     }
 
-    private static void restart(WebServer server) throws IOException, InterruptedException {
+    private static void restart(LabServer server) throws IOException, InterruptedException {
         server.start();
         server.awaitListening();
     }
@@ -451,7 +481,7 @@ public final class Drill implements AutoCloseable {
         int port = server.address().port() != 0
                 ? server.address().port()
                 : service.listen().stream()
-                        .filter(e -> e.protocol() == Endpoint.Protocol.TCP)
+                        .filter(e -> udp(service) || e.protocol() == Endpoint.Protocol.TCP)
                         .map(Endpoint::firstPort)
                         .findFirst()
                         .orElse(0);

@@ -11,7 +11,6 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import io.ballast.core.config.CheckSpec;
-import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.LabVerb;
@@ -101,9 +100,9 @@ public final class DrillVerb implements Verb {
         Source.check(text);
         String service = service(call, source);
         ServiceSpec drilled = source.description().services().get(service);
-        if (drilled != null && drilled.listen().stream().allMatch(e -> e.protocol() == Endpoint.Protocol.UDP)) {
-            throw Failure.usage("the service " + service
-                    + " is UDP, and the drill's client asks by HTTP; name another one with --service");
+        boolean udp = drilled != null && Drill.udp(drilled);
+        if (udp && call.flag("--keep-alive")) {
+            throw Failure.usage("--keep-alive: the service " + service + " is UDP and has no connections to keep");
         }
         boolean packets = drilled != null && drilled.engine() != EngineKind.USERSPACE;
         boolean hasSorry = source.description().services().values().stream()
@@ -112,7 +111,7 @@ public final class DrillVerb implements Verb {
         Lab.Plan plan = new Lab.Plan(
                 "drill-" + ProcessHandle.current().pid(),
                 Path.of(source.name()).toAbsolutePath(),
-                hasSorry || packets ? text : text.withSorry(service, Optional.of(SORRY)),
+                hasSorry || packets || udp ? text : text.withSorry(service, Optional.of(SORRY)),
                 LabVerb.namespaces(call),
                 true);
         try (Lab lab = LabVerb.store(call).up(plan, step -> progress(terminal, "lab: " + step))) {
@@ -196,7 +195,9 @@ public final class DrillVerb implements Verb {
                 service.servers().size(),
                 service.scheduler().yamlName(),
                 drill.plan().rate(),
-                call.flag("--keep-alive") ? "kept connections" : "a connection each",
+                drill.plan().udp()
+                        ? "a datagram each"
+                        : call.flag("--keep-alive") ? "kept connections" : "a connection each",
                 check == null
                         ? "no checks"
                         : check.probe().yamlName() + " check every "

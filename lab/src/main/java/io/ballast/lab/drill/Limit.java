@@ -47,9 +47,10 @@ interface Limit {
         };
     }
 
-    /** Whether a connection that a server does not accept goes to another one. */
+    /** Whether a connection that a server does not accept goes to another one; of a datagram nobody knows. */
     static boolean asksAgain(ServiceSpec service) {
         return service.engine() == EngineKind.USERSPACE
+                && !Drill.udp(service)
                 && service.connectRetry().attempts() > 0;
     }
 

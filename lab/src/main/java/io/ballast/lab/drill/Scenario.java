@@ -6,11 +6,11 @@ import java.util.Optional;
 /** The faults that a drill knows. */
 public enum Scenario {
     /** The end that an administrator would choose. */
-    STOPPED("web server stopped (it finishes what it is doing)", "started again"),
+    STOPPED("server stopped (it finishes what it is doing)", "started again"),
     /** Every process of it, without a warning. */
-    KILLED("web server killed (kill -9, every process of it)", "started again"),
+    KILLED("server killed (kill -9, every process of it)", "started again"),
     /** Its kernel still accepts connections. */
-    FROZEN("web server frozen (SIGSTOP: connections are accepted, and never answered)", "goes on"),
+    FROZEN("server frozen (SIGSTOP: what is sent is taken, and never answered)", "goes on"),
     /** A layer-4 check would not see it. */
     ERROR("web server answers with status 500", "answers as it should"),
     /** Slower than the check's time-out. */
@@ -18,9 +18,9 @@ public enum Scenario {
     /** Nobody says so: packets vanish. */
     LINK_CUT("network cable pulled", "plugged in again"),
     /** Up and down faster than anybody can follow. */
-    FLAPPING("web server killed and started again, four times in four seconds", ""),
+    FLAPPING("server killed and started again, four times in four seconds", ""),
     /** Nothing is left. */
-    ALL_DOWN("all web servers killed, and there is no sorry server", "all started again"),
+    ALL_DOWN("all servers killed, and there is no sorry server", "all started again"),
     /** The sorry server is left. */
     ALL_DOWN_SORRY("all web servers killed, and a sorry server stands by", "all started again"),
     /** An operator's SIGHUP. */
@@ -77,6 +77,11 @@ public enum Scenario {
     /** What of the engine userspace it is about: its worker, or a server that it can ask in the others' place. */
     boolean needsUserspace() {
         return this == WORKER_KILLED || this == ALL_DOWN_SORRY;
+    }
+
+    /** What takes a server that can be told to answer otherwise, or a page. */
+    boolean needsHttp() {
+        return this == ERROR || this == SLOW || this == ALL_DOWN_SORRY;
     }
 
     /** Whether a real server is expected to leave the table, and to come back. */

@@ -4,7 +4,7 @@ import com.google.gson.JsonObject;
 import io.ballast.cli.Failure;
 import io.ballast.cli.Json;
 import io.ballast.cli.control.ControlClient;
-import io.ballast.lab.farm.WebServer.Host;
+import io.ballast.lab.farm.LabServer.Host;
 import io.ballast.linux.Signal;
 import java.io.IOException;
 import java.nio.file.Files;

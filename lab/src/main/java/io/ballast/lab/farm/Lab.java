@@ -62,6 +62,7 @@ public final class Lab implements AutoCloseable {
     private final Topology topology;
     private final @Nullable Network network;
     private final Map<String, WebServer> webServers = new LinkedHashMap<>();
+    private final List<DatagramServer> datagramServers = new ArrayList<>();
     private final Map<String, Daemon> daemons = new LinkedHashMap<>();
     private final Path file;
     private boolean answering;
@@ -132,7 +133,9 @@ public final class Lab implements AutoCloseable {
                     + webServers.values().iterator().next().program() + ")");
         }
         for (Echo echo : topology.echoes()) {
-            startProcess(echo.node(), "echo-" + echo.name(), EchoServer.command(echo));
+            DatagramServer server = new DatagramServer(echo, this::startProcess);
+            LabStore.make(directory, server::start);
+            datagramServers.add(server);
         }
         if (!topology.echoes().isEmpty()) {
             progress.accept(plural(topology.echoes().size(), "UDP server"));
@@ -302,6 +305,13 @@ public final class Lab implements AutoCloseable {
                 .findFirst();
     }
 
+    /** The server that answers datagrams at a real server's address. */
+    public Optional<DatagramServer> datagramServer(InetSocketAddress address) {
+        return datagramServers.stream()
+                .filter(server -> server.listen().contains(address))
+                .findFirst();
+    }
+
     /** Pulls a node's cables, or plugs them in; only with namespaces. */
     public void plug(String node, boolean in) throws IOException, InterruptedException {
         if (network == null) {
@@ -320,8 +330,13 @@ public final class Lab implements AutoCloseable {
 
     /** Where a service answers on TCP, the IPv4 addresses first; of a range of ports, the first. */
     public List<InetSocketAddress> addresses(ServiceSpec service) {
+        return addresses(service, Endpoint.Protocol.TCP);
+    }
+
+    /** The same by either protocol. */
+    public List<InetSocketAddress> addresses(ServiceSpec service, Endpoint.Protocol protocol) {
         return service.listen().stream()
-                .filter(e -> e.protocol() == Endpoint.Protocol.TCP)
+                .filter(e -> e.protocol() == protocol)
                 .map(e -> new InetSocketAddress(
                         e.address().isAnyLocalAddress() ? directorAddress(e.ipv6()) : e.address(), e.firstPort()))
                 .sorted((a, b) -> Integer.compare(

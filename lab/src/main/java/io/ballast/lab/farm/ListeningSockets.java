@@ -13,24 +13,34 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The TCP sockets that listen in a process's network namespace, as the kernel lists them in /proc/PID/net/tcp (proc(5)).
+ * The sockets that listen in a process's network namespace, as the kernel lists them in /proc/PID/net/tcp and udp (proc(5)).
  * So one can wait for a server inside a namespace without connecting to it.
  */
 final class ListeningSockets {
     private static final String LISTEN = "0A";
+    private static final String CLOSED = "07";
 
     private ListeningSockets() {}
 
     /** Their addresses; none where the process has ended. */
     static Set<InetSocketAddress> inNetworkOf(long pid) throws IOException {
+        return in(pid, List.of("tcp", "tcp6"), LISTEN);
+    }
+
+    /** The same of UDP sockets, of which none listens: those that have an address and no peer. */
+    static Set<InetSocketAddress> ofDatagramsInNetworkOf(long pid) throws IOException {
+        return in(pid, List.of("udp", "udp6"), CLOSED);
+    }
+
+    private static Set<InetSocketAddress> in(long pid, List<String> tables, String state) throws IOException {
         Set<InetSocketAddress> sockets = new HashSet<>();
-        for (String table : List.of("tcp", "tcp6")) {
+        for (String table : tables) {
             Path file = Path.of("/proc", Long.toString(pid), "net", table);
             if (Files.exists(file)) {
                 // The first line is the heading.
                 Files.readAllLines(file).stream().skip(1).forEach(line -> {
                     String[] fields = line.strip().split(" +", 5);
-                    if (fields.length > 3 && fields[3].equals(LISTEN)) {
+                    if (fields.length > 3 && fields[3].equals(state)) {
                         sockets.add(parse(fields[1], ByteOrder.nativeOrder()));
                     }
                 });

@@ -1,27 +1,22 @@
 package io.ballast.lab.farm;
 
 import io.ballast.core.config.HostPort;
-import io.ballast.lab.farm.ProcessId.Stat;
 import io.ballast.lab.topology.Site;
 import io.ballast.linux.Signal;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A real web server of the lab, and what may befall it: nginx where it is installed, the JDK's own web server
  * ({@link PageServer}) where it is not.
  */
-public final class WebServer {
-    private static final Duration PATIENCE = Duration.ofSeconds(15);
-
+public final class WebServer extends LabServer {
     /** How it answers. */
     public enum Mode {
         /** As it should. */
@@ -32,17 +27,9 @@ public final class WebServer {
         SLOW
     }
 
-    /** What a program of a farm runs in. */
-    public interface Host {
-        /** Starts a program on a node. */
-        ProcessId start(String node, String role, List<String> command) throws IOException, InterruptedException;
-    }
-
     private final Site site;
     private final Path directory;
-    private final Host host;
     private final Optional<String> nginx;
-    private @Nullable ProcessId process;
 
     /**
      * A server that does not run yet.
@@ -50,9 +37,9 @@ public final class WebServer {
      * @param directory of the server's own, for its pages and settings; must exist
      */
     WebServer(Site site, Path directory, Host host, Optional<String> nginx) {
+        super(site.node(), "web-" + site.name(), host);
         this.site = site;
         this.directory = directory;
-        this.host = host;
         this.nginx = nginx;
     }
 
@@ -61,18 +48,19 @@ public final class WebServer {
         return site;
     }
 
-    /** What it is, for people. */
+    @Override
     public String program() {
         return nginx.isPresent() ? "nginx" : "the JDK's web server";
     }
 
-    /** Its main process; 0 while it does not run. */
-    public long pid() {
-        return process == null || !process.alive() ? 0 : process.pid();
+    @Override
+    public List<InetSocketAddress> listen() {
+        return site.listen();
     }
 
-    /** Writes its pages and starts it; returns before it listens. */
-    public void start() throws IOException, InterruptedException {
+    /** Writes its pages first. */
+    @Override
+    List<String> command() throws IOException {
         configure(Mode.RIGHT);
         List<String> command = nginx.map(program ->
                         List.of(program, "-e", "stderr", "-p", directory.toString(), "-c", directory + "/nginx.conf"))
@@ -84,73 +72,27 @@ public final class WebServer {
             command = new ArrayList<>(command);
             command.add(directory.toString());
         }
-        process = host.start(site.node(), "web-" + site.name(), command);
+        return command;
     }
 
-    /** Waits until it listens. */
-    public void awaitListening() throws IOException, InterruptedException {
-        ProcessId started = process;
-        for (long until = System.nanoTime() + PATIENCE.toNanos(); ; ) {
-            if (started == null || !started.alive()) {
-                throw new IOException(program() + " of " + site.name() + " ended at once; its log says why");
-            }
-            Set<InetSocketAddress> listening = ListeningSockets.inNetworkOf(started.pid());
-            if (site.listen().stream().allMatch(wanted -> isServed(wanted, listening))) {
-                return;
-            }
-            if (System.nanoTime() > until) {
-                throw new IOException(program() + " of " + site.name() + " does not listen on " + site.listen()
-                        + " after " + PATIENCE.toSeconds() + " s; its log says why");
-            }
-            Thread.sleep(5);
-        }
+    @Override
+    boolean isServing(long pid) throws IOException {
+        Set<InetSocketAddress> listening = ListeningSockets.inNetworkOf(pid);
+        return site.listen().stream().allMatch(wanted -> isServed(wanted, listening));
     }
 
-    private static boolean isServed(InetSocketAddress wanted, Set<InetSocketAddress> listening) {
-        return listening.contains(wanted)
-                || listening.stream()
-                        .anyMatch(a -> a.getAddress().isAnyLocalAddress() && a.getPort() == wanted.getPort());
-    }
-
-    /** Asks it to finish what it is doing and end. */
-    public void stop() throws IOException {
-        if (process != null) {
-            // nginx takes SIGQUIT for a graceful end and SIGTERM for a quick one.
-            OwnProcesses.signal(process, nginx.isPresent() ? Signal.QUIT : Signal.TERM);
-        }
-    }
-
-    /** Ends it with SIGKILL, every process of it. */
-    public void kill() throws IOException {
-        signalAll(Signal.KILL);
-    }
-
-    /** Stops it as it stands (SIGSTOP): its kernel still accepts connections, and nobody answers. */
-    public void freeze() throws IOException {
-        signalAll(Signal.STOP);
-    }
-
-    /** Lets it go on. */
-    public void thaw() throws IOException {
-        signalAll(Signal.CONT);
+    /** nginx takes SIGQUIT for a graceful end and SIGTERM for a quick one. */
+    @Override
+    Signal gracefulEnd() {
+        return nginx.isPresent() ? Signal.QUIT : Signal.TERM;
     }
 
     /** Makes it answer in another way. */
     public void answer(Mode mode) throws IOException {
         configure(mode);
-        if (process != null && nginx.isPresent()) {
-            OwnProcesses.signal(process, Signal.HUP);
-        }
-    }
-
-    private void signalAll(Signal signal) throws IOException {
-        if (process == null) {
-            return;
-        }
-        for (Stat stat : ProcessId.all()) {
-            if (stat.session() == process.pid() && !stat.zombie()) {
-                OwnProcesses.signal(stat.id(), signal);
-            }
+        ProcessId running = process();
+        if (running != null && nginx.isPresent()) {
+            OwnProcesses.signal(running, Signal.HUP);
         }
     }
 

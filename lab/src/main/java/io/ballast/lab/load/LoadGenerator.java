@@ -1,12 +1,16 @@
 package io.ballast.lab.load;
 
+import io.ballast.lab.topology.Echo;
 import java.io.EOFException;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.BindException;
 import java.net.ConnectException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.NoRouteToHostException;
+import java.net.PortUnreachableException;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -21,7 +25,7 @@ import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Sends HTTP requests at a constant rate, whatever becomes of them.
+ * Sends HTTP requests, or datagrams, at a constant rate, whatever becomes of them.
  *
  * <p>The usual load generator has a fixed number of clients, each of which waits for its answer before it asks again.
  * When the service stalls for a second, such clients stop asking, and the stall shows up as one slow answer among
@@ -38,6 +42,13 @@ import org.jspecify.annotations.Nullable;
 final class LoadGenerator implements AutoCloseable {
     /** Requests under way at once; beyond it the generator would measure itself. */
     private static final int MAX_UNDER_WAY = 20_000;
+
+    /** A port that was used is not used again soon: a director may remember it. */
+    private static final AtomicInteger NEXT_PORT = new AtomicInteger();
+
+    private static final int FIRST_PORT = 10_000;
+    private static final int PORTS = 50_000;
+    private static final int PORT_ATTEMPTS = 100;
 
     private final LoadPlan plan;
     private final byte[] request;
@@ -109,7 +120,13 @@ final class LoadGenerator implements AutoCloseable {
                 underWay.decrementAndGet();
                 continue;
             }
-            Thread.startVirtualThread(() -> request(intended));
+            Thread.startVirtualThread(() -> {
+                if (plan.udp()) {
+                    ask(intended);
+                } else {
+                    request(intended);
+                }
+            });
         }
     }
 
@@ -143,6 +160,37 @@ final class LoadGenerator implements AutoCloseable {
                 closeQuietly(socket);
             }
         }
+    }
+
+    /** One datagram, and what comes back to its port. */
+    private void ask(long intended) {
+        byte[] question = ("request " + intended).getBytes(StandardCharsets.US_ASCII);
+        try (DatagramSocket socket = port()) {
+            socket.connect(plan.target()); // nobody else's answer counts
+            socket.send(new DatagramPacket(question, question.length));
+            socket.setSoTimeout(millisUntil(intended + plan.timeout().toNanos()));
+            DatagramPacket answer = new DatagramPacket(new byte[256], 256);
+            socket.receive(answer);
+            String text = new String(answer.getData(), 0, answer.getLength(), StandardCharsets.US_ASCII);
+            String server = text.substring(0, Math.max(0, text.indexOf(':')));
+            boolean right = text.equals(Echo.answer(server, new String(question, StandardCharsets.US_ASCII)));
+            ended(intended, right ? Outcome.OK : Outcome.BODY, right ? server : "");
+        } catch (IOException e) {
+            ended(intended, kind(e), "");
+        }
+    }
+
+    /** A socket whose port was not used by this process for the longest time. */
+    private static DatagramSocket port() throws IOException {
+        BindException last = new BindException("no free port");
+        for (int attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
+            try {
+                return new DatagramSocket(FIRST_PORT + Math.floorMod(NEXT_PORT.getAndIncrement(), PORTS));
+            } catch (BindException e) {
+                last = e;
+            }
+        }
+        throw last;
     }
 
     private void ended(long intended, Outcome outcome, String server) {
@@ -185,6 +233,7 @@ final class LoadGenerator implements AutoCloseable {
             case NoRouteToHostException _ -> Outcome.UNREACHABLE;
             case ConnectException _ -> message.contains("timed out") ? Outcome.TIMEOUT : Outcome.REFUSED;
             case EOFException _ -> Outcome.CLOSED;
+            case PortUnreachableException _ -> Outcome.REFUSED;
             case SocketException _ when message.contains("too many open files") -> Outcome.CLIENT;
             case SocketException _ when message.contains("unreachable") -> Outcome.UNREACHABLE;
             case SocketException _ -> Outcome.RESET;

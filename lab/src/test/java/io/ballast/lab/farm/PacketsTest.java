@@ -3,11 +3,14 @@ package io.ballast.lab.farm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.google.gson.JsonObject;
 import io.ballast.cli.Json;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.lab.drill.Drill;
+import io.ballast.lab.drill.Observation;
+import io.ballast.lab.drill.Row;
+import io.ballast.lab.drill.Scenario;
 import io.ballast.lab.load.LoadPlan;
 import io.ballast.lab.load.LoadProcess;
 import io.ballast.lab.load.LoadResult;
@@ -21,6 +24,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -33,6 +37,11 @@ import org.opentest4j.TestAbortedException;
 class PacketsTest {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
     private static final Path EXAMPLE = Path.of("../examples/xdp.yaml");
+
+    private static final double RATE = 200;
+    private static final Duration BRIEF = Duration.ofMillis(300);
+    private static final Drill.Settings KILLING = new Drill.Settings(
+            RATE, Duration.ofSeconds(10), false, new Drill.Timing(BRIEF, BRIEF, BRIEF), Duration.ofMillis(200));
 
     /** The example's echo for IPv6. */
     private static final String ECHO6 = """
@@ -68,15 +77,6 @@ class PacketsTest {
 
     private static LoadPlan plan(InetSocketAddress address) {
         return new LoadPlan(address, "/index.html", 100, Duration.ofSeconds(10), false, 200, "Test Page");
-    }
-
-    /** What the director says of the servers of a name, one in each service. */
-    private static List<String> states(Lab lab, String server) throws IOException {
-        return lab.daemons().getFirst().services().stream()
-                .flatMap(service -> Json.objects(service, "servers").stream())
-                .filter(s -> Json.text(s, "name").equals(server))
-                .map((JsonObject s) -> Json.text(s, "state"))
-                .toList();
     }
 
     private interface Condition {
@@ -290,20 +290,28 @@ class PacketsTest {
             assertThat(servers).as("of three").hasSize(1);
         }
 
+        /** The drill's first scenario, of each service: a server is killed. */
         void reachesTheOthersOfADeadOne(String method) throws Exception {
-            WebServer victim = lab.webServers().getFirst();
-            String dead = victim.site().name();
-            victim.kill();
-            await(dead + " is out", () -> states(lab, dead).equals(List.of("down", "down", "up", "up")));
-            for (InetSocketAddress address : addresses) {
-                LoadResult afterwards = load.warm(plan(address), Duration.ofMillis(200));
-                assertThat(afterwards.outcomes())
-                        .as("%s by %s", address, method)
-                        .containsOnlyKeys(Outcome.OK);
-                assertThat(afterwards.servers()).hasSize(2).doesNotContainKey(dead);
+            for (ServiceSpec service : lab.description().services().values()) {
+                try (Drill drill =
+                        new Drill(lab, service.name(), lab.text(), lab.text(), KILLING, new Drill.Watcher() {})) {
+                    Row row = drill.run(Scenario.KILLED);
+                    String what = service.name() + " by " + method + ": " + row.reason();
+                    Observation seen = row.seen().orElseThrow(() -> new AssertionError(what));
+                    assertThat(seen.left()).as(what).isPresent();
+                    assertThat(seen.back()).as(what).isPresent();
+                    Instant out = seen.injected().plus(seen.left().orElseThrow());
+                    assertThat(seen.load().failuresSince(out))
+                            .as(what + ": since it was out")
+                            .isZero();
+                    // Until then its share, a third of the requests at most, and those that were under way.
+                    long due = (long) (RATE * seen.left().orElseThrow().toMillis() / 1000);
+                    assertThat(seen.load().failures())
+                            .as(what + ": until it was out")
+                            .isLessThanOrEqualTo(due / 2 + 10);
+                    assertThat(seen.load().servers()).as(what).hasSize(3);
+                }
             }
-            victim.start();
-            await(dead + " is in again", () -> states(lab, dead).equals(List.of("up", "up", "up", "up")));
         }
 
         @Override

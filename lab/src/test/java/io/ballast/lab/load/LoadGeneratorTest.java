@@ -2,16 +2,21 @@ package io.ballast.lab.load;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.lab.topology.Echo;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -214,6 +219,56 @@ class LoadGeneratorTest {
             assertThat(result.count(Outcome.REFUSED))
                     .isEqualTo(result.requests())
                     .isPositive();
+        }
+    }
+
+    /** Answers every third datagram, gives another a wrong answer and the last none. */
+    private static void echo(DatagramSocket socket, Set<Integer> ports) {
+        byte[] buffer = new byte[200];
+        try {
+            for (int i = 0; ; i++) {
+                DatagramPacket packet = new DatagramPacket(buffer, buffer.length);
+                socket.receive(packet);
+                ports.add(packet.getPort());
+                String text = new String(packet.getData(), 0, packet.getLength(), StandardCharsets.US_ASCII);
+                byte[] answer =
+                        Echo.answer("www1", i % 3 == 0 ? text : "another").getBytes(StandardCharsets.US_ASCII);
+                if (i % 3 < 2) {
+                    socket.send(new DatagramPacket(answer, answer.length, packet.getSocketAddress()));
+                }
+            }
+        } catch (IOException e) {
+            // the test has ended
+        }
+    }
+
+    @Test
+    void datagramsHavePortsOfTheirOwnAndAreJudgedByWhatComesBack() throws Exception {
+        Set<Integer> ports = ConcurrentHashMap.newKeySet();
+        InetSocketAddress target;
+        LoadResult result;
+        try (DatagramSocket socket = new DatagramSocket(0, InetAddress.getLoopbackAddress())) {
+            target = new InetSocketAddress(socket.getLocalAddress(), socket.getLocalPort());
+            Thread.startVirtualThread(() -> echo(socket, ports));
+            try (LoadGenerator generator = new LoadGenerator(LoadPlan.datagrams(target, 200, Duration.ofMillis(500)))) {
+                long giveUp = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+                while (ports.size() < 30) {
+                    assertThat(System.nanoTime()).as("deadline").isLessThan(giveUp);
+                    Thread.sleep(1);
+                }
+                result = generator.stop();
+            }
+            assertThat(ports).hasSize((int) result.requests());
+        }
+        assertThat(result.outcomes()).containsOnlyKeys(Outcome.OK, Outcome.BODY, Outcome.TIMEOUT);
+        assertThat(result.servers()).containsOnlyKeys("www1");
+        try (LoadGenerator generator = new LoadGenerator(LoadPlan.datagrams(target, 200, TIMEOUT))) {
+            long giveUp = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+            while (generator.sample().failed() == 0) {
+                assertThat(System.nanoTime()).as("deadline").isLessThan(giveUp);
+                Thread.sleep(5);
+            }
+            assertThat(generator.stop().outcomes()).containsOnlyKeys(Outcome.REFUSED);
         }
     }
 }
