@@ -2,6 +2,9 @@ package io.ballast.dist;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import io.ballast.cli.Exit;
 import io.ballast.cli.Main;
 import io.ballast.cli.Terminal;
@@ -14,6 +17,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -57,6 +62,31 @@ class DocumentsTest {
                 ROOT.resolve("examples/farm.yaml"),
                 ROOT.resolve("examples/xdp.yaml"))) {
             assertThat(ballast("check", example.toString()).err()).isEmpty();
+        }
+    }
+
+    @Test
+    void everyMemberOfTheControlApiIsNamed() throws IOException {
+        String page = Files.readString(ROOT.resolve("docs/control-api.md"));
+        JsonObject api = JsonParser.parseString(
+                        Files.readString(ROOT.resolve("node/src/main/resources/io/ballast/node/openapi.json")))
+                .getAsJsonObject();
+        Set<String> members = new TreeSet<>();
+        collect(api.getAsJsonObject("components").get("schemas"), members);
+        assertThat(members)
+                .contains("limited", "exceptions", "engines", "outFrom")
+                .allSatisfy(member -> assertThat(page)
+                        .as("docs/control-api.md says nothing of \"%s\"", member)
+                        .containsPattern("[\"`]" + member + "[\"`]"));
+    }
+
+    /** The names of every schema's properties. */
+    private static void collect(JsonElement schema, Set<String> members) {
+        if (schema instanceof JsonObject object) {
+            if (object.get("properties") instanceof JsonObject properties) {
+                members.addAll(properties.keySet());
+            }
+            object.asMap().values().forEach(each -> collect(each, members));
         }
     }
 
