@@ -205,14 +205,14 @@ final class Generation {
     /**
      * Makes this build's program with these features the one of these tables, where it is another.
      *
-     * @return whether it was another
+     * @return which program it has now instead of its own, for people; empty where that was the one already
      */
-    boolean renewProgram(Origin origin, DataPlane.Features features) throws IOException {
+    String renewProgram(Origin origin, DataPlane.Features features) throws IOException {
         byte[] elf = DataPlane.object(PROGRAM);
         long digest = digest(elf, features);
         Files.deleteIfExists(folder.resolve(NEW_PROGRAM));
         if (origin.program() == digest) {
-            return false;
+            return "";
         }
         try (BpfObject object = BpfObject.open(PROGRAM, elf)) {
             for (String name : object.maps()) {
@@ -228,7 +228,12 @@ final class Generation {
         }
         Files.move(folder.resolve(NEW_PROGRAM), folder.resolve(PROGRAM), StandardCopyOption.ATOMIC_MOVE);
         write(new Origin(origin.layout(), digest, origin.flowSeed()));
-        return true;
+        boolean sameBuild = origin.program() == digest(elf, new DataPlane.Features(!features.ranges()));
+        return !sameBuild
+                ? "this version's"
+                : features.ranges()
+                        ? "one that also looks for ranges of ports"
+                        : "one that does not look for ranges of ports";
     }
 
     /** Whether this build can go on with the tables: their layout is its own, and none is missing. */

@@ -269,7 +269,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 found.remove();
             } else if (mine == null && found.isOfThisBuild(origin.get())) {
                 mine = found;
-                how = found.renewProgram(origin.get(), capacity.features()) ? ", by another program" : "";
+                String program = found.renewProgram(origin.get(), capacity.features());
+                how = program.isEmpty() ? "" : "; between two packets its program was replaced by " + program;
             } else {
                 others.add(found);
             }
@@ -308,7 +309,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 next.createFrom(found, sizes, capacity.features());
             } catch (IOException e) {
                 grow = false;
-                trouble = ", which cannot grow: " + e.getMessage();
+                trouble = "; these cannot be made larger: " + e.getMessage();
             }
         }
         Generation mine = grow ? next : found;
@@ -325,8 +326,10 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             found.remove();
             director.engine.recount();
         }
-        director.begin("the engine xdp goes on with the tables that it found, with "
-                + director.engine.services().size() + " services" + how + (grow ? ", in larger tables" : trouble));
+        int services = director.engine.services().size();
+        director.begin("the engine xdp goes on with its tables in the kernel, which have "
+                + (services == 1 ? "1 service" : services + " services") + how
+                + (grow ? "; the tables were made larger" : trouble));
         return director;
     }
 

@@ -14,6 +14,8 @@ import io.ballast.director.ForwardingEngine;
 import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.Trace;
+import io.ballast.linux.Errno;
+import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.neighbour.SourceChoice;
@@ -126,6 +128,17 @@ public final class XdpOnDemand implements ForwardingEngine {
             InetAddress server,
             Resolution.Hop way) {}
 
+    /**
+     * What servers said.
+     *
+     * @param unasked those that cannot be asked, each with the reason and what to do
+     */
+    record Heard(Map<Asked, PathProbe.Answer> answers, Map<Asked, String> unasked) {
+        static Heard nothing() {
+            return new Heard(new LinkedHashMap<>(), new LinkedHashMap<>());
+        }
+    }
+
     /** How it comes and goes; called beside the loop, one call at a time. */
     interface Kernel {
         /**
@@ -150,9 +163,8 @@ public final class XdpOnDemand implements ForwardingEngine {
          * How servers answer who comes to them as clients do.
          *
          * @param services addresses of services
-         * @return without those that could not be asked
          */
-        Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services) throws IOException;
+        Heard answers(List<Asked> paths, Set<InetAddress> services) throws IOException;
 
         /** Takes away whatever is there, open nowhere. */
         void dismantle() throws IOException;
@@ -183,6 +195,8 @@ public final class XdpOnDemand implements ForwardingEngine {
     private @Nullable Timer asking;
     private Map<InetAddress, String> impostors = Map.of();
     private final Acceptance acceptance = new Acceptance(new ToJournal());
+    /** Why nobody knows whether a service's servers take its traffic, by the service. */
+    private final Map<String, String> unwatched = new LinkedHashMap<>();
     /** Whether nothing of it is in the kernel, as far as is known. */
     private boolean gone;
 
@@ -367,6 +381,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         }
         impostors = Map.of();
         acceptance.clear();
+        unwatched.clear();
         looked = Set.of();
     }
 
@@ -419,14 +434,15 @@ public final class XdpOnDemand implements ForwardingEngine {
         Set<InetAddress> services = new HashSet<>();
         wanted.values().forEach(service -> services.addAll(addresses(service)));
         List<List<Asked>> runs = PathProbe.inRuns(paths(), ASKED_AT_ONCE);
-        askServers(runs, services, new LinkedHashMap<>());
+        askServers(runs, services, Heard.nothing());
     }
 
-    private void askServers(List<List<Asked>> left, Set<InetAddress> services, Map<Asked, PathProbe.Answer> answers) {
+    private void askServers(List<List<Asked>> left, Set<InetAddress> services, Heard all) {
         if (!left.isEmpty()) {
-            ask(() -> kernel.answers(left.getFirst(), services), Map.<Asked, PathProbe.Answer>of(), heard -> {
-                answers.putAll(heard);
-                askServers(left.subList(1, left.size()), services, answers);
+            ask(() -> kernel.answers(left.getFirst(), services), Heard.nothing(), heard -> {
+                all.answers().putAll(heard.answers());
+                all.unasked().putAll(heard.unasked());
+                askServers(left.subList(1, left.size()), services, all);
             });
             return;
         }
@@ -434,7 +450,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         Map<Acceptance.Member, Acceptance.Finding> found = new LinkedHashMap<>();
         // A service may have changed its ways meanwhile, or its checks found the server down.
         Set<Asked> still = new HashSet<>(paths());
-        answers.forEach((path, answer) -> {
+        all.answers().forEach((path, answer) -> {
             asked.add(path.member());
             // Of a range, somebody need not listen at every port: that the packet is taken is enough.
             boolean accepts = answer == PathProbe.Answer.ACCEPTS
@@ -445,7 +461,36 @@ public final class XdpOnDemand implements ForwardingEngine {
             }
         });
         acceptance.heard(asked, found);
+        Map<String, String> why = new LinkedHashMap<>();
+        all.unasked().forEach((path, reason) -> {
+            if (still.contains(path)) {
+                why.putIfAbsent(path.member().service(), reason);
+            }
+        });
+        tellUnwatched(why, asked);
         askLater(acceptance.inDoubt() ? DOUBTING : ASKING_WHO_ELSE);
+    }
+
+    /** What is not watched must not look well. */
+    private void tellUnwatched(Map<String, String> why, Set<Acceptance.Member> asked) {
+        unwatched.keySet().retainAll(wanted.keySet());
+        why.forEach((service, reason) -> {
+            if (!reason.equals(unwatched.put(service, reason))) {
+                events.note(true, service, unwatched(service, reason));
+            }
+        });
+        for (Acceptance.Member member : asked) {
+            if (!why.containsKey(member.service()) && unwatched.remove(member.service()) != null) {
+                events.note(
+                        false,
+                        member.service(),
+                        member.service() + ": whether its servers take its traffic is watched again");
+            }
+        }
+    }
+
+    private static String unwatched(String service, String reason) {
+        return service + ": whether its servers take its traffic is not watched, because " + reason;
     }
 
     private void askLater(Duration delay) {
@@ -611,6 +656,9 @@ public final class XdpOnDemand implements ForwardingEngine {
                 .forEach(each -> warnings.add(each.getKey().service() + "/"
                         + each.getKey().server() + " is up, but "
                         + each.getValue().shortly() + ": " + each.getValue().remedy()));
+        unwatched.entrySet().stream()
+                .limit(20)
+                .forEach(each -> warnings.add(unwatched(each.getKey(), each.getValue())));
         return warnings;
     }
 
@@ -693,29 +741,45 @@ public final class XdpOnDemand implements ForwardingEngine {
         return String.join(" and ", names);
     }
 
-    private static Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services)
-            throws IOException {
+    private static Heard answers(List<Asked> paths, Set<InetAddress> services) throws IOException {
         Map<PathProbe.Question, Asked> questions = new LinkedHashMap<>();
+        Heard heard = Heard.nothing();
         List<Address> own;
         try (RouteNetlink netlink = RouteNetlink.open()) {
             own = netlink.addresses();
         }
         for (Asked path : paths) {
-            SourceChoice.any(
-                            path.way().sourceAddress(),
-                            path.server(),
-                            path.way().link(),
-                            path.endpoint().ipv6(),
-                            own,
-                            services)
-                    .ifPresent(source -> questions.put(
-                            new PathProbe.Question(path.endpoint(), path.method(), path.server(), path.way(), source),
-                            path));
+            Optional<InetAddress> source = SourceChoice.any(
+                    path.way().sourceAddress(),
+                    path.server(),
+                    path.way().link(),
+                    path.endpoint().ipv6(),
+                    own,
+                    services);
+            if (source.isPresent()) {
+                questions.put(
+                        new PathProbe.Question(path.endpoint(), path.method(), path.server(), path.way(), source.get()),
+                        path);
+            } else {
+                heard.unasked()
+                        .put(
+                                path,
+                                "this machine has no " + (path.endpoint().ipv6() ? "IPv6" : "IPv4")
+                                        + " address but those of services, at which it would not hear the answers:"
+                                        + " give the interface toward the servers an address of its own");
+            }
         }
-        Map<Asked, PathProbe.Answer> answers = new LinkedHashMap<>();
-        PathProbe.ask(List.copyOf(questions.keySet()), ASKING_SERVERS)
-                .forEach((question, answer) -> answers.put(Objects.requireNonNull(questions.get(question)), answer));
-        return answers;
+        try {
+            PathProbe.ask(List.copyOf(questions.keySet()), ASKING_SERVERS)
+                    .forEach((question, answer) ->
+                            heard.answers().put(Objects.requireNonNull(questions.get(question)), answer));
+        } catch (LinuxException e) {
+            if (e.errno() != Errno.EPERM) {
+                throw e;
+            }
+            questions.values().forEach(path -> heard.unasked().put(path, "that needs CAP_NET_RAW"));
+        }
+        return heard;
     }
 
     /**
@@ -776,8 +840,7 @@ public final class XdpOnDemand implements ForwardingEngine {
                     }
 
                     @Override
-                    public Map<Asked, PathProbe.Answer> answers(List<Asked> paths, Set<InetAddress> services)
-                            throws IOException {
+                    public Heard answers(List<Asked> paths, Set<InetAddress> services) throws IOException {
                         return XdpOnDemand.answers(paths, services);
                     }
 

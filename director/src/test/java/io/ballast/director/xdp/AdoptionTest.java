@@ -601,14 +601,14 @@ final class AdoptionTest {
     void anotherProgramOfTheSameLayoutTakesTheTables() throws Exception {
         Generation.Origin origin = generation.origin().orElseThrow();
         assertThat(generation.isOfThisBuild(origin)).isTrue();
-        assertThat(generation.renewProgram(origin, DataPlane.Features.ALL)).isFalse();
+        assertThat(generation.renewProgram(origin, DataPlane.Features.ALL)).isEmpty();
         try (DataPlane plane = generation.open()) {
             start(plane, 0).put(web(SchedulerKind.WLC, 2, 1, 2, 3));
         }
         int[] serverOf = connect();
         assertThat(generation.renewProgram(
                         new Generation.Origin(origin.layout(), 5, origin.flowSeed()), DataPlane.Features.ALL))
-                .isTrue();
+                .isEqualTo("this version's");
         assertThat(generation.origin()).contains(origin);
         program = open(generation.program());
         assertThatConnectionsGoOn(serverOf);
@@ -706,14 +706,15 @@ final class AdoptionTest {
     @Test
     void aProgramThatLooksForRangesTakesTheTables() throws Exception {
         Generation.Origin origin = generation.origin().orElseThrow();
-        assertThat(generation.renewProgram(origin, DataPlane.Features.NONE)).isTrue();
+        assertThat(generation.renewProgram(origin, DataPlane.Features.NONE))
+                .isEqualTo("one that does not look for ranges of ports");
         program = open(generation.program());
         try (DataPlane plane = generation.open()) {
             start(plane, 0).put(ranges("web", 1, ports(1000, 1999), ports(80, 80)));
         }
         assertServed(new int[][] {{80, 1}, {1000, 0}}, "without");
         assertThat(generation.renewProgram(generation.origin().orElseThrow(), DataPlane.Features.ALL))
-                .isTrue();
+                .isEqualTo("one that also looks for ranges of ports");
         assertThat(generation.origin()).contains(origin);
         program = open(generation.program());
         assertServed(new int[][] {{80, 1}, {1000, 1}}, "with");

@@ -131,9 +131,8 @@ final class EngineChoiceOnMachineTest {
         }
 
         @Override
-        public Map<XdpOnDemand.Asked, PathProbe.Answer> answers(
-                List<XdpOnDemand.Asked> paths, Set<InetAddress> services) {
-            return Map.of();
+        public XdpOnDemand.Heard answers(List<XdpOnDemand.Asked> paths, Set<InetAddress> services) {
+            return XdpOnDemand.Heard.nothing();
         }
 
         @Override

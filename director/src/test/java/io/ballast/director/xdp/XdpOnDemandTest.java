@@ -47,6 +47,7 @@ class XdpOnDemandTest {
     private final Map<InetAddress, Resolution.Hop> ways = new HashMap<>();
     private Map<InetAddress, String> unreachable = Map.of();
     private List<XdpDirector.Attachment> attachments = List.of(new XdpDirector.Attachment("eth0", "native", ""));
+    private String unasked = "";
     private PathProbe.Answer answer = PathProbe.Answer.ACCEPTS;
     private int rounds;
 
@@ -164,12 +165,17 @@ class XdpOnDemandTest {
                 }
 
                 @Override
-                public Map<XdpOnDemand.Asked, PathProbe.Answer> answers(
-                        List<XdpOnDemand.Asked> paths, Set<InetAddress> services) {
+                public XdpOnDemand.Heard answers(List<XdpOnDemand.Asked> paths, Set<InetAddress> services) {
                     rounds++;
-                    Map<XdpOnDemand.Asked, PathProbe.Answer> answers = new HashMap<>();
-                    paths.forEach(path -> answers.put(path, answer));
-                    return answers;
+                    XdpOnDemand.Heard heard = XdpOnDemand.Heard.nothing();
+                    for (XdpOnDemand.Asked path : paths) {
+                        if (unasked.isEmpty()) {
+                            heard.answers().put(path, answer);
+                        } else {
+                            heard.unasked().put(path, unasked);
+                        }
+                    }
+                    return heard;
                 }
 
                 @Override
@@ -316,6 +322,34 @@ class XdpOnDemandTest {
         impostors = Map.of();
         time.runFor(Duration.ofMinutes(1));
         assertThat(calls).singleElement().asString().contains("nobody else");
+        assertThat(engine.warnings()).isEmpty();
+    }
+
+    @Test
+    void thatServersCannotBeAskedIsSaidOnceUntilTheyCan() {
+        unasked = "there is no address: add one";
+        Forwarding web = withServers(ForwardingMethod.DR, Endpoint.Protocol.TCP, ServerState.UP, ServerState.UP);
+        assertThat(after(() -> engine.put(web)))
+                .last()
+                .isEqualTo("note web: whether its servers take its traffic is not watched, because there is no"
+                        + " address: add one");
+        calls.clear();
+        time.runFor(Duration.ofMinutes(5));
+        assertThat(calls).isEmpty();
+        assertThat(engine.warnings())
+                .singleElement()
+                .asString()
+                .startsWith("web: whether")
+                .endsWith("add one");
+        Forwarding down = withServers(ForwardingMethod.DR, Endpoint.Protocol.TCP, ServerState.DOWN, ServerState.DOWN);
+        after(() -> engine.put(down));
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(engine.warnings()).as("nobody to ask, but nothing is better").hasSize(1);
+        after(() -> engine.put(web));
+        unasked = "";
+        calls.clear();
+        time.runFor(Duration.ofMinutes(1));
+        assertThat(calls).containsExactly("note web: whether its servers take its traffic is watched again");
         assertThat(engine.warnings()).isEmpty();
     }
 
