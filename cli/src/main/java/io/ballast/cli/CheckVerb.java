@@ -59,6 +59,7 @@ final class CheckVerb implements Verb {
             return result;
         }
         List<Problem> problems = new ArrayList<>(result.problems());
+        DescriptionReader.exposed(file, result.description().get()).ifPresent(problems::add);
         problems.addAll(
                 NamedFiles.warnings(file.toString(), text, result.description().get(), hostName()));
         problems.addAll(Names.warnings(file.toString(), result.description().get(), hostName()));

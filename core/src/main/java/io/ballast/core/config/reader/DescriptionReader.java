@@ -3,6 +3,7 @@ package io.ballast.core.config.reader;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.Problem.Severity;
+import io.ballast.core.config.ServiceSpec;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +11,9 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -84,11 +88,43 @@ public final class DescriptionReader {
     /** Reads a file. */
     public ReadResult read(Path file) {
         String name = file.toString();
+        ReadResult result;
         try {
-            return read(name, bytes(file));
+            result = read(name, bytes(file));
         } catch (IOException e) {
             return unreadable(name, whyUnreadable(file, e));
         }
+        List<Problem> problems = new ArrayList<>(result.problems());
+        result.description().flatMap(read -> exposed(file, read)).ifPresent(problems::add);
+        return new ReadResult(result.description(), List.copyOf(problems));
+    }
+
+    /** A warning where the file of a description has a secret in it that everybody on this machine can read. */
+    public static Optional<Problem> exposed(Path file, Description description) {
+        Optional<String> secret = description.services().values().stream()
+                .filter(service ->
+                        service.quic().flatMap(ServiceSpec.Quic::encryption).isPresent())
+                .findFirst()
+                .map(service -> "services." + service.name() + ".quic.key");
+        try {
+            PosixFileAttributes attributes =
+                    secret.isPresent() ? Files.readAttributes(file, PosixFileAttributes.class) : null;
+            if (attributes == null
+                    || !attributes.isRegularFile()
+                    || !attributes.permissions().contains(PosixFilePermission.OTHERS_READ)) {
+                return Optional.empty();
+            }
+        } catch (IOException | UnsupportedOperationException e) {
+            return Optional.empty(); // it has been read, so it was there
+        }
+        return secret.map(path -> new Problem(
+                Severity.WARNING,
+                file.toString(),
+                0,
+                0,
+                path,
+                "is a secret, and everybody on this machine can read the file: chmod 600 " + file,
+                ""));
     }
 
     /** Why a file could not be read, in words. */

@@ -134,12 +134,7 @@ final class ServiceSchema {
             "limits",
             "Limits of a service.",
             List.of(MAX_CONNECTIONS, MAX_QUEUE, BACKLOG, CONNECTION_RATE, SOURCE_CONNECTION_RATE),
-            v -> new Limits(
-                    v.get(MAX_CONNECTIONS),
-                    v.get(MAX_QUEUE),
-                    v.get(BACKLOG),
-                    v.get(CONNECTION_RATE),
-                    v.get(SOURCE_CONNECTION_RATE)));
+            ServiceSchema::limits);
     private static final Limits LIMITS_DEFAULT = LIMITS_MAP.empty();
 
     private static final Key<Integer> ATTEMPTS = Key.withDefault(
@@ -496,6 +491,9 @@ final class ServiceSchema {
                 v.get(SYN_COOKIES));
         plausible(v, spec);
         possible(v, spec);
+        if (spec.forwarding() == ForwardingMethod.NAT && !v.broken(SERVERS) && !v.broken(LISTEN)) {
+            behindTheDirector(v, spec);
+        }
         quic(v, spec);
         synCookies(v, spec);
         List<Place> places = v.get(LISTEN).stream().map(l -> Place.of(l.at())).toList();
@@ -681,6 +679,27 @@ final class ServiceSchema {
                                 + Durations.print(spec.timeouts().udp()) + "), so it never matters to UDP flows");
             }
         }
+        if (tcp && spec.engine() != EngineKind.USERSPACE && spec.persistence().isPresent()) {
+            Duration remembered = spec.persistence().get().timeout();
+            if (remembered.compareTo(spec.timeouts().idle()) < 0) {
+                v.warning(
+                        PERSISTENCE,
+                        "is shorter than timeouts.idle ("
+                                + Durations.print(spec.timeouts().idle())
+                                + "), and the engine xdp forgets a client whose connections are silent for longer, so"
+                                + " that its next one may go to another server; make it as long, or idle shorter");
+            }
+        }
+        spec.persistence().ifPresent(persistence -> {
+            boolean ipv4 = spec.listen().stream().anyMatch(e -> !e.ipv6());
+            boolean ipv6 = spec.listen().stream().anyMatch(Endpoint::ipv6);
+            if (!ipv6 && persistence.prefix6() != 128) {
+                v.warning(PERSISTENCE, "netmask6 has no effect, because the service has no IPv6 address; leave it out");
+            }
+            if (!ipv4 && persistence.prefix4() != 32) {
+                v.warning(PERSISTENCE, "netmask has no effect, because the service has no IPv4 address; leave it out");
+            }
+        });
         if (!tcp && spec.proxyProtocol() != ProxyProtocol.OFF) {
             v.warning(PROXY_PROTOCOL, "has no effect, because it exists for TCP only and this service is UDP");
         }
@@ -721,6 +740,18 @@ final class ServiceSchema {
         } else if (spec.listen().stream().noneMatch(e -> e.protocol() == Protocol.TCP)) {
             v.error(SYN_COOKIES, "only TCP has SYNs, and the service listens on no TCP port; leave it out");
         }
+    }
+
+    private static Limits limits(Values v) {
+        int rate = v.get(CONNECTION_RATE);
+        int ofSource = v.get(SOURCE_CONNECTION_RATE);
+        if (rate > 0 && ofSource > rate) {
+            v.warning(
+                    SOURCE_CONNECTION_RATE,
+                    "has no effect, because it is above connection-rate (" + rate
+                            + "), which all clients have together; lower it, or raise connection-rate");
+        }
+        return new Limits(v.get(MAX_CONNECTIONS), v.get(MAX_QUEUE), v.get(BACKLOG), rate, ofSource);
     }
 
     private static Quic quic(Values v) {
@@ -774,21 +805,28 @@ final class ServiceSchema {
 
     private static void quicId(Scope scope, Server server, Optional<Quic> quic, Map<String, Node> taken) {
         Located<String> id = server.quicId().orElse(null);
+        if (id == null) {
+            quic.ifPresent(wanted -> {
+                int digits = 2 * wanted.serverIdLength();
+                scope.error(
+                        server.at(),
+                        "the service has quic, so this server needs a quic-id of " + digits + " hexadecimal digits,"
+                                + " like quic-id: \""
+                                + String.format(Locale.ROOT, "%0" + digits + "x", server.index() + 1) + "\"");
+            });
+            return;
+        }
+        scope.enter(QUIC_ID.name());
+        quicId(scope, id, quic, taken);
+        scope.leave();
+    }
+
+    private static void quicId(Scope scope, Located<String> id, Optional<Quic> quic, Map<String, Node> taken) {
         if (quic.isEmpty()) {
-            if (id != null) {
-                scope.warning(id.at(), "has no effect, because the service has no `quic`");
-            }
+            scope.warning(id.at(), "has no effect, because the service has no `quic`");
             return;
         }
         int digits = 2 * quic.get().serverIdLength();
-        if (id == null) {
-            scope.error(
-                    server.at(),
-                    "the service has quic, so this server needs a quic-id of " + digits + " hexadecimal digits, like"
-                            + " quic-id: \"" + String.format(Locale.ROOT, "%0" + digits + "x", server.index() + 1)
-                            + "\"");
-            return;
-        }
         if (id.value().length() != digits) {
             scope.error(
                     id.at(),
@@ -998,6 +1036,51 @@ final class ServiceSchema {
             if (!mixesFamilies(spec.forwarding()) && otherFamily) {
                 return Optional.of(method + " needs servers with an address of the same family as " + endpoint + "; "
                         + server + " has " + where.host() + " (a tunnel may mix them)");
+            }
+        }
+        return Optional.empty();
+    }
+
+    /**
+     * With NAT a server's answers have to come back through the director. One that is in the service's network has a way
+     * of its own to the clients there, who do not know who answers them.
+     */
+    private static void behindTheDirector(Values v, ServiceSpec spec) {
+        Scope scope = v.scope();
+        List<Server> written = v.find(SERVERS).orElse(List.of());
+        scope.enter(SERVERS.name());
+        for (int i = 0; i < written.size(); i++) {
+            InetAddress server =
+                    Addresses.parse(spec.servers().get(i).address().host()).orElse(null);
+            if (server == null) {
+                continue;
+            }
+            String network = spec.listen().stream()
+                    .flatMap(endpoint -> networkOf(scope, endpoint.address(), server).stream())
+                    .findFirst()
+                    .orElse("");
+            if (!network.isEmpty()) {
+                scope.enter(i);
+                scope.warning(
+                        written.get(i).at(),
+                        "is in the service's own network (" + network + "): with forwarding nat it answers clients"
+                                + " there past the director, and they take no answer from it; give the servers a network"
+                                + " of their own behind the director, or use forwarding fullnat");
+                scope.leave();
+            }
+        }
+        scope.leave();
+    }
+
+    /** The interface of a node in whose network both are, where there is one. */
+    private static Optional<String> networkOf(Scope scope, InetAddress one, InetAddress other) {
+        for (NodeSpec node : scope.nodes.values()) {
+            for (NodeSpec.InterfaceSpec device : node.interfaces()) {
+                for (NodeSpec.Cidr network : device.addresses()) {
+                    if (network.contains(one) && network.contains(other)) {
+                        return Optional.of(network + " on " + device.name() + " of " + node.name());
+                    }
+                }
             }
         }
         return Optional.empty();

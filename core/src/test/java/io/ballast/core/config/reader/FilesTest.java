@@ -47,6 +47,29 @@ class FilesTest {
     }
 
     @Test
+    void aSecretThatEverybodyCanReadIsWarnedOf() throws IOException {
+        Path file = directory.resolve("farm.yaml");
+        Files.writeString(file, """
+                services:
+                  web:
+                    listen: 192.0.2.100:443/udp
+                    engine: xdp
+                    quic: { key: "8f95f09245765f80256934e50c66207f", nonce-length: 14 }
+                    servers: [{ address: "10.1.0.1:443", quic-id: "0a01" }]
+                """);
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r--r--"));
+        assertThat(read(file))
+                .isEqualTo(
+                        "[" + file + ": warning: services.web.quic.key: is a secret, and everybody on this machine can"
+                                + " read the file: chmod 600 " + file + "]");
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
+        assertThat(read(file)).isEqualTo("[]");
+        Files.writeString(file, Files.readString(file).replaceFirst("key: .*nonce-length: 14", ""));
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r--r--"));
+        assertThat(read(file)).as("nothing secret in it").isEqualTo("[]");
+    }
+
+    @Test
     void aHugeFileIsRefusedBeforeItFillsTheMemory() throws IOException {
         Path file = directory.resolve("huge.yaml");
         try (var huge = new RandomAccessFile(file.toFile(), "rw")) {
