@@ -159,13 +159,17 @@ __noinline __u32 cookie_unknown(struct packet *packet, __u32 which)
 		return MAYBE;
 	/* What is new has no number that would be another. */
 	packet->acknowledges = 0;
-	if (packet->proven)
-		return MAYBE;
 	wanted = service->cookies != COOKIES_NEVER;
-	if (packet->does == OPENS)
-		return wanted ? GREETED : MAYBE;
-	if (opens(packet) || packet->does != GOES_ON || !wanted)
+	if (packet->proven || opens(packet)) {
+		count_in(which + 1, SYN_PROVEN);
 		return MAYBE;
+	}
+	if (packet->does > OPENS || !wanted)
+		return MAYBE;
+	if (packet->does == OPENS) {
+		count_in(which + 1, SYN_GREETED);
+		return GREETED;
+	}
 	count_in(which + 1, PASS_NO_FLOW);
 	return NOWHERE;
 }

@@ -244,6 +244,8 @@ enum reason {
 	DROP_RATE,		/* a new connection over its service's rate */
 	DROP_SOURCE_RATE,	/* one over its client's rate */
 	FLOW_UNLEARNED,		/* one too many to be remembered at the moment; dropped where it has to be */
+	SYN_GREETED,		/* a SYN that was answered with a cookie */
+	SYN_PROVEN,		/* a connection whose client has acknowledged one */
 	REASONS
 };
 
@@ -451,4 +453,4 @@ _Static_assert(sizeof(struct server_note) == 104, "server_note");
 _Static_assert(sizeof(struct traffic) == 40, "traffic");
 _Static_assert(sizeof(struct trace_record) == 104, "trace_record");
 _Static_assert(sizeof(struct tracing) == 24, "tracing");
-_Static_assert(sizeof(struct way_back) == 64, "way_back");
+_Static_assert(sizeof(struct way_back) == 64 && offsetof(struct way_back, cookie) == 41, "way_back");

@@ -91,6 +91,7 @@ final class XdpArea implements Area {
                 packets.methods();
                 packets.persistence();
                 packets.quic();
+                packets.cookies();
             }
         });
         sheet.note(
@@ -285,6 +286,15 @@ final class XdpArea implements Area {
         private void install(boolean ipv6, SchedulerKind scheduler, ForwardingMethod method, List<Server> servers)
                 throws IOException {
             plane.engine().put(service(WEB, ipv6 ? XdpBenchmark.VIP6 : XdpBenchmark.VIP4, scheduler, method, servers));
+            if (!plane.complaints().isEmpty()) {
+                throw new IOException(plane.complaints().getFirst());
+            }
+        }
+
+        private void fresh(Forwarding service) throws IOException {
+            plane.engine().remove(WEB);
+            plane.forget();
+            plane.engine().put(service);
             if (!plane.complaints().isEmpty()) {
                 throw new IOException(plane.complaints().getFirst());
             }
@@ -509,6 +519,26 @@ final class XdpArea implements Area {
             double nanos = mean(() -> plane.datagrams(datagram, 1, count));
             plane.engine().remove(WEB);
             return nanos;
+        }
+
+        /** The peer is the same SYN where it is remembered and goes to a server. */
+        void cookies() throws IOException {
+            Forwarding nat =
+                    service(WEB, XdpBenchmark.VIP4, SchedulerKind.MH, ForwardingMethod.NAT, servers(1, 100, false));
+            row(
+                    "SYN answered with a cookie (peer: new connection), mh, nat",
+                    Floor.TRANSMIT,
+                    () -> {
+                        fresh(nat.with(ServiceSpec.SynCookies.ALWAYS));
+                        plane.greeted(WARM_UP);
+                        return mean(() -> plane.greeted(Math.min(count, NEW_AT_MOST)));
+                    },
+                    opening(false, () -> {
+                        fresh(nat);
+                        return 0;
+                    }),
+                    null);
+            plane.engine().remove(WEB);
         }
 
         private static Forwarding datagramService(SchedulerKind scheduler, Optional<ServiceSpec.Quic> quic) {

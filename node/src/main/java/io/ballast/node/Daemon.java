@@ -983,6 +983,13 @@ public final class Daemon {
             exceptions.add(exception);
         }
         json.add("exceptions", exceptions);
+        JsonArray greeting = new JsonArray();
+        xdp.synCookies().forEach((service, on) -> {
+            if (on) {
+                greeting.add(service);
+            }
+        });
+        json.add("synCookies", greeting);
         JsonObject connections = new JsonObject();
         connections.addProperty("places", xdp.connections().places());
         connections.addProperty("used", xdp.connections().used());
@@ -1030,6 +1037,17 @@ public final class Daemon {
         moment.xdp().ifPresent(xdp -> {
             if (!xdp.connections().pressure().isEmpty()) {
                 warnings.add(xdp.connections().pressure());
+            }
+            List<String> flooded = active.services().stream()
+                    .filter(spec -> spec.synCookies() == ServiceSpec.SynCookies.AUTO)
+                    .map(ServiceSpec::name)
+                    .filter(name -> xdp.synCookies().getOrDefault(name, false))
+                    .toList();
+            if (!flooded.isEmpty()) {
+                warnings.add("SYNs of " + String.join(", ", flooded.subList(0, Math.min(5, flooded.size())))
+                        + (flooded.size() > 5 ? " and " + (flooded.size() - 5) + " more" : "")
+                        + " are answered with cookies at the moment, as in a flood: new connections are without window"
+                        + " scaling, SACK and timestamps");
             }
             for (XdpDirector.Attachment attachment : xdp.attachments()) {
                 if (!attachment.trouble().isEmpty()) {

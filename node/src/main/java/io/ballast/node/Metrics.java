@@ -200,6 +200,10 @@ final class Metrics {
                 "gauge",
                 "Whether connections are forgotten for others, or nearly.");
         line(text, "ballast_xdp_connection_pressure", "", connections.pressure().isEmpty() ? 0 : 1);
+        head(text, "ballast_xdp_syn_cookies", "gauge", "Whether SYNs of a service are answered with cookies.");
+        for (Map.Entry<String, Boolean> service : xdp.synCookies().entrySet()) {
+            line(text, "ballast_xdp_syn_cookies", labels(service.getKey()), service.getValue() ? 1 : 0);
+        }
         head(text, "ballast_xdp_unreachable_servers", "gauge", "Real servers whose next hop is not known.");
         line(text, "ballast_xdp_unreachable_servers", "", xdp.unreachable().size());
     }

@@ -185,7 +185,11 @@ public record ServiceSpec(
 
     /** Whether a director answers SYNs by cookies, and opens a connection to a server when the client has proven itself. */
     public enum SynCookies {
+        /** Never: servers see every SYN. */
         OFF,
+        /** In a flood of SYNs. */
+        AUTO,
+        /** At any time. */
         ALWAYS;
 
         /** The name in {@code ballast.yaml}. */

@@ -117,6 +117,7 @@ final class Adoption {
         installed.lingering |= (vip.flags() & Layout.FLAG_LOOKUP) != 0;
         installed.persists |= (vip.flags() & Layout.FLAG_PERSIST) != 0;
         installed.cookies |= (vip.flags() & Layout.FLAG_COOKIES) != 0;
+        installed.greets = installed.cookies && plane.cookies(installed.service.number);
         installed.translation = vip.flags() & (Layout.FLAG_NAT | Layout.FLAG_FULL_NAT);
         if (installed.table != null && vip.slots() != installed.lines) {
             endpoints.put(service, endpoint, vip.withTable(installed.lines, installed.table.length()), Set.of());

@@ -108,7 +108,9 @@ class DataPlane implements AutoCloseable {
         PASS_KILLED,
         DROP_RATE,
         DROP_SOURCE_RATE,
-        FLOW_UNLEARNED
+        FLOW_UNLEARNED,
+        SYN_GREETED,
+        SYN_PROVEN
     }
 
     private static final Map<Reason, String> WORDS = Map.ofEntries(
@@ -127,7 +129,9 @@ class DataPlane implements AutoCloseable {
             Map.entry(Reason.PASS_KILLED, "packets of connections that were ended here (passed to the kernel)"),
             Map.entry(Reason.DROP_RATE, "new connections above the service's rate (dropped)"),
             Map.entry(Reason.DROP_SOURCE_RATE, "new connections above a client's rate (dropped)"),
-            Map.entry(Reason.FLOW_UNLEARNED, "connections not remembered, because too many came at once"));
+            Map.entry(Reason.FLOW_UNLEARNED, "connections not remembered, because too many came at once"),
+            Map.entry(Reason.SYN_GREETED, "SYNs answered with a cookie"),
+            Map.entry(Reason.SYN_PROVEN, "connections opened by the acknowledgement of a cookie"));
 
     /** What is counted by a reason, for people. */
     static String words(Reason reason) {
@@ -176,6 +180,7 @@ class DataPlane implements AutoCloseable {
     private final MemorySegment services;
     private final FlowTable flows;
     private final MemorySegment ports;
+    private final MemorySegment waysBack;
     private final Notes notes;
 
     /** The tables that are pinned in a folder, each under its name, with the program {@code director}. */
@@ -200,6 +205,7 @@ class DataPlane implements AutoCloseable {
         quicKeys = memory("quic_keys");
         notes = new Notes(memory("service_notes"), memory("server_notes"));
         ports = memory("ports");
+        waysBack = memory("ways_back");
         flows = new FlowTable(memory("flows"), ports);
         sizes = new Sizes(
                 vips4.info().shape().maxEntries(),
@@ -208,13 +214,7 @@ class DataPlane implements AutoCloseable {
                 (int) (slots.byteSize() / Layout.LINE_BYTES),
                 (int) (nodes.byteSize() / Layout.LINE_BYTES),
                 flows.buckets(),
-                hasNat(source));
-    }
-
-    private static boolean hasNat(Source source) throws IOException {
-        try (BpfMap map = source.map("ways_back")) {
-            return map.info().shape().maxEntries() > 1;
-        }
+                waysBack.byteSize() > Layout.WAY_BACK);
     }
 
     /** The memory of a table. */
@@ -620,6 +620,11 @@ class DataPlane implements AutoCloseable {
         services.set(INT, (long) service * Layout.SERVICE + Layout.SERVICE_COOKIES, wanted ? 0 : 1);
     }
 
+    /** What {@link #cookies(int, boolean)} said last. */
+    boolean cookies(int service) {
+        return services.get(INT, (long) service * Layout.SERVICE + Layout.SERVICE_COOKIES) == 0;
+    }
+
     /** Nanoseconds between events that come so often; 0 of 0. */
     private static int interval(int perSecond) {
         return perSecond == 0 ? 0 : 1_000_000_000 / perSecond;
@@ -743,23 +748,35 @@ class DataPlane implements AutoCloseable {
      */
     Map<Integer, Map<Reason, Long>> reasonsByService() throws IOException {
         Map<Integer, Map<Reason, Long>> rows = new HashMap<>();
-        Reason[] all = Reason.values();
-        int stride = all.length * Long.BYTES;
         reasons.forEach((key, values) -> {
-            Map<Reason, Long> row = new EnumMap<>(Reason.class);
-            for (long at = 0; at + stride <= values.byteSize(); at += stride) {
-                for (int number = 0; number < all.length; number++) {
-                    long count = values.get(LONG, at + (long) number * Long.BYTES);
-                    if (count != 0) {
-                        row.merge(all[number], count, Long::sum);
-                    }
-                }
-            }
+            Map<Reason, Long> row = sums(values);
             if (!row.isEmpty()) {
                 rows.put(key.get(INT, 0) - 1, row);
             }
         });
         return rows;
+    }
+
+    /** Counters of a service by reason, without zeros. */
+    Map<Reason, Long> reasons(int service) throws IOException {
+        byte[] values = reasons.lookup(intKey(service + 1));
+        return values == null ? Map.of() : sums(MemorySegment.ofArray(values));
+    }
+
+    /** Of all processors together. */
+    private static Map<Reason, Long> sums(MemorySegment row) {
+        Map<Reason, Long> sums = new EnumMap<>(Reason.class);
+        Reason[] all = Reason.values();
+        int stride = all.length * Long.BYTES;
+        for (long at = 0; at + stride <= row.byteSize(); at += stride) {
+            for (int number = 0; number < all.length; number++) {
+                long count = row.get(LONG, at + (long) number * Long.BYTES);
+                if (count != 0) {
+                    sums.merge(all[number], count, Long::sum);
+                }
+            }
+        }
+        return sums;
     }
 
     // ---- Traces
@@ -823,9 +840,26 @@ class DataPlane implements AutoCloseable {
         return flows.forAnotherThread();
     }
 
+    /** Whether a connection's sequence numbers are translated, because it came by a SYN cookie. */
+    boolean cameByCookie(FlowTable.Place place) {
+        long at = (long) place.number() * Layout.WAY_BACK + Layout.WAY_BACK_COOKIE;
+        return at < waysBack.byteSize() && waysBack.get(ValueLayout.JAVA_BYTE, at) != 0;
+    }
+
     /** How many buckets there are for {@link #sweep}. */
     int buckets() {
         return flows.buckets();
+    }
+
+    /** Is told of the places that a sweep leaves as they are. */
+    interface Stays {
+        /**
+         * One place.
+         *
+         * @param place good for the time of the call
+         * @param isExpired it is forgotten when it is needed, or by the next sweep
+         */
+        void at(FlowTable.Place place, boolean isExpired);
     }
 
     /**
@@ -837,10 +871,10 @@ class DataPlane implements AutoCloseable {
      * @param to the one behind the last
      * @param endpoints whether there is an endpoint of an id
      * @param gone numbers of servers that will have no connection again
-     * @param found told of what stays
+     * @param stays told of what stays
      * @return the numbers of the servers whose load changed
      */
-    BitSet sweep(int from, int to, IntPredicate endpoints, BitSet gone, FlowPressure.Tally found) {
+    BitSet sweep(int from, int to, IntPredicate endpoints, BitSet gone, Stays stays) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
         int longAgo = now - Layout.SETTLED_TICKS;
         Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0
@@ -850,7 +884,7 @@ class DataPlane implements AutoCloseable {
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
             if (!over.test(place)) {
-                found.count(place.state(), place.expires() - now < 0);
+                stays.at(place, place.expires() - now < 0);
             } else if (countOut(place.server(), place.forget(over))) {
                 changed.set(place.server());
             }

@@ -35,6 +35,11 @@ final class FlowTable {
         private int tag;
         private int flow;
 
+        /** Its number among all places, which says where its way back is. */
+        int number() {
+            return (int) (at / Layout.BUCKET) * Layout.WAYS + (int) (at % Layout.BUCKET) / Integer.BYTES;
+        }
+
         int vip() {
             return words[flow + Layout.FLOW_VIP / Integer.BYTES];
         }
@@ -141,7 +146,6 @@ final class FlowTable {
             if (!WORD.compareAndSet(memory, at, tag, BEING_WRITTEN)) {
                 return 0;
             }
-            long start = at - at % Layout.BUCKET;
             long live = live();
             MemorySegment.copy(memory, ValueLayout.JAVA_INT, live, words, flow, Layout.FLOW / Integer.BYTES);
             if (!over.test(this)) {
@@ -152,8 +156,7 @@ final class FlowTable {
             words[flow + Layout.FLOW_STATE / Integer.BYTES] = (int) WORD.getAndSet(memory, live + Layout.FLOW_STATE, 0);
             int claim = words[flow + Layout.FLOW_CLAIM / Integer.BYTES];
             if (claim > 0 && claim <= ports.byteSize() / Integer.BYTES) {
-                int number = (int) (start / Layout.BUCKET) * Layout.WAYS + (int) (at - start) / Integer.BYTES;
-                var _ = WORD.compareAndSet(ports, (claim - 1L) * Integer.BYTES, number + 1, 0);
+                var _ = WORD.compareAndSet(ports, (claim - 1L) * Integer.BYTES, number() + 1, 0);
                 WORD.setVolatile(memory, live + Layout.FLOW_CLAIM, 0);
             }
             WORD.setVolatile(memory, at, 0);

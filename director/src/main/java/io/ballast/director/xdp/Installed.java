@@ -57,6 +57,18 @@ final class Installed {
     /** Connections may have come by a SYN cookie. */
     boolean cookies;
 
+    /** SYNs are answered with cookies now. */
+    boolean greets;
+
+    /** When a connection that came by a cookie was seen last, or could still come: the time, and the upkeep's step. */
+    long cookieAt;
+
+    int cookieStep;
+
+    /** What decides that, where it is not decided already. */
+    @Nullable
+    CookieSwitch cookieSwitch;
+
     /** Its tables are being written. */
     boolean writing;
 

@@ -136,7 +136,11 @@ final class Layout {
     static final int BUCKET_FLOWS = WAYS * 4;
     static final int BUCKET = BUCKET_FLOWS + WAYS * FLOW;
 
+    /** So long a SYN cookie is good at most: in its interval and the next (cookies.h). */
+    static final long COOKIE_NANOS = 2L << 36;
+
     static final int WAY_BACK = 64;
+    static final int WAY_BACK_COOKIE = 41;
 
     static final int OPENING = 1;
     static final int ESTABLISHED = 2;

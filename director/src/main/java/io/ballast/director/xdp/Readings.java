@@ -97,6 +97,17 @@ final class Readings {
         return named;
     }
 
+    /** Whether SYNs are answered with cookies now, of the services that may do so. */
+    Map<String, Boolean> synCookies() {
+        Map<String, Boolean> named = new TreeMap<>();
+        for (Installed installed : services) {
+            if (installed.greets || installed.cookieSwitch != null) {
+                named.put(installed.service.name, installed.greets);
+            }
+        }
+        return named;
+    }
+
     /**
      * Beside the control loop, which a walk over a million connections would hold up for half a second.
      *

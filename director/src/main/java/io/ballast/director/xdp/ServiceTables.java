@@ -103,10 +103,41 @@ final class ServiceTables {
     }
 
     private void writeCookies(Installed installed) {
-        boolean wanted = installed.service.forwarding().synCookies() != ServiceSpec.SynCookies.OFF;
-        plane.cookies(installed.service.number, wanted);
+        ServiceSpec.SynCookies wanted = installed.translation == 0
+                ? ServiceSpec.SynCookies.OFF
+                : installed.service.forwarding().synCookies();
+        switch (wanted) {
+            case OFF -> installed.greets = false;
+            case ALWAYS -> installed.greets = true;
+            case AUTO -> {
+                if (installed.cookieSwitch == null) {
+                    // Where it is on already, by an earlier process or description, it goes off by itself.
+                    installed.cookieSwitch = new CookieSwitch(installed.greets);
+                }
+            }
+        }
+        if (wanted != ServiceSpec.SynCookies.AUTO) {
+            installed.cookieSwitch = null;
+        }
+        plane.cookies(installed.service.number, installed.greets);
         // Sequence numbers of connections that came by one differ until they end.
-        installed.cookies |= wanted && installed.translation != 0;
+        installed.cookies |= installed.greets;
+    }
+
+    /** Begins or ends to answer SYNs with cookies. */
+    void greet(Installed installed, boolean greets) throws IOException {
+        installed.greets = greets;
+        plane.cookies(installed.service.number, greets);
+        if (greets && !installed.cookies) {
+            installed.cookies = true;
+            rewriteEndpoints(installed);
+        }
+    }
+
+    /** Has packets no longer looked at for what cookies make different, since no connection is left that came by one. */
+    void endCookies(Installed installed) throws IOException {
+        installed.cookies = false;
+        rewriteEndpoints(installed);
     }
 
     // ---- Notes

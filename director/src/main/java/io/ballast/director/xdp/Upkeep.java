@@ -3,6 +3,7 @@ package io.ballast.director.xdp;
 import io.ballast.director.EngineEvents;
 import io.ballast.director.xdp.InstalledService.Placed;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collection;
 import java.util.List;
@@ -32,6 +33,12 @@ final class Upkeep {
     private long swept;
 
     private int steps;
+    /** How many connections the last sweep found half open, by the number of the server. */
+    private final int[] halfOpen;
+    /** In so many parts. */
+    private int sweptLast;
+    /** To which servers it found connections that came by a SYN cookie. */
+    private final BitSet byCookie = new BitSet();
 
     /**
      * @param services those that there are, as they come and go
@@ -47,6 +54,7 @@ final class Upkeep {
         this.numbers = numbers;
         this.tables = tables;
         this.events = events;
+        halfOpen = new int[plane.sizes().servers()];
         pressure = new FlowPressure((long) plane.buckets() * Layout.WAYS, SWEEP_PARTS);
     }
 
@@ -63,6 +71,8 @@ final class Upkeep {
                 continue;
             }
             try {
+                forgetCookies(installed, now);
+                decideCookies(installed, now);
                 cut(installed, now, census);
                 settle(installed, now, census, sweptAll);
                 if (sweptAll) {
@@ -96,22 +106,36 @@ final class Upkeep {
     void sweep(int parts) {
         BitSet living = new BitSet();
         BitSet gone = new BitSet();
+        BitSet greeted = new BitSet();
         for (Installed installed : services) {
             for (Installed each : installed.withPredecessors()) {
                 each.endpoints.values().forEach(living::set);
+                greeted.set(each.firstServer, each.firstServer + (each.cookies ? each.service.capacity() : 0));
                 for (Placed placed : each.service.everybody()) {
                     gone.set(each.numberOf(placed), placed.gone && placed.cut);
                 }
             }
         }
+        Arrays.fill(halfOpen, 0);
+        byCookie.clear();
+        sweptLast = parts;
         int part = Math.ceilDiv(plane.buckets(), SWEEP_PARTS);
         BitSet changed = new BitSet();
         for (int i = 0; i < parts; i++) {
             int number = (int) (swept++ % SWEEP_PARTS);
             int from = Math.min(number * part, plane.buckets());
+            int to = Math.min(from + part, plane.buckets());
             FlowPressure.Tally found = new FlowPressure.Tally();
-            changed.or(plane.sweep(
-                    from, Math.min(from + part, plane.buckets()), id -> id > 0 && living.get(id), gone, found));
+            changed.or(plane.sweep(from, to, id -> id > 0 && living.get(id), gone, (place, isExpired) -> {
+                found.count(place.state(), isExpired);
+                int server = place.server();
+                if (server >= 0 && server < halfOpen.length && Layout.isConnection(place.state())) {
+                    halfOpen[server] += place.state() == Layout.OPENING && !isExpired ? 1 : 0;
+                    if (greeted.get(server) && plane.cameByCookie(place)) {
+                        byCookie.set(server);
+                    }
+                }
+            }));
             pressure.part(number, found);
             numbers.sweptPart();
         }
@@ -126,6 +150,53 @@ final class Upkeep {
             if (mine && installed.tree >= 0 && installed.service.isKnown()) {
                 tables.rank(installed);
             }
+        }
+    }
+
+    /**
+     * A hash spreads connections over the table, so that the part that was swept now says how many there are in all: a
+     * flood is seen after a second, and not after all parts.
+     */
+    private void decideCookies(Installed installed, long now) throws IOException {
+        CookieSwitch cookieSwitch = installed.cookieSwitch;
+        if (cookieSwitch == null) {
+            return;
+        }
+        long opening = 0;
+        long established = 0;
+        for (Placed placed : installed.service.everybody()) {
+            opening += halfOpen[installed.numberOf(placed)];
+            established += plane.load(installed.numberOf(placed)).active();
+        }
+        Map<DataPlane.Reason, Long> counts = cookieSwitch.isOn() ? plane.reasons(installed.service.number) : Map.of();
+        Optional<String> news = cookieSwitch.step(
+                now,
+                CookieSwitch.bound((long) plane.buckets() * Layout.WAYS, established),
+                opening * SWEEP_PARTS / sweptLast,
+                counts.getOrDefault(DataPlane.Reason.SYN_GREETED, 0L)
+                        - counts.getOrDefault(DataPlane.Reason.SYN_PROVEN, 0L));
+        if (news.isPresent()) {
+            tables.greet(installed, cookieSwitch.isOn());
+            events.note(cookieSwitch.isOn(), installed.service.name, news.get());
+        }
+    }
+
+    /**
+     * What came by a cookie has its sequence numbers translated, for which its endpoint has packets looked at. That costs
+     * a known connection a tenth or more, and ends with the last of them, once no cookie is good any more.
+     */
+    private void forgetCookies(Installed installed, long now) throws IOException {
+        if (!installed.cookies) {
+            return;
+        }
+        int end = installed.firstServer + installed.service.capacity();
+        int next = byCookie.nextSetBit(installed.firstServer);
+        if (installed.greets || installed.cookieStep == 0 || (next >= 0 && next < end)) {
+            installed.cookieAt = now;
+            installed.cookieStep = steps;
+        } else if (now - installed.cookieAt > Layout.COOKIE_NANOS && steps - installed.cookieStep > SWEEP_PARTS) {
+            installed.cookieStep = 0;
+            tables.endCookies(installed);
         }
     }
 

@@ -89,6 +89,7 @@ public final class XdpBenchmark implements AutoCloseable {
     private final MemorySegment variables;
     private final MemorySegment opening4 = frame(false, SYN);
     private final MemorySegment going4 = frame(false, ACK);
+    private final MemorySegment greeted4 = withMss(opening4);
     private final MemorySegment opening6 = frame(true, SYN);
     private final MemorySegment going6 = frame(true, ACK);
     private final List<String> complaints = new ArrayList<>();
@@ -204,6 +205,16 @@ public final class XdpBenchmark implements AutoCloseable {
         return sent("bench4", frame(datagram), clients, count);
     }
 
+    /**
+     * Runs SYNs to {@link #VIP4}, each of another client; the service has to answer them with cookies.
+     *
+     * @return mean nanoseconds a packet
+     * @throws IOException also when a SYN was not answered
+     */
+    public double greeted(int count) throws IOException {
+        return sent("bench_syn", greeted4, NEW_EACH_TIME, count);
+    }
+
     private double sent(String program, MemorySegment frame, int clients, int count) throws IOException {
         variables.set(ValueLayout.JAVA_INT, MASK, clients - 1);
         if (clients != NEW_EACH_TIME) {
@@ -247,6 +258,13 @@ public final class XdpBenchmark implements AutoCloseable {
         frame.put(client).put(vip).putShort((short) 1024).putShort((short) PORT).putLong(0);
         frame.putShort((short) (0x5000 | flags)).putShort((short) 512).putInt(0).put(new byte[6]);
         return arena.allocateFrom(ValueLayout.JAVA_BYTE, Arrays.copyOf(frame.array(), frame.position()));
+    }
+
+    /** A SYN of IPv4 with an MSS and nothing behind it. */
+    private MemorySegment withMss(MemorySegment syn) {
+        ByteBuffer frame = ByteBuffer.allocate(58).put(syn.asSlice(0, 54).toArray(ValueLayout.JAVA_BYTE));
+        frame.putShort(16, (short) 44).put(46, (byte) 0x60).putInt(0x0204_05b4);
+        return arena.allocateFrom(ValueLayout.JAVA_BYTE, frame.array());
     }
 
     /** A client's datagram, with the same addresses and no checksums. */

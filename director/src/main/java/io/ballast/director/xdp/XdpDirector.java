@@ -505,7 +505,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         } catch (IOException e) {
             gate.note(true, "xdp", "the counters cannot be read: " + e.getMessage());
         }
-        return new XdpOnDemand.Condition(attachments(), unreachable(), List.copyOf(exceptions), engine.occupancy());
+        return new XdpOnDemand.Condition(
+                attachments(), unreachable(), List.copyOf(exceptions), engine.occupancy(), engine.synCookies());
     }
 
     // ---- Time and interfaces

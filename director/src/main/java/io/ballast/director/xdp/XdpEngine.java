@@ -189,6 +189,7 @@ final class XdpEngine implements ForwardingEngine {
         installed.trace = first.service().equals(traced) ? trace : null;
         installed.predecessor = predecessor;
         if (predecessor != null) {
+            installed.greets = predecessor.greets;
             // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
             predecessor
                     .endpoints
@@ -305,6 +306,11 @@ final class XdpEngine implements ForwardingEngine {
     /** What did not go the usual way, without zeros, by the name of the service; what is no service's under "". */
     Map<String, Map<DataPlane.Reason, Long>> reasons() throws IOException {
         return readings.reasons();
+    }
+
+    /** Whether SYNs are answered with cookies now, of the services that may do so. */
+    Map<String, Boolean> synCookies() {
+        return readings.synCookies();
     }
 
     /** How the table of remembered connections is used. */

@@ -99,12 +99,14 @@ public final class XdpOnDemand implements ForwardingEngine {
      * @param unreachable why packets cannot be sent to a real server, by its address
      * @param exceptions what did not go the usual way, since its service is in the tables; without zeros
      * @param connections how the table of remembered connections is used
+     * @param synCookies whether SYNs are answered with cookies now, of the services that may do so
      */
     public record Condition(
             List<XdpDirector.Attachment> attachments,
             Map<InetAddress, String> unreachable,
             List<Exceptional> exceptions,
-            FlowPressure.Occupancy connections) {}
+            FlowPressure.Occupancy connections,
+            Map<String, Boolean> synCookies) {}
 
     /**
      * What did not go the usual way for one reason.

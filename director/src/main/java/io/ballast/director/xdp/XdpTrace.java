@@ -52,7 +52,9 @@ final class XdpTrace implements Trace {
             Map.entry(Reason.PASS_KILLED, "its connection was ended by the operator"),
             Map.entry(Reason.DROP_RATE, "a new connection above the service's rate"),
             Map.entry(Reason.DROP_SOURCE_RATE, "a new connection above its client's rate"),
-            Map.entry(Reason.FLOW_UNLEARNED, "its connection was not remembered, because too many came at once"));
+            Map.entry(Reason.FLOW_UNLEARNED, "its connection was not remembered, because too many came at once"),
+            Map.entry(Reason.SYN_GREETED, "it was answered with a SYN cookie"),
+            Map.entry(Reason.SYN_PROVEN, "it acknowledges a SYN cookie, and opens the connection"));
 
     /** What a server's number stands for. */
     private record Told(String name, Target target) {}

@@ -25,6 +25,7 @@ import io.ballast.linux.bpf.XdpAction;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.nio.ByteBuffer;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -94,7 +95,7 @@ final class CookieTest {
     }
 
     /** A segment with whatever it says. */
-    private static byte[] tcp(
+    static byte[] tcp(
             InetAddress from,
             int fromPort,
             InetAddress to,
@@ -220,6 +221,8 @@ final class CookieTest {
         assertThat(remembered()).isZero();
         int seen = prove(side, 4000, ISN + 1, cookie, MSS_1460);
         assertThat(remembered()).isEqualTo(1);
+        assertThat(bench.plane().reasonsByService())
+                .isEqualTo(Map.of(0, Map.of(DataPlane.Reason.SYN_GREETED, 1L, DataPlane.Reason.SYN_PROVEN, 1L)));
         assertThat(bench.plane().load(0).inactive()).isEqualTo(1);
         accept(side, 4000, seen, cookie);
         assertThat(bench.plane().load(0))

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.SchedulerKind;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.director.Forwarding;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.Forwardings;
@@ -70,6 +71,11 @@ final class XdpBenchmarkTest {
         List<Endpoint> udp = List.of(new Endpoint(XdpBenchmark.VIP4, XdpBenchmark.PORT, Endpoint.Protocol.UDP));
         benchmark.engine().put(Forwardings.of("dns", tcp.method(), tcp.scheduler(), udp, tcp.servers()));
         assertThat(benchmark.datagrams(new byte[40], 64, 1000)).isPositive();
+        Forwarding nat = Forwardings.of("web", ForwardingMethod.NAT, SchedulerKind.MH, tcp.listen(), tcp.servers());
+        benchmark.engine().remove("dns");
+        benchmark.engine().put(nat.with(ServiceSpec.SynCookies.ALWAYS));
+        assertThat(benchmark.greeted(1000)).isPositive();
+        assertThat(benchmark.remembered()).isZero();
         for (XdpBenchmark.Floor floor : XdpBenchmark.Floor.values()) {
             assertThat(benchmark.floor(floor, 1000)).isPositive();
         }

@@ -29,6 +29,7 @@ import io.ballast.linux.bpf.XdpAction;
 import io.ballast.linux.netlink.MacAddress;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -700,6 +701,98 @@ final class XdpEngineTest {
         for (Translated connection : connections) {
             assertThat(answer(connection, ACK).action()).isEqualTo(XdpAction.PASS);
         }
+    }
+
+    /** How many clients there are whose SYN goes to a server, where none acknowledges anything. */
+    private int opened(int from, int count) throws Exception {
+        int opened = 0;
+        for (int client = from; client < from + count; client++) {
+            Bench.Out out = packet(client, SYN);
+            assertThat(out.action()).isEqualTo(XdpAction.TX);
+            // A cookie is for the client.
+            opened += Arrays.equals(out.frame(), 0, 6, ROUTER, 0, 6) ? 0 : 1;
+        }
+        return opened;
+    }
+
+    private void ticks(int count) {
+        for (int i = 0; i < count; i++) {
+            now += 1_000_000_000L;
+            engine.tick();
+        }
+    }
+
+    /** The client acknowledges a cookie; the server has not answered. */
+    private void connectByCookie(int client) throws Exception {
+        InetAddress from = clientAddress(client);
+        byte[] none = new byte[0];
+        byte[] syn = CookieTest.tcp(from, 5000, VIP, 80, 7, 0, SYN, 512, none, none);
+        byte[] greeting = bench.run(Frames.frame(DIRECTOR, ROUTER, Frames.ip(from, VIP, Frames.TCP, syn)))
+                .frame();
+        int cookie = ByteBuffer.wrap(greeting).getInt(14 + 20 + 4);
+        byte[] ack = CookieTest.tcp(from, 5000, VIP, 80, 8, cookie + 1, ACK, 512, none, none);
+        assertThat(bench.run(Frames.frame(DIRECTOR, ROUTER, Frames.ip(from, VIP, Frames.TCP, ack)))
+                        .action())
+                .isEqualTo(XdpAction.TX);
+    }
+
+    private boolean asksForCookies() throws Exception {
+        return bench.plane().endpoints().stream().anyMatch(found -> (found.vip().flags() & Layout.FLAG_COOKIES) != 0);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"NAT, MH", "FULLNAT, WLC"})
+    void synsAreAnsweredByCookiesWhileTooManyConnectionsAreHalfOpen(ForwardingMethod translating, SchedulerKind kind)
+            throws Exception {
+        method = translating;
+        Forwarding web = forwarding(kind, OnDown.KEEP, up(4), "").with(ServiceSpec.SynCookies.AUTO);
+        engine.put(web);
+        Translated old = ask(1, SYN);
+        assertAnswered(old, SYN | ACK);
+        ask(1, ACK);
+        assertThat(opened(100, 500)).isEqualTo(500);
+        ticks(8);
+        // What is not needed costs nothing.
+        assertThat(engine.synCookies()).containsExactly(Map.entry("web", false));
+        assertThat(asksForCookies()).isFalse();
+        assertThat(opened(1000, 1500)).isEqualTo(1500);
+        assertThat(events).noneMatch(event -> event.contains("cookies"));
+        ticks(1);
+        assertThat(events.getLast()).contains("web", "half open, more than 1,024");
+        assertThat(engine.synCookies()).containsExactly(Map.entry("web", true));
+        assertThat(opened(3000, 500)).isZero();
+        assertThat(ask(1, ACK)).isEqualTo(old);
+        assertAnswered(old, ACK);
+        // Those who began before go on, and after them it is only the flood that keeps it on.
+        for (int client = 1000; client < 2500; client++) {
+            assertThat(packet(client, ACK).action()).isEqualTo(XdpAction.TX);
+        }
+        for (int i = 0; i < 3; i++) {
+            ticks(30);
+            assertThat(opened(4000, 600)).isZero();
+        }
+        // Another process finds it on, also where another kind of schedule makes it another service to the tables.
+        engine = new XdpEngine(bench.plane(), new KnownHops(), new RecordedEvents(events), () -> now);
+        engine.adopt();
+        engine.put(web);
+        assertThat(opened(4000, 100)).isZero();
+        assertThat(ask(1, ACK)).isEqualTo(old);
+        engine.put(forwarding(SchedulerKind.RR, OnDown.KEEP, up(4), "").with(ServiceSpec.SynCookies.AUTO));
+        ticks(59);
+        assertThat(opened(5000, 100)).isZero();
+        connectByCookie(6000);
+        ticks(2);
+        assertThat(engine.synCookies()).containsExactly(Map.entry("web", false));
+        assertThat(events.getLast()).contains("no longer answered with cookies");
+        assertThat(opened(5000, 100)).isEqualTo(100);
+        // The endpoint looks on for as long as there is a connection that came by one, or a cookie is good.
+        ticks(200);
+        assertThat(asksForCookies()).isTrue();
+        bench.plane().flowsForAnotherThread().visit(place -> place.kill(Integer.MAX_VALUE / 2) >= 0);
+        ticks(130);
+        assertThat(asksForCookies()).isTrue();
+        ticks(16);
+        assertThat(asksForCookies()).isFalse();
     }
 
     @Test

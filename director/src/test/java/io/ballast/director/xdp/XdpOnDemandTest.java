@@ -79,7 +79,8 @@ class XdpOnDemandTest {
 
         @Override
         public XdpOnDemand.Condition condition() {
-            return new XdpOnDemand.Condition(List.of(), Map.of(), List.of(), new FlowPressure(8, 1).occupancy());
+            return new XdpOnDemand.Condition(
+                    List.of(), Map.of(), List.of(), new FlowPressure(8, 1).occupancy(), Map.of());
         }
 
         @Override

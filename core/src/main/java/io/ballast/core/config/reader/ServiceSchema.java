@@ -367,13 +367,13 @@ final class ServiceSchema {
             "off",
             "The PROXY protocol toward the servers, which tells them the client's address.",
             "v2");
-    private static final Key<SynCookies> SYN_COOKIES = Key.withDefault(
+    private static final Key<SynCookies> SYN_COOKIES = Key.optional(
             "syn-cookies",
             Types.choice(Types.words(SynCookies.values(), SynCookies::yamlName)),
-            "off",
             "Whether the director answers SYNs itself and leads only clients to a server that have acknowledged the"
                     + " answer, so that a flood of SYNs reaches no server and takes no memory. Of the engine xdp with"
-                    + " forwarding nat or fullnat; such connections have no window scaling, SACK or timestamps.",
+                    + " forwarding nat or fullnat, where it is `auto` without this key: while too many connections are"
+                    + " half open. Connections that come so have no window scaling, SACK or timestamps.",
             "always");
     private static final Key<OnDown> ON_DOWN = Key.withDefault(
             "on-down",
@@ -469,13 +469,15 @@ final class ServiceSchema {
         List<CheckSpec> checks = v.find(CHECKS).map(ServiceSchema::numbered).orElse(List.of());
         List<ServerSpec> servers = servers(v, targets, checks);
         Optional<HostPort> sorry = sorry(v, targets, servers);
+        EngineKind engine = v.get(ENGINE);
+        ForwardingMethod forwarding = v.find(FORWARDING).orElse(engine.defaultMethod());
         var spec = new ServiceSpec(
                 scope.lastName(),
                 listen,
                 directors,
                 v.get(SCHEDULER),
-                v.get(ENGINE),
-                v.find(FORWARDING).orElse(v.get(ENGINE).defaultMethod()),
+                engine,
+                forwarding,
                 v.find(PERSISTENCE),
                 v.find(TIMEOUTS).orElse(TIMEOUTS_DEFAULT),
                 v.find(LIMITS).orElse(LIMITS_DEFAULT),
@@ -488,7 +490,8 @@ final class ServiceSchema {
                 sorry,
                 v.find(HOOKS).orElse(HOOKS_DEFAULT),
                 v.find(QUIC),
-                v.get(SYN_COOKIES));
+                v.find(SYN_COOKIES)
+                        .orElse(noCookies(engine, forwarding, listen).isEmpty() ? SynCookies.AUTO : SynCookies.OFF));
         plausible(v, spec);
         possible(v, spec);
         if (spec.forwarding() == ForwardingMethod.NAT && !v.broken(SERVERS) && !v.broken(LISTEN)) {
@@ -722,24 +725,25 @@ final class ServiceSchema {
 
     /** Who answers SYNs has to translate sequence numbers afterwards, so he must see both directions. */
     private static void synCookies(Values v, ServiceSpec spec) {
-        if (spec.synCookies() == SynCookies.OFF) {
-            return;
+        if (spec.synCookies() != SynCookies.OFF) {
+            noCookies(spec.engine(), spec.forwarding(), spec.listen()).ifPresent(why -> v.error(SYN_COOKIES, why));
         }
-        ForwardingMethod method = spec.forwarding();
-        if (spec.engine() == EngineKind.USERSPACE) {
-            v.error(
-                    SYN_COOKIES,
-                    "with the engine userspace it is the kernel that answers SYNs, by cookies of its own in a flood"
-                            + " (net.ipv4.tcp_syncookies); leave it out, or use the engine xdp");
-        } else if (method != ForwardingMethod.NAT && method != ForwardingMethod.FULLNAT) {
-            v.error(
-                    SYN_COOKIES,
-                    "with forwarding " + method.yamlName() + " the servers answer clients directly, so cookies are"
-                            + " theirs to send (net.ipv4.tcp_syncookies there); leave it out, or use forwarding nat or"
-                            + " fullnat");
-        } else if (spec.listen().stream().noneMatch(e -> e.protocol() == Protocol.TCP)) {
-            v.error(SYN_COOKIES, "only TCP has SYNs, and the service listens on no TCP port; leave it out");
+    }
+
+    /** Why a service cannot have SYN cookies; empty where it can. */
+    private static Optional<String> noCookies(EngineKind engine, ForwardingMethod method, List<Endpoint> listen) {
+        if (engine == EngineKind.USERSPACE) {
+            return Optional.of("with the engine userspace it is the kernel that answers SYNs, by cookies of its own in"
+                    + " a flood (net.ipv4.tcp_syncookies); leave it out, or use the engine xdp");
         }
+        if (method != ForwardingMethod.NAT && method != ForwardingMethod.FULLNAT) {
+            return Optional.of("with forwarding " + method.yamlName() + " the servers answer clients directly, so"
+                    + " cookies are theirs to send (net.ipv4.tcp_syncookies there); leave it out, or use forwarding nat"
+                    + " or fullnat");
+        }
+        return listen.stream().noneMatch(e -> e.protocol() == Protocol.TCP)
+                ? Optional.of("only TCP has SYNs, and the service listens on no TCP port; leave it out")
+                : Optional.empty();
     }
 
     private static Limits limits(Values v) {

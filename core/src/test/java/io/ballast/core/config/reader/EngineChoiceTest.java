@@ -6,6 +6,7 @@ import io.ballast.core.config.EngineChoice;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.ServiceSpec.SynCookies;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +38,17 @@ class EngineChoiceTest {
         assertThat(EngineChoice.of(web("auto", "connect-retry: 0"))).isEqualTo(EngineKind.AUTO);
         assertThat(EngineChoice.of(web("userspace", ""))).isEqualTo(EngineKind.USERSPACE);
         assertThat(EngineChoice.of(web("xdp", ""))).isEqualTo(EngineKind.XDP);
+    }
+
+    @Test
+    void synsAreAnsweredByCookiesInAFloodWhereTheyCanBe() {
+        assertThat(web("xdp", "forwarding: nat").synCookies()).isEqualTo(SynCookies.AUTO);
+        assertThat(web("xdp", "forwarding: fullnat").synCookies()).isEqualTo(SynCookies.AUTO);
+        assertThat(web("auto", "").synCookies()).isEqualTo(SynCookies.AUTO);
+        assertThat(web("xdp", "").synCookies()).isEqualTo(SynCookies.OFF);
+        assertThat(web("userspace", "").synCookies()).isEqualTo(SynCookies.OFF);
+        assertThat(web("xdp", "forwarding: nat\n    syn-cookies: off").synCookies())
+                .isEqualTo(SynCookies.OFF);
     }
 
     @ParameterizedTest
