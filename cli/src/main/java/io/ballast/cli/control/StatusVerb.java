@@ -68,7 +68,8 @@ public final class StatusVerb implements Verb {
         }
         List<String> lines = new ArrayList<>();
         members.entrySet().forEach(each -> {
-            if (!each.getKey().equals("exceptions")) {
+            boolean none = each.getValue() instanceof JsonArray array && array.isEmpty();
+            if (!each.getKey().equals("exceptions") && !none) {
                 lines.add(each.getKey() + ": " + flat(each.getValue()));
             }
         });

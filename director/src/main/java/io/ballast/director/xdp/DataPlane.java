@@ -730,6 +730,28 @@ class DataPlane implements AutoCloseable {
         return new Traffic(packets, bytes, connections, packetsBack, bytesBack);
     }
 
+    /** Adds a server's counters to those of a number that no packet counts under. */
+    void addTraffic(int from, int to) throws IOException {
+        byte[] more = traffic.lookup(intKey(from));
+        byte[] sums = traffic.lookup(intKey(to));
+        if (more != null && sums != null) {
+            for (int at = 0; at < sums.length; at += Long.BYTES) {
+                long sum = MemorySegment.ofArray(sums).get(LONG, at)
+                        + MemorySegment.ofArray(more).get(LONG, at);
+                MemorySegment.ofArray(sums).set(LONG, at, sum);
+            }
+            traffic.update(intKey(to), sums);
+        }
+    }
+
+    /** Has a service's counters by reason be what another's are. */
+    void copyReasons(int from, int to) throws IOException {
+        byte[] row = reasons.lookup(intKey(from + 1));
+        if (row != null) {
+            reasons.update(intKey(to + 1), row);
+        }
+    }
+
     /** Counters by reason, of everything. */
     Map<Reason, Long> reasons() throws IOException {
         Map<Reason, Long> sums = new EnumMap<>(Reason.class);

@@ -76,6 +76,9 @@ final class Installed {
     @Nullable
     XdpTrace trace;
 
+    /** Its counters begin where those of its predecessor ended. */
+    boolean counts = true;
+
     /** What serves its endpoints until this one's are written. */
     @Nullable
     Installed predecessor;
@@ -89,6 +92,11 @@ final class Installed {
 
     int numberOf(Placed placed) {
         return firstServer + placed.member;
+    }
+
+    /** The number under which the traffic of servers that left is counted. */
+    int numberOfThoseWhoLeft() {
+        return firstServer + service.capacity() - 1;
     }
 
     /** This one and those whose endpoints are not yet this one's. */

@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A server keeps its number for life, since remembered connections name it. When it leaves the description its
  * connections may go on until the drain time-out; then it is cut off, and its number is free for another once nothing
- * names it any more.
+ * names it any more. The last of the service's numbers is nobody's: under it is counted what those who left had.
  */
 final class InstalledService {
     /** The name of the sorry server among the members; no server of a description can have it. */
@@ -164,7 +164,7 @@ final class InstalledService {
         Set<String> names = new HashSet<>();
         wanted.forEach(server -> names.add(server.name()));
         long coming = wanted.stream().filter(server -> !keepsNumber(server)).count();
-        if (taken.cardinality() + coming > Math.min(capacity, Layout.NO_SERVER)) {
+        if (taken.cardinality() + coming > Math.min(capacity - 1, Layout.NO_SERVER)) {
             return false;
         }
         long drain = next.timeouts().drain().toNanos();

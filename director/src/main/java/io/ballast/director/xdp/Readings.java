@@ -47,9 +47,10 @@ final class Readings {
 
     private ServiceStatistics statistics(Installed installed, Map<Reason, Long> reasons) throws IOException {
         List<ServerStatistics> servers = new ArrayList<>();
-        long connections = 0;
-        long bytes = 0;
-        long bytesBack = 0;
+        Traffic left = plane.traffic(installed.numberOfThoseWhoLeft());
+        long connections = left.connections();
+        long bytes = left.bytes();
+        long bytesBack = left.bytesBack();
         int active = 0;
         for (Placed placed : installed.service.everybody()) {
             Load load = plane.load(installed.numberOf(placed));

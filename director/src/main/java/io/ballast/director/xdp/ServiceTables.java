@@ -75,6 +75,7 @@ final class ServiceTables {
         } else if (!writeTable(installed, now)) {
             return false;
         }
+        goOnCounting(installed);
         writeEndpoints(installed);
         forgetNames(installed, named.keySet());
         retire(installed);
@@ -389,7 +390,43 @@ final class ServiceTables {
         installed.endpoints.remove(endpoint);
     }
 
+    // ---- Counters
+
+    /**
+     * Has the counters of a service that replaces another begin where that one's are, before packets find it. What is
+     * counted there until they do is lost: some packets of a thousandth of a second.
+     */
+    private void goOnCounting(Installed installed) throws IOException {
+        Installed old = installed.predecessor;
+        while (old != null && !old.counts) {
+            old = old.predecessor;
+        }
+        if (old == null || installed.counts) {
+            return;
+        }
+        installed.counts = true;
+        plane.copyReasons(old.service.number, installed.service.number);
+        plane.addTraffic(old.numberOfThoseWhoLeft(), installed.numberOfThoseWhoLeft());
+        for (Placed before : old.service.everybody()) {
+            int to = installed.service.servers().stream()
+                    .filter(now -> now.name.equals(before.name)
+                            && now.described.address().equals(before.described.address()))
+                    .findFirst()
+                    .map(installed::numberOf)
+                    .orElse(installed.numberOfThoseWhoLeft());
+            plane.addTraffic(old.numberOf(before), to);
+        }
+    }
+
     // ---- Leaving
+
+    /** Frees the number of a server that left, which nothing names any more. */
+    void release(Installed installed, Placed placed) throws IOException {
+        int number = installed.numberOf(placed);
+        plane.addTraffic(number, installed.numberOfThoseWhoLeft());
+        plane.notes().eraseServer(number);
+        installed.service.release(placed);
+    }
 
     /** Takes a service away, with what it was to replace. */
     void remove(Installed installed) throws IOException {

@@ -224,14 +224,13 @@ final class Upkeep {
     }
 
     /** Numbers of servers that left and were cut off are free once no connection, no client and no slot names them. */
-    private void release(Installed installed, long now, Census census) {
+    private void release(Installed installed, long now, Census census) throws IOException {
         for (Placed placed : installed.service.everybody()) {
             SlotTable table = installed.table;
             int number = installed.numberOf(placed);
             boolean due = placed.gone && placed.cut && placed.cutAt + Installed.OPENING_NANOS < now;
             if (due && (table == null || !table.names(placed.member)) && !census.names(number)) {
-                plane.notes().eraseServer(number);
-                installed.service.release(placed);
+                tables.release(installed, placed);
             }
         }
     }

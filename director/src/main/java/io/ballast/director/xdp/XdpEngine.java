@@ -190,6 +190,7 @@ final class XdpEngine implements ForwardingEngine {
         installed.predecessor = predecessor;
         if (predecessor != null) {
             installed.greets = predecessor.greets;
+            installed.counts = false;
             // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
             predecessor
                     .endpoints

@@ -53,8 +53,8 @@ final class XdpTrace implements Trace {
             Map.entry(Reason.DROP_RATE, "a new connection above the service's rate"),
             Map.entry(Reason.DROP_SOURCE_RATE, "a new connection above its client's rate"),
             Map.entry(Reason.FLOW_UNLEARNED, "its connection was not remembered, because too many came at once"),
-            Map.entry(Reason.SYN_GREETED, "it was answered with a SYN cookie"),
-            Map.entry(Reason.SYN_PROVEN, "it acknowledges a SYN cookie, and opens the connection"));
+            Map.entry(Reason.SYN_GREETED, "answered with a SYN cookie"),
+            Map.entry(Reason.SYN_PROVEN, "it acknowledges a SYN cookie"));
 
     /** What a server's number stands for. */
     private record Told(String name, Target target) {}
@@ -131,8 +131,6 @@ final class XdpTrace implements Trace {
             String word = why.name().toLowerCase(Locale.ROOT);
             json.addProperty("reason", word);
             json.addProperty("why", WHY.getOrDefault(why, word.replace('_', ' ')));
-        } else if (sent && server == Layout.NOBODY) {
-            json.addProperty("why", "answered with a SYN cookie");
         }
         if (!sent || tooBig) {
             return json;

@@ -206,6 +206,56 @@ final class XdpEngineTest {
         return Bench.serverOf(out);
     }
 
+    @Test
+    void countersOfAServiceOnlyGrowWhateverBecomesOfItsServersAndSchedule() throws Exception {
+        engine.put(forwarding(SchedulerKind.WRR, OnDown.KEEP, up(3), ""));
+        for (int client = 0; client < 90; client++) {
+            send(client, SYN);
+        }
+        engine.put(forwarding(SchedulerKind.WRR, OnDown.KEEP, List.of(server(1, 0, ServerState.UP)), ""));
+        for (int client = 100; client < 105; client++) {
+            assertThat(packet(client, SYN).action()).isEqualTo(XdpAction.PASS);
+        }
+        Map<DataPlane.Reason, Long> noServer = Map.of(DataPlane.Reason.PASS_NO_SERVER, 5L);
+        for (SchedulerKind scheduler : new SchedulerKind[] {SchedulerKind.MH, SchedulerKind.WLC, SchedulerKind.RR}) {
+            // More servers than there are numbers make it another one as well.
+            for (int count : new int[] {3, 20, 3}) {
+                engine.put(forwarding(scheduler, OnDown.KEEP, up(count), ""));
+                assertThat(statistics().connections()).isEqualTo(90);
+                assertThat(statistics().bytesIn()).isEqualTo(90 * 40);
+                for (int i = 0; i < 3; i++) {
+                    assertThat(statistics().servers().get(i).connections()).isEqualTo(30);
+                }
+                assertThat(engine.reasons().get("web")).isEqualTo(noServer);
+            }
+        }
+        // One leaves, and another is at its address when nothing names it any more.
+        engine.put(forwarding(SchedulerKind.RR, OnDown.KEEP, up(2), ""));
+        now += TIMEOUTS.drain().toNanos();
+        ticks(1);
+        now += TIMEOUTS.idle().toNanos();
+        int over = (int) (System.nanoTime() >>> Layout.TICK_SHIFT) - 1;
+        bench.plane().flowsForAnotherThread().visit(place -> place.kill(over) >= 0);
+        ticks(16);
+        assertThat(statistics().servers()).hasSize(2);
+        assertThat(statistics().connections()).isEqualTo(90);
+        engine.put(forwarding(SchedulerKind.MH, OnDown.KEEP, up(3), ""));
+        assertThat(statistics().connections()).isEqualTo(90);
+        assertThat(statistics().servers().getLast().connections()).isZero();
+        engine = new XdpEngine(bench.plane(), new KnownHops(), new RecordedEvents(events), () -> now);
+        engine.adopt();
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(3), ""));
+        send(200, SYN);
+        assertThat(statistics().connections()).isEqualTo(91);
+        assertThat(engine.reasons().get("web")).isEqualTo(noServer);
+        // Who takes its number is another service.
+        engine.remove("web");
+        ticks(8);
+        engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(3), ""));
+        assertThat(statistics().connections()).isZero();
+        assertThat(engine.reasons()).doesNotContainKey("web");
+    }
+
     @ParameterizedTest
     @EnumSource(names = {"MH", "WLC", "RR"})
     void aDrainingServerKeepsItsConnectionsAndGetsNoNewOnes(SchedulerKind scheduler) throws Exception {
