@@ -13,6 +13,9 @@ interface Limit {
     /** For the scheduling of processes on a busy machine; a promise is in the check's parameters, not in this. */
     Duration SLACK = Duration.ofMillis(500);
 
+    /** The journal says that a server is out before the kernel's tables do, which is a promise of its own (50 ms). */
+    Duration TOLD = Duration.ofMillis(100);
+
     /** Requests under way when a process dies were due in so many slices of the timeline at most. */
     Duration UNDER_WAY = Duration.ofMillis(200);
 
@@ -33,15 +36,16 @@ interface Limit {
                 .min(Duration::compareTo)
                 .orElse(Duration.ZERO)
                 .plus(SLACK);
+        Duration known = service.engine() == EngineKind.USERSPACE ? Duration.ZERO : TOLD;
         boolean retry = asksAgain(service);
         boolean replay = retry && service.connectRetry().replayBytes() > 0;
         Limit unanswered = replay ? failures(0) : downtime(retry ? UNDER_WAY : out);
         return switch (scenario) {
-            case STOPPED, KILLED -> List.of(unanswered, left(out), noneAfterLeft(), back());
-            case FROZEN, ERROR, SLOW, LINK_CUT -> List.of(downtime(out), left(out), noneAfterLeft(), back());
+            case STOPPED, KILLED -> List.of(unanswered, left(out), noneAfterLeft(known), back());
+            case FROZEN, ERROR, SLOW, LINK_CUT -> List.of(downtime(out), left(out), noneAfterLeft(known), back());
             case FLAPPING -> replay ? List.of(failures(0)) : List.of();
             case ALL_DOWN -> List.of(left(out), back(), noneAfterBack());
-            case ALL_DOWN_SORRY -> List.of(left(out), noneAfterLeft(), sorryShown(), back(), noneAfterBack());
+            case ALL_DOWN_SORRY -> List.of(left(out), noneAfterLeft(known), sorryShown(), back(), noneAfterBack());
             case RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED -> List.of(failures(0));
             case WORKER_KILLED -> List.of(refused(0), downtime(UNDER_WAY), gap(Duration.ofSeconds(1)));
         };
@@ -109,11 +113,15 @@ interface Limit {
         return seen -> when(seen.left().isPresent() && seen.back().isEmpty(), "the server was not let in again");
     }
 
-    /** No request fails that was due after the server was out. */
-    static Limit noneAfterLeft() {
+    /**
+     * No request fails that was due after the server was out.
+     *
+     * @param known until who sends packets on knows that it is
+     */
+    static Limit noneAfterLeft(Duration known) {
         return seen -> {
             long failures = seen.left()
-                    .map(l -> seen.load().failuresSince(seen.injected().plus(l)))
+                    .map(l -> seen.load().failuresSince(seen.injected().plus(l).plus(known)))
                     .orElse(0L);
             return when(failures > 0, failures + " requests failed that were due after the server was out");
         };

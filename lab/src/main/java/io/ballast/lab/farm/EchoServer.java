@@ -11,7 +11,10 @@ import java.net.SocketAddress;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /**
  * Sends datagrams back with its name in front, as a process of its own. It has a socket for each address, so that an
@@ -34,20 +37,24 @@ public final class EchoServer {
     }
 
     /** Takes its name and its addresses. */
-    public static void main(String[] args) throws InterruptedException {
-        List<Thread> threads = new ArrayList<>();
+    public static void main(String[] args) throws IOException, InterruptedException {
+        // All that can be had first: who is answered at one of them takes the others for served as well.
+        Map<SocketAddress, Optional<DatagramSocket>> sockets = new LinkedHashMap<>();
         for (String address : List.of(args).subList(1, args.length)) {
             URI uri = URI.create("udp://" + address);
             SocketAddress socketAddress = new InetSocketAddress(uri.getHost(), uri.getPort());
-            threads.add(Thread.ofPlatform().start(() -> serve(args[0], socketAddress)));
+            sockets.put(socketAddress, bind(socketAddress));
         }
+        List<Thread> threads = new ArrayList<>();
+        sockets.forEach((address, socket) ->
+                threads.add(Thread.ofPlatform().start(() -> serve(args[0], address, socket))));
         for (Thread thread : threads) {
             thread.join();
         }
     }
 
-    private static void serve(String name, SocketAddress address) {
-        try (DatagramSocket socket = bind(address)) {
+    private static void serve(String name, SocketAddress address, Optional<DatagramSocket> bound) {
+        try (DatagramSocket socket = bound.isPresent() ? bound.get() : awaitAddress(address)) {
             byte[] buffer = new byte[MAX_DATAGRAM];
             while (true) {
                 DatagramPacket packet = new DatagramPacket(buffer, buffer.length);
@@ -61,13 +68,23 @@ public final class EchoServer {
         }
     }
 
-    private static DatagramSocket bind(SocketAddress address) throws IOException, InterruptedException {
+    /** The daemon beside gives the node the address. */
+    private static DatagramSocket awaitAddress(SocketAddress address) throws IOException, InterruptedException {
         while (true) {
-            try {
-                return new DatagramSocket(address);
-            } catch (BindException e) {
-                Thread.sleep(AGAIN_MILLIS); // the daemon beside gives the node the address
+            Optional<DatagramSocket> socket = bind(address);
+            if (socket.isPresent()) {
+                return socket.get();
             }
+            Thread.sleep(AGAIN_MILLIS);
+        }
+    }
+
+    /** Nothing where the node does not have the address yet. */
+    private static Optional<DatagramSocket> bind(SocketAddress address) throws IOException {
+        try {
+            return Optional.of(new DatagramSocket(address));
+        } catch (BindException e) {
+            return Optional.empty();
         }
     }
 

@@ -41,7 +41,11 @@ class PacketsTest {
     private static final double RATE = 200;
     private static final Duration BRIEF = Duration.ofMillis(300);
     private static final Drill.Settings KILLING = new Drill.Settings(
-            RATE, Duration.ofSeconds(10), false, new Drill.Timing(BRIEF, BRIEF, BRIEF), Duration.ofMillis(200));
+            RATE,
+            Duration.ofSeconds(10),
+            false,
+            new Drill.Timing(BRIEF, BRIEF.multipliedBy(3), BRIEF),
+            Duration.ofMillis(200));
 
     /** The example's echo for IPv6. */
     private static final String ECHO6 = """
