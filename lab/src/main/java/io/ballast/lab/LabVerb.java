@@ -14,6 +14,7 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import io.ballast.core.config.Addresses;
+import io.ballast.core.config.HostPort;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.LabStore;
@@ -148,7 +149,7 @@ public final class LabVerb implements Verb {
                 table.row(node.name(), does(topology, node), Texts.addresses(node));
             }
             table.lines().forEach(l -> terminal.out().println("  " + l));
-            for (String note : topology.notes()) {
+            for (String note : notes(lab)) {
                 terminal.out().println(terminal.style(Style.YELLOW, "note: ") + note);
             }
             terminal.out().println("Look around:");
@@ -196,9 +197,18 @@ public final class LabVerb implements Verb {
             }
             json.add("services", services);
             JsonArray notes = new JsonArray();
-            lab.topology().notes().forEach(notes::add);
+            notes(lab).forEach(notes::add);
             json.add("notes", notes);
             return json;
+        }
+
+        private static List<String> notes(Lab lab) {
+            List<String> notes = new ArrayList<>(lab.topology().notes());
+            lab.silent()
+                    .ifPresent(address -> notes.add("no client gets through to a server at "
+                            + HostPort.join(Addresses.print(address.getAddress()), address.getPort())
+                            + "; what `ballast check` warns of, or `ballast status` on the director, may say why"));
+            return notes;
         }
 
         private static String does(Topology topology, Node node) {
@@ -405,7 +415,8 @@ public final class LabVerb implements Verb {
         public VerbSpec spec() {
             return VerbSpec.of("down", "Take a lab away, with everything it started")
                     .describe(
-                            "Also takes away what is left of a lab that was killed. It is no error when no lab is up.")
+                            "Also ends what was started by hand in its namespaces, and takes away what is left of a lab that"
+                                    + " was killed. It is no error when no lab is up.")
                     .parameter(Parameter.optional("name", ValueKind.TEXT, "which lab"))
                     .option(Option.flag("--all", "every lab of yours"))
                     .example("ballast lab down", "nothing of the lab is left afterwards");

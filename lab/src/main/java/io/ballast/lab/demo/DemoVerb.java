@@ -100,7 +100,7 @@ public final class DemoVerb implements Verb {
                     "Engine: xdp. The kernel sends each packet on to a server, which answers the client itself (direct"
                             + " routing).");
             Lab lab = up("xdp.yaml", namespaces, call, screen);
-            if (lab.answering()) {
+            if (lab.silent().isEmpty()) {
                 return lab;
             }
             lab.close();

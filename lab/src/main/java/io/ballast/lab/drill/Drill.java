@@ -17,6 +17,7 @@ import io.ballast.lab.load.LoadProcess;
 import io.ballast.lab.load.LoadResult;
 import io.ballast.lab.load.Sample;
 import io.ballast.lab.topology.DescriptionText;
+import io.ballast.lab.topology.Topology;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -475,14 +476,14 @@ public final class Drill implements AutoCloseable {
                 .orElse("");
     }
 
-    /** Where a server answers; one without a port at the first of the service's. */
+    /** Where a server answers; one without a port at the first endpoint's of the service. */
     private InetSocketAddress address(ServerSpec server) {
         String host = server.address().host();
         int port = server.address().port() != 0
                 ? server.address().port()
                 : service.listen().stream()
                         .filter(e -> udp(service) || e.protocol() == Endpoint.Protocol.TCP)
-                        .map(Endpoint::firstPort)
+                        .map(Topology::port)
                         .findFirst()
                         .orElse(0);
         try {

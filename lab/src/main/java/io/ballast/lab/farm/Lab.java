@@ -52,6 +52,8 @@ public final class Lab implements AutoCloseable {
     /** How long a service may take until it answers. */
     private static final Duration PATIENCE = Duration.ofSeconds(20);
 
+    private static final Duration SHORT_WHILE = Duration.ofSeconds(3);
+
     private static final int ANSWER_MILLIS = 200;
     /** So many connections in a row have to get to servers: more than there are in any example. */
     private static final int ANSWERS = 16;
@@ -65,7 +67,7 @@ public final class Lab implements AutoCloseable {
     private final List<DatagramServer> datagramServers = new ArrayList<>();
     private final Map<String, Daemon> daemons = new LinkedHashMap<>();
     private final Path file;
-    private boolean answering;
+    private Optional<InetSocketAddress> silent = Optional.empty();
     private LabRecord record;
     private DescriptionText text;
     private Description description;
@@ -152,7 +154,7 @@ public final class Lab implements AutoCloseable {
             daemon.awaitReady();
             progress.accept("the daemon on " + daemon.node() + " (pid " + daemon.pid() + ")");
         }
-        answering = awaitAnswers();
+        silent = awaitAnswers(progress);
         record = record.withReady();
         record.write(directory);
     }
@@ -179,21 +181,31 @@ public final class Lab implements AutoCloseable {
     /**
      * Waits until a client gets to the servers of services whose packets the kernel forwards: addresses have to be known
      * all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
+     *
+     * @return where no client got through
      */
-    private boolean awaitAnswers() throws IOException, InterruptedException {
+    private Optional<InetSocketAddress> awaitAnswers(Consumer<String> progress)
+            throws IOException, InterruptedException {
         List<Endpoint> asked = description.services().values().stream()
                 .filter(s -> s.engine() != EngineKind.USERSPACE)
                 .flatMap(s -> s.listen().stream())
                 .toList();
         if (network == null) {
-            return true;
+            return Optional.empty();
         }
         try (NetworkNamespace client = NetworkNamespace.named(LabRecord.namespace(name, client().name()))) {
-            long until = System.nanoTime() + PATIENCE.toNanos();
+            long start = System.nanoTime();
+            boolean told = false;
             for (Endpoint endpoint : asked) {
                 for (int answered = 0; answered < ANSWERS; ) {
-                    if (System.nanoTime() > until) {
-                        return false;
+                    Duration waited = Duration.ofNanos(System.nanoTime() - start);
+                    if (waited.compareTo(PATIENCE) > 0) {
+                        return Optional.of(address(endpoint));
+                    }
+                    if (!told && waited.compareTo(SHORT_WHILE) > 0) {
+                        told = true;
+                        progress.accept("waiting until a client gets through to " + endpoint + ", "
+                                + PATIENCE.toSeconds() + " s at most");
                     }
                     if (client.call(() -> answers(endpoint))) {
                         answered++;
@@ -203,12 +215,16 @@ public final class Lab implements AutoCloseable {
                     }
                 }
             }
-            return true;
+            return Optional.empty();
         }
     }
 
+    private static InetSocketAddress address(Endpoint endpoint) {
+        return new InetSocketAddress(endpoint.address(), Topology.port(endpoint));
+    }
+
     private static boolean answers(Endpoint endpoint) {
-        InetSocketAddress address = new InetSocketAddress(endpoint.address(), endpoint.firstPort());
+        InetSocketAddress address = address(endpoint);
         if (endpoint.protocol() == Endpoint.Protocol.UDP) {
             return ask(address).isPresent();
         }
@@ -256,9 +272,12 @@ public final class Lab implements AutoCloseable {
         return kind == Kind.NAMESPACES;
     }
 
-    /** Whether clients got to the servers of each service whose packets the kernel forwards, when the lab came up. */
-    public boolean answering() {
-        return answering;
+    /**
+     * Where no client got through to a server when the lab came up, of services whose packets the kernel forwards; empty
+     * where all were well.
+     */
+    public Optional<InetSocketAddress> silent() {
+        return silent;
     }
 
     /** What it is made of. */
@@ -328,7 +347,7 @@ public final class Lab implements AutoCloseable {
                 .orElseGet(() -> topology.nodes().getFirst());
     }
 
-    /** Where a service answers on TCP, the IPv4 addresses first; of a range of ports, the first. */
+    /** Where a service answers on TCP, the IPv4 addresses first; of a range of ports, {@link Topology#port}. */
     public List<InetSocketAddress> addresses(ServiceSpec service) {
         return addresses(service, Endpoint.Protocol.TCP);
     }
@@ -338,7 +357,7 @@ public final class Lab implements AutoCloseable {
         return service.listen().stream()
                 .filter(e -> e.protocol() == protocol)
                 .map(e -> new InetSocketAddress(
-                        e.address().isAnyLocalAddress() ? directorAddress(e.ipv6()) : e.address(), e.firstPort()))
+                        e.address().isAnyLocalAddress() ? directorAddress(e.ipv6()) : e.address(), Topology.port(e)))
                 .sorted((a, b) -> Integer.compare(
                         a.getAddress().getAddress().length, b.getAddress().getAddress().length))
                 .toList();

@@ -140,7 +140,12 @@ final class Network {
 
     /** Whether a namespace of this name exists. */
     static boolean exists(String namespace) {
-        return Files.exists(NAMED.resolve(namespace));
+        return Files.exists(file(namespace));
+    }
+
+    /** The file that holds a namespace by its name. */
+    static Path file(String namespace) {
+        return NAMED.resolve(namespace);
     }
 
     /** Pulls a node's cables out of the switch, or plugs them in again. */

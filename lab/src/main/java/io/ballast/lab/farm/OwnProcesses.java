@@ -13,15 +13,18 @@ import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
  * The processes of one lab, and no others.
  *
- * <p>A process belongs to the lab when it is in the session of one that the lab started, or when its environment names
- * the lab's directory. The first finds nginx, which overwrites its environment with its title; the second finds the
- * traffic worker of a daemon, whatever session it has moved to and even after the daemon died.
+ * <p>A process belongs to the lab when it is in the session of one that the lab started, when its environment names the
+ * lab's directory, or when it is in one of the lab's network namespaces. The first finds nginx, which overwrites its
+ * environment with its title; the second finds the traffic worker of a daemon, whatever session it has moved to and even
+ * after the daemon died; the third finds what somebody started there by hand, as with {@code ip netns exec}, which would
+ * keep the network alive when its name is gone.
  */
 final class OwnProcesses {
     /** The environment variable that names the lab's directory. */
@@ -48,11 +51,33 @@ final class OwnProcesses {
         for (Stat s = byPid.get(ProcessHandle.current().pid()); s != null; s = byPid.get(s.parent())) {
             spared.add(s.id().pid());
         }
+        Set<Object> networks = new HashSet<>();
+        for (String namespace : record.namespaces()) {
+            network(Network.file(namespace)).ifPresent(networks::add);
+        }
         byte[] variable = (VARIABLE + "=" + lab).getBytes(StandardCharsets.UTF_8);
         return all.stream()
                 .filter(s -> !s.zombie() && !spared.contains(s.id().pid()))
-                .filter(s -> sessions.contains(s.session()) || hasVariable(s.id().pid(), variable))
+                .filter(s -> sessions.contains(s.session())
+                        || hasVariable(s.id().pid(), variable)
+                        || isIn(networks, s.id().pid()))
                 .toList();
+    }
+
+    private static boolean isIn(Set<Object> networks, long pid) {
+        return !networks.isEmpty()
+                && network(Path.of("/proc", Long.toString(pid), "ns", "net"))
+                        .filter(networks::contains)
+                        .isPresent();
+    }
+
+    /** Which network a file of the kernel stands for; empty where there is none any more, or that is not ours to see. */
+    private static Optional<Object> network(Path file) {
+        try {
+            return Optional.ofNullable(Files.getAttribute(file, "unix:ino"));
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 
     /** Ends them all: asks first, and does not ask twice. */

@@ -150,6 +150,17 @@ public record Topology(
     /** How many ports of a wide range something answers at, beside the last. */
     private static final int FEW = 8;
 
+    private static final int HTTP = 80;
+
+    /** The port of an endpoint that is tried: of a range, that at which a page is looked for, else the first. */
+    public static int port(Endpoint endpoint) {
+        return endpoint.protocol() == Endpoint.Protocol.TCP
+                        && endpoint.firstPort() <= HTTP
+                        && HTTP <= endpoint.lastPort()
+                ? HTTP
+                : endpoint.firstPort();
+    }
+
     /** The steps of {@link #of}, which share what they have found. */
     private static final class Derivation {
         private final Description description;
@@ -383,9 +394,9 @@ public record Topology(
             return places;
         }
 
-        /** Those that something answers at: of a range the first few and the last. */
+        /** Those that something answers at: of a range the one that is tried, the first few and the last. */
         private static Set<Integer> ports(Endpoint endpoint) {
-            Set<Integer> ports = new LinkedHashSet<>();
+            Set<Integer> ports = new LinkedHashSet<>(Set.of(port(endpoint)));
             for (int port = endpoint.firstPort(); port < endpoint.lastPort() && ports.size() < FEW; port++) {
                 ports.add(port);
             }

@@ -182,7 +182,7 @@ class PacketsTest {
                 NetworkNamespace network = NetworkNamespace.named(
                         LabRecord.namespace(name, lab.client().name()));
                 LoadProcess load = new LoadProcess(lab.loadGenerator(), _ -> {})) {
-            assertThat(lab.answering()).isTrue();
+            assertThat(lab.silent()).isEmpty();
             InetAddress address = InetAddress.ofLiteral("192.168.10.80");
             for (ForwardingMethod method : List.of(ForwardingMethod.DR, ForwardingMethod.FULLNAT)) {
                 if (method != ForwardingMethod.DR) {
@@ -241,7 +241,7 @@ class PacketsTest {
 
         Client(Lab lab) throws IOException {
             this.lab = lab;
-            assertThat(lab.answering()).isTrue();
+            assertThat(lab.silent()).isEmpty();
             addresses = lab.description().services().values().stream()
                     .flatMap((ServiceSpec service) -> lab.addresses(service).stream())
                     .toList();

@@ -68,6 +68,22 @@ class TopologyTest {
     }
 
     @Test
+    void ofARangeThePortOfWebPagesIsTriedAndAnswers() {
+        InetAddress address = InetAddress.ofLiteral("10.0.0.1");
+        Endpoint all = new Endpoint(address, 1, 65_535, Endpoint.Protocol.TCP);
+        assertThat(Topology.port(all)).isEqualTo(80);
+        assertThat(Topology.port(new Endpoint(address, 81, 90, Endpoint.Protocol.TCP)))
+                .isEqualTo(81);
+        assertThat(Topology.port(new Endpoint(address, 1, 90, Endpoint.Protocol.UDP)))
+                .isEqualTo(1);
+        assertThat(Topology.port(new Endpoint(address, 443, Endpoint.Protocol.TCP)))
+                .isEqualTo(443);
+        Topology topology = Topology.of(
+                description(PAIR, service("web", List.of(all), List.of(), List.of(server("s", "10.0.0.2", 0)))));
+        assertThat(site(topology, "s").listen()).contains(at("10.0.0.2", 80), at("10.0.0.2", 65_535));
+    }
+
+    @Test
     void anInterfaceWithTwoNetworksJoinsTheirSegments() {
         Topology topology = Topology.of(description(List.of(
                 node("a", device("eth0", "10.0.0.1/24")),
