@@ -39,17 +39,33 @@ public final class EngineSupport {
      */
     public record Verdict(String service, EngineKind engine, boolean works, String why) {}
 
+    /** What a verdict asks of the machine. */
+    interface Machine {
+        /** As {@link #missingForXdp}. */
+        List<String> missing();
+
+        /** Why the program could not be on the interfaces that packets of the service arrive on. */
+        List<String> troubles(ServiceSpec service);
+
+        /** Whether an address of the service is on the machine, as far as is known. */
+        boolean has(ServiceSpec service);
+    }
+
     /** What each service would get, were this process the daemon of a director. */
     public static List<Verdict> verdicts(Collection<ServiceSpec> services) {
-        List<String> missing = missingForXdp();
+        return verdicts(services, new ThisMachine());
+    }
+
+    static List<Verdict> verdicts(Collection<ServiceSpec> services, Machine machine) {
+        List<String> missing = machine.missing();
         List<Verdict> verdicts = new ArrayList<>();
         for (ServiceSpec service : services) {
-            verdicts.add(verdict(service, missing));
+            verdicts.add(verdict(service, missing, machine));
         }
         return verdicts;
     }
 
-    private static Verdict verdict(ServiceSpec service, List<String> missing) {
+    private static Verdict verdict(ServiceSpec service, List<String> missing, Machine machine) {
         String name = service.name();
         if (service.engine() == EngineKind.USERSPACE) {
             return new Verdict(name, EngineKind.USERSPACE, true, "as the description has it");
@@ -59,7 +75,7 @@ public final class EngineSupport {
         if (only.isPresent()) {
             return new Verdict(name, EngineKind.USERSPACE, true, only.get());
         }
-        List<String> troubles = missing.isEmpty() ? interfaces(service) : missing;
+        List<String> troubles = missing.isEmpty() ? machine.troubles(service) : missing;
         if (!troubles.isEmpty()) {
             return new Verdict(
                     name, choice ? EngineKind.USERSPACE : EngineKind.XDP, choice, String.join("; ", troubles));
@@ -69,7 +85,7 @@ public final class EngineSupport {
                 EngineKind.XDP,
                 true,
                 "forwarding " + service.forwarding().yamlName()
-                        + (isHere(service) ? "" : "; its addresses are not on this machine at the moment"));
+                        + (machine.has(service) ? "" : "; its addresses are not on this machine at the moment"));
     }
 
     private static Set<InetAddress> addresses(ServiceSpec service) {
@@ -78,36 +94,44 @@ public final class EngineSupport {
         return addresses;
     }
 
-    private static boolean isHere(ServiceSpec service) {
-        Set<InetAddress> addresses = addresses(service);
-        try (RouteNetlink netlink = RouteNetlink.open()) {
-            return netlink.addresses().stream().anyMatch(own -> addresses.contains(own.address()));
-        } catch (IOException e) {
-            return true; // not known to be otherwise
+    private static final class ThisMachine implements Machine {
+        @Override
+        public List<String> missing() {
+            return missingForXdp();
         }
-    }
 
-    /** Why the program could not be on the interfaces that packets of the service arrive on. */
-    private static List<String> interfaces(ServiceSpec service) {
-        List<String> troubles = new ArrayList<>();
-        try (RouteNetlink netlink = RouteNetlink.open()) {
-            Set<String> devices = new LinkedHashSet<>(XdpDirector.devicesOf(addresses(service)));
-            if (!service.forwarding().keepsPort()) {
-                Set<InetAddress> servers = new HashSet<>();
-                service.servers()
-                        .forEach(server ->
-                                Addresses.parse(server.address().host()).ifPresent(servers::add));
-                devices.addAll(XdpDirector.devicesToward(servers));
+        @Override
+        public boolean has(ServiceSpec service) {
+            Set<InetAddress> addresses = addresses(service);
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                return netlink.addresses().stream().anyMatch(own -> addresses.contains(own.address()));
+            } catch (IOException e) {
+                return true; // not known to be otherwise
             }
-            for (String device : devices) {
-                int index = netlink.link(device).map(Link::index).orElse(0);
-                XdpLink.attached(index)
-                        .filter(program -> !program.program().equals(OWN_PROGRAM))
-                        .ifPresent(program -> troubles.add(device + ": " + program));
-            }
-        } catch (IOException e) {
-            troubles.add(String.valueOf(e.getMessage()));
         }
-        return troubles;
+
+        @Override
+        public List<String> troubles(ServiceSpec service) {
+            List<String> troubles = new ArrayList<>();
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                Set<String> devices = new LinkedHashSet<>(XdpDirector.devicesOf(addresses(service)));
+                if (!service.forwarding().keepsPort()) {
+                    Set<InetAddress> servers = new HashSet<>();
+                    service.servers()
+                            .forEach(server ->
+                                    Addresses.parse(server.address().host()).ifPresent(servers::add));
+                    devices.addAll(XdpDirector.devicesToward(servers));
+                }
+                for (String device : devices) {
+                    int index = netlink.link(device).map(Link::index).orElse(0);
+                    XdpLink.attached(index)
+                            .filter(program -> !program.program().equals(OWN_PROGRAM))
+                            .ifPresent(program -> troubles.add(device + ": " + program));
+                }
+            } catch (IOException e) {
+                troubles.add(String.valueOf(e.getMessage()));
+            }
+            return troubles;
+        }
     }
 }

@@ -70,8 +70,7 @@ final class Node {
     private final Map<Endpoint, String> refused = new HashMap<>();
 
     private final Map<String, ServiceSpec> specs = new HashMap<>();
-    /** News of services that do not listen yet. */
-    private final Map<String, Runnable> waiting = new HashMap<>();
+    private final UpNews upNews = new UpNews();
 
     private List<ServiceSpec> services = List.of();
     private String pressure = "";
@@ -209,7 +208,6 @@ final class Node {
         middle.after().forEach(s -> still.addAll(s.listen()));
         for (ServiceSpec service : middle.before()) {
             specs.remove(service.name());
-            waiting.remove(service.name());
             for (Endpoint endpoint : service.listen()) {
                 if (!still.contains(endpoint)) {
                     open.remove(endpoint);
@@ -218,23 +216,19 @@ final class Node {
             }
         }
         middle.after().forEach(s -> specs.put(s.name(), s));
+        upNews.retain(specs.keySet());
         services = next;
     }
 
-    /** That a service is up is said once it listens: its engine may still refuse it. */
     private void happened(
             Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
         ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
         if (type.startsWith("service.") && spec != null) {
-            waiting.remove(spec.name());
-            if (type.equals("service.up")
-                    && spec.engine() != EngineKind.USERSPACE
-                    && spec.listen().stream().noneMatch(open::contains)) {
-                waiting.put(spec.name(), () -> tell(Instant.now(), severity, type, subject, message, data));
-                return;
-            }
+            boolean listens = spec.listen().stream().anyMatch(open::contains);
+            upNews.happened(at, spec, type, listens, when -> tell(when, severity, type, subject, message, data));
+        } else {
+            tell(at, severity, type, subject, message, data);
         }
-        tell(at, severity, type, subject, message, data);
     }
 
     private void tell(
@@ -265,10 +259,7 @@ final class Node {
         @Override
         public void listening(String service, Endpoint endpoint) {
             open.add(endpoint);
-            Runnable up = waiting.remove(service);
-            if (up != null) {
-                up.run();
-            }
+            upNews.listens(Instant.now(), service);
             if (refused.remove(endpoint) != null) {
                 happened(
                         Instant.now(),

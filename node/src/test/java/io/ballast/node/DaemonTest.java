@@ -439,6 +439,26 @@ class DaemonTest {
     }
 
     @Test
+    void aServerWithoutAPortHasTheServices() throws Exception {
+        try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
+            DaemonProcess.Answer added =
+                    daemon.request("POST", "/v1/services/web/servers", "{\"address\":\"127.0.0.9\",\"name\":\"www9\"}");
+            assertThat(added.status()).as(added.body()).isEqualTo(201);
+            assertThat(added.json().get("address").getAsString()).isEqualTo("127.0.0.9:" + port);
+        }
+        String several = yaml.replace(
+                "listen: [\"127.0.0.1:" + port + "/tcp\"]",
+                "listen: [\"127.0.0.1:" + port + "/tcp\", \"127.0.0.1:" + HttpFarm.freePort() + "/tcp\"]");
+        assertThat(several).isNotEqualTo(yaml);
+        try (DaemonProcess daemon = DaemonProcess.start(directory, several).awaitRunning()) {
+            DaemonProcess.Answer refused =
+                    daemon.request("POST", "/v1/services/web/servers", "{\"address\":\"127.0.0.9\"}");
+            assertThat(refused.status()).isEqualTo(400);
+            assertThat(refused.body()).contains("address: the port is missing, and the service web listens on several");
+        }
+    }
+
+    @Test
     void aRemovedServerIsToldUntilItIsEnabled() throws Exception {
         try (DaemonProcess daemon = DaemonProcess.start(directory, yaml).awaitRunning()) {
             assertThat(daemon.request("DELETE", "/v1/services/web/servers/www1", "")

@@ -483,6 +483,18 @@ final class XdpDirectorTest {
     }
 
     @Test
+    void anInterfaceThatIsNotThereIsWarnedOfOnceAndTheOthersServe() throws Exception {
+        XdpDirector director = open(List.of("eth0", "later0"), CAPACITY);
+        put(director, forwarding(SchedulerKind.MH, false, 1, 2));
+        assertThat(whoAnswers(VIP4, 1)).hasSize(1);
+        assertThat(events)
+                .containsOnlyOnce("warning later0: there is no interface later0; it is waited for")
+                .contains("listening web 192.0.2.1:80/tcp");
+        assertThat(village.onLoop(director::attachments))
+                .contains(new XdpDirector.Attachment("later0", "", "there is no interface later0; it is waited for"));
+    }
+
+    @Test
     void nobodyElsesProgramIsReplaced() throws Exception {
         int eth0 = village.index("eth0");
         try (DataPlane other = DataPlane.load(
