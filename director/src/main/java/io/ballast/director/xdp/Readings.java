@@ -37,10 +37,9 @@ final class Readings {
     }
 
     List<ServiceStatistics> statistics() throws IOException {
-        Map<Integer, Map<Reason, Long>> reasons = plane.reasonsByService();
         List<ServiceStatistics> all = new ArrayList<>();
         for (Installed installed : services) {
-            all.add(statistics(installed, reasons.getOrDefault(installed.service.number, Map.of())));
+            all.add(statistics(installed, plane.reasons(installed.service.number)));
         }
         return all;
     }

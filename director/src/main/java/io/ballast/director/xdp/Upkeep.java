@@ -183,7 +183,7 @@ final class Upkeep {
 
     /**
      * What came by a cookie has its sequence numbers translated, for which its endpoint has packets looked at. That costs
-     * a known connection a tenth or more, and ends with the last of them, once no cookie is good any more.
+     * known connections a fifth where there are many, and ends with the last of them, once no cookie is good any more.
      */
     private void forgetCookies(Installed installed, long now) throws IOException {
         if (!installed.cookies) {

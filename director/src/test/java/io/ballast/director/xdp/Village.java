@@ -195,8 +195,14 @@ final class Village implements AutoCloseable {
         }
     }
 
-    /** So many SYNs from clients that there are not, by the kernel's test run of the director's program. */
-    void synFlood(InetAddress vip, int count) {
+    /**
+     * SYNs from clients that there are not, by the kernel's test run of the director's program.
+     *
+     * @param from number of the first client; there are 65,536, and then the same again
+     * @param to number behind the last
+     * @param action what becomes of each: TX of the answer, or REDIRECT of what is for a server
+     */
+    void synFlood(InetAddress vip, int from, int to, XdpAction action) {
         boolean ipv4 = vip instanceof Inet4Address;
         InetAddress anybody = address(ipv4 ? "198.18.0.1" : "2001:db8:dead::1");
         byte[] segment = Frames.tcp(anybody, 1000, vip, PORT, Frames.SYN, new byte[0]);
@@ -204,12 +210,13 @@ final class Village implements AutoCloseable {
         try (BpfProgram program = BpfProgram.openPinned(bpffs.resolve("ballast/test/tables_1/director"));
                 Arena arena = Arena.ofConfined()) {
             MemorySegment packet = arena.allocateFrom(ValueLayout.JAVA_BYTE, frame);
-            for (int i = 0; i < count; i++) {
+            for (int i = from; i < to; i++) {
                 // The last bytes of the client's address.
                 packet.set(ValueLayout.JAVA_SHORT_UNALIGNED, ipv4 ? 28 : 36, (short) i);
                 packet.set(ValueLayout.JAVA_SHORT_UNALIGNED, ipv4 ? 34 : 54, (short) (i * 7));
-                if (program.testRun(TestRun.of(packet)).action() != XdpAction.TX) {
-                    throw new AssertionError("the SYN was not answered");
+                XdpAction was = program.testRun(TestRun.of(packet)).action();
+                if (was != action) {
+                    throw new AssertionError("SYN " + i + " was to have " + action + ", and had " + was);
                 }
             }
         } catch (IOException | RuntimeException | Error e) {

@@ -23,6 +23,7 @@ import io.ballast.director.RecordedEvents;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.bpf.XdpAction;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Neighbour;
@@ -286,7 +287,7 @@ final class XdpDirectorTest {
         String greeting = greeted.ask("thanks");
         Village.Connection asking = village.connect(vip);
         String server = asking.ask("short");
-        Thread flood = Thread.ofPlatform().start(() -> village.synFlood(vip, FLOOD));
+        Thread flood = Thread.ofPlatform().start(() -> village.synFlood(vip, 0, FLOOD, XdpAction.TX));
         assertThat(asking.ask("long ".repeat(600_000))).isEqualTo(server);
         assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
         flood.join();
@@ -308,6 +309,35 @@ final class XdpDirectorTest {
         assertThat(greeted.ask("still there?")).isEqualTo(greeting);
         assertThat(whoAnswers(vip, 4)).containsExactlyInAnyOrder("www1", "www2");
         assertThat(events).noneMatch(event -> event.startsWith("notListening"));
+    }
+
+    @Test
+    void inAFloodCookiesBeginByThemselvesAndNoConnectionMinds() throws Exception {
+        village.hearReturned();
+        List<String> devices = List.of("eth0", "eth1", "eth2");
+        XdpDirector director = open(devices, CAPACITY);
+        Forwarding web = translated(ForwardingMethod.FULLNAT, false).with(ServiceSpec.SynCookies.AUTO);
+        put(director, web);
+        Village.Connection old = village.connect(VIP4);
+        String server = old.ask("before");
+        // Of 16,384 places 1,024 may be half open.
+        village.synFlood(VIP4, 0, 3_000, XdpAction.REDIRECT);
+        await("cookies", () -> events.stream().anyMatch(event -> event.startsWith("warning web: about ")));
+        village.synFlood(VIP4, 3_000, 60_000, XdpAction.TX);
+        assertThat(old.ask("long ".repeat(20_000))).isEqualTo(server);
+        Village.Connection greeted = village.connect(VIP4);
+        String other = greeted.ask("by a cookie");
+        assertThat(whoAnswers(VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
+        assertThat(village.onLoop(director::condition).exceptions())
+                .anyMatch(found -> found.service().equals("web")
+                        && found.reason().equals("syn_proven")
+                        && found.count() >= 5);
+        close(director);
+        XdpDirector next = open(devices, CAPACITY);
+        put(next, web);
+        assertThat(village.onLoop(next::condition).synCookies()).containsExactly(Map.entry("web", true));
+        assertThat(old.ask("after")).isEqualTo(server);
+        assertThat(greeted.ask("after")).isEqualTo(other);
     }
 
     private static Forwarding translated(ForwardingMethod method, boolean ipv6) {
