@@ -14,6 +14,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -50,6 +51,8 @@ class DocumentsTest {
                 if (yaml.group(1).contains("services:")) {
                     found++;
                     Path file = Files.writeString(directory.resolve("ballast.yaml"), yaml.group(1));
+                    // Some have a key, which is not for everybody to read.
+                    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
                     Result result = ballast("check", file.toString());
                     assertThat(result.err()).as("%s", page).isEmpty();
                     assertThat(result.code()).as("%s", page).isEqualTo(Exit.DONE);

@@ -329,9 +329,8 @@ final class XdpDirectorTest {
         String other = greeted.ask("by a cookie");
         assertThat(whoAnswers(VIP4, 4)).containsExactlyInAnyOrder("www1", "www2");
         assertThat(village.onLoop(director::condition).exceptions())
-                .anyMatch(found -> found.service().equals("web")
-                        && found.reason().equals("syn_proven")
-                        && found.count() >= 5);
+                .anyMatch(found ->
+                        found.service().equals("web") && found.reason().equals("syn_proven") && found.count() >= 5);
         close(director);
         XdpDirector next = open(devices, CAPACITY);
         put(next, web);
