@@ -23,6 +23,8 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.director.xdp.PacketModel.Server;
 import io.ballast.director.xdp.PacketModel.Service;
 import io.ballast.linux.bpf.XdpAction;
@@ -33,6 +35,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -62,6 +66,18 @@ final class NoiseTest {
             new Server(7, FULL_NAT, address("10.0.0.8"), address("10.0.0.254"), 8080, MTU),
             new Server(8, FULL_NAT, address("2001:db8:5::9"), address("2001:db8:5::fe"), 0, MTU));
 
+    /** In place of a server's number: the service that looks into QUIC. */
+    private static final int QUIC = 19;
+
+    /** Every server that sees packets as they are, by the ID that it puts into connection IDs. */
+    private static final Map<String, Server> NAMED = SERVERS.stream()
+            .filter(server -> !server.nat())
+            .collect(Collectors.toMap(server -> QuicIds.print(serverId(server)), Function.identity()));
+
+    private static byte[] serverId(Server server) {
+        return new byte[] {0x0a, (byte) server.number()};
+    }
+
     private final List<byte[]> samples = new ArrayList<>();
     private final List<byte[]> answers = new ArrayList<>();
 
@@ -88,6 +104,10 @@ final class NoiseTest {
                 }
             }
         }
+        for (boolean v6 : new boolean[] {false, true}) {
+            services.add(new Service(new Endpoint(vip(v6, QUIC), 443, Protocol.UDP), SERVERS.getFirst(), NAMED));
+            services.add(new Service(new Endpoint(vip(v6, QUIC), 500, 600, Protocol.UDP), SERVERS.get(1), NAMED));
+        }
         return services;
     }
 
@@ -97,6 +117,10 @@ final class NoiseTest {
             for (boolean v6 : families(server)) {
                 samples(v6 ? CLIENT6 : CLIENT4, vip(v6, server.number()), v6);
             }
+        }
+        for (Server server : SERVERS) {
+            quicSamples(CLIENT4, vip(false, QUIC), server);
+            quicSamples(CLIENT6, vip(true, QUIC), server);
         }
         samples(CLIENT4, OTHER4, false);
         samples(CLIENT6, OTHER6, true);
@@ -130,6 +154,30 @@ final class NoiseTest {
             add(join(ip4(client, vip, 6, 0x2e, 9, 0, 63, options, segment.length), segment));
             add(join(ip4(client, vip, 17, 0, 7, 0x2000, 63, new byte[0], 40), first(datagram, 40)));
             add(join(ip4(client, vip, 17, 0, 7, 0x0005, 63, new byte[0], 28), tail(datagram, 40)));
+        }
+    }
+
+    /** Connection IDs that name somebody, and those of servers of NAT, which nobody has here. */
+    private void quicSamples(InetAddress client, InetAddress vip, Server server) {
+        byte[] id = PacketModel.QUIC.make(serverId(server), hex("d1d2d3d4"));
+        int port = server.number() % 2 == 0 ? 443 : 555;
+        for (byte[] datagram : List.of(
+                QuicDatagrams.shortHeader(id),
+                QuicDatagrams.longHeader(QuicDatagrams.HANDSHAKE, QuicDatagrams.VERSION_1, id),
+                QuicDatagrams.longHeader(QuicDatagrams.INITIAL, QuicDatagrams.VERSION_2, join(id, new byte[13])),
+                join(QuicDatagrams.shortHeader(id), new byte[1400]))) {
+            byte[] whole = udp(client, 4000, vip, port, datagram);
+            add(ip(client, vip, Frames.UDP, whole));
+            if (client instanceof Inet4Address) {
+                byte[] options = hex("9404000001010100");
+                add(join(ip4(client, vip, Frames.UDP, 0, 9, 0x4000, 63, options, whole.length), whole));
+                add(join(ip4(client, vip, Frames.UDP, 0, 8, 0x2000, 63, new byte[0], 40), first(whole, 40)));
+            } else {
+                byte[] headers = hex("3c00010400000000 1100010400000000");
+                add(join(ip6(client, vip, 0, 0, 63, headers.length + whole.length), headers, whole));
+                byte[] piece = join(new byte[] {17, 0}, shorts(1, 0, 8));
+                add(join(ip6(client, vip, 44, 0, 63, 8 + 40), piece, first(whole, 40)));
+            }
         }
     }
 
@@ -217,13 +265,20 @@ final class NoiseTest {
                         server.port(),
                         server.mtu());
             }
+            bench.plane().quic(0, new ServiceSpec.Quic(2, 2));
+            for (Map.Entry<String, Server> each : NAMED.entrySet()) {
+                bench.plane()
+                        .quicId(
+                                new QuicName(0, 2, each.getKey()),
+                                each.getValue().number());
+            }
             for (Service service : services()) {
                 Endpoint endpoint = service.endpoint();
                 bench.serveOne(
                         endpoint,
                         endpoint.single() ? 0 : endpoint.everyPort() ? 2 : 1,
                         service.server().number(),
-                        translation(service.server()));
+                        service.named().isEmpty() ? translation(service.server()) : Layout.FLAG_QUIC);
             }
             for (int round = 0; round < rounds; round++) {
                 boolean back = !answers.isEmpty() && random.nextInt(4) == 0;
@@ -244,6 +299,7 @@ final class NoiseTest {
             }
         }
         assertThat(answered).isGreaterThan(rounds / 20);
+        assertThat(model.named()).isGreaterThan(rounds / 20);
         // Enough of everything, or this would say little.
         assertThat(seen.get(XdpAction.PASS)).isGreaterThan(rounds / 20);
         assertThat(seen.get(XdpAction.TX)).isGreaterThan(rounds / 4);

@@ -9,6 +9,7 @@ import static io.ballast.director.xdp.Frames.shorts;
 import static io.ballast.director.xdp.Frames.tail;
 
 import io.ballast.core.config.Endpoint;
+import io.ballast.core.quic.QuicIds;
 import io.ballast.linux.bpf.XdpAction;
 import java.net.Inet4Address;
 import java.net.InetAddress;
@@ -55,8 +56,22 @@ final class PacketModel {
         }
     }
 
-    /** An endpoint; a range stands before the whole address, as packets look at them. */
-    record Service(Endpoint endpoint, Server server) {}
+    /**
+     * An endpoint; a range stands before the whole address, as packets look at them.
+     *
+     * @param named where connection IDs of QUIC are read: the servers by their IDs in hexadecimal digits
+     */
+    record Service(Endpoint endpoint, Server server, Map<String, Server> named) {
+        Service(Endpoint endpoint, Server server) {
+            this(endpoint, server, Map.of());
+        }
+    }
+
+    /** What connection IDs are read as, of services that do. */
+    static final QuicIds QUIC = QuicIds.plain(2, 2, QuicIds.MIN_NONCE);
+
+    /** What is behind longer headers is not looked into. */
+    private static final int QUIC_HEADERS = 1024;
 
     /** What may come of a frame. */
     private enum Verdict {
@@ -139,6 +154,7 @@ final class PacketModel {
     private static final Outcome PASS = new Outcome(Verdict.PASS, new byte[0], 0);
 
     private final List<Service> services;
+    private long named;
     private final Map<Key, Server> fragments = new HashMap<>();
 
     /** A translated connection: the client, and what it asked for. */
@@ -173,22 +189,48 @@ final class PacketModel {
     }
 
     private @Nullable Server find(byte[] vip, int port, int proto) {
+        Service service = service(vip, port, proto);
+        return service == null ? null : service.server;
+    }
+
+    private @Nullable Service service(byte[] vip, int port, int proto) {
         if (proto != Frames.TCP && proto != Frames.UDP) {
             return null;
         }
         Endpoint.Protocol protocol = proto == Frames.TCP ? Endpoint.Protocol.TCP : Endpoint.Protocol.UDP;
-        Server server = null;
+        Service found = null;
         for (Service service : services) {
             Endpoint endpoint = service.endpoint;
             boolean here = endpoint.protocol() == protocol
                     && Arrays.equals(endpoint.address().getAddress(), vip);
             if (here && endpoint.firstPort() <= port && port <= endpoint.lastPort()) {
                 if (endpoint.single()) {
-                    return service.server;
+                    return service;
                 }
-                server = server == null ? service.server : server;
+                found = found == null ? service : found;
             }
         }
+        return found;
+    }
+
+    /** Packets that went to a server because a connection ID named it. */
+    long named() {
+        return named;
+    }
+
+    /** The server that the connection ID in a datagram names, else the service's. */
+    private Server choose(Service service, byte[] packet, int at, Packet read) {
+        if (service.named.isEmpty() || at >= QUIC_HEADERS) {
+            return service.server;
+        }
+        Server server = QuicDatagrams.serverId(Arrays.copyOfRange(packet, at + 8, read.length), QUIC)
+                .map(QuicIds::print)
+                .map(service.named::get)
+                .orElse(null);
+        if (server == null) {
+            return service.server;
+        }
+        named++;
         return server;
     }
 
@@ -354,7 +396,8 @@ final class PacketModel {
         read.sourcePort = u16(packet, at);
         read.port = u16(packet, at + 2);
         read.ends = read.proto == Frames.TCP && (packet[at + 13] & (Frames.FIN | Frames.RST)) != 0;
-        return find(read.vip.getAddress(), read.port, read.proto);
+        Service service = service(read.vip.getAddress(), read.port, read.proto);
+        return service == null ? null : choose(service, packet, at, read);
     }
 
     /** What an error quotes went from the service to the client. */
