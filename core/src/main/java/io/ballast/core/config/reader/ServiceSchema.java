@@ -953,20 +953,24 @@ final class ServiceSchema {
                 return;
             }
         }
-        sparesTheNode(v);
+        sparesTheNode(v, spec.forwarding());
         fit(v, spec);
     }
 
     /** The kernel's own connections come back to ports from 32768 on (net.ipv4.ip_local_port_range). */
     private static final int FIRST_PORT_OF_KERNEL = 32_768;
 
-    /** A range takes what is sent to the node itself, where that has no other address: the answers to checks, and ssh. */
-    private static void sparesTheNode(Values v) {
+    /**
+     * Where a node has no other address, a range takes what is sent to the node itself, the answers to checks and ssh; and
+     * real servers that have the service's address too take the node for themselves, and do not answer it at all.
+     */
+    private static void sparesTheNode(Values v, ForwardingMethod forwarding) {
         Scope scope = v.scope();
         scope.enter(LISTEN.name());
         for (Located<Endpoint> located : v.get(LISTEN)) {
             Endpoint endpoint = located.value();
-            if (endpoint.single() || endpoint.lastPort() < FIRST_PORT_OF_KERNEL) {
+            boolean range = !endpoint.single() && endpoint.lastPort() >= FIRST_PORT_OF_KERNEL;
+            if (!range && !forwarding.keepsPort()) {
                 continue;
             }
             scope.nodes.values().stream()
@@ -974,9 +978,15 @@ final class ServiceSchema {
                     .findFirst()
                     .ifPresent(node -> scope.warning(
                             located.at(),
-                            "takes what is sent to the node " + node.name() + " itself, which has no other address:"
-                                    + " the answers to its checks never reach it; give the service an address of its"
-                                    + " own"));
+                            (range
+                                            ? "takes what is sent to the node " + node.name()
+                                                    + " itself, which has no other address: the answers to its checks"
+                                                    + " never reach it"
+                                            : "is the only " + (endpoint.ipv6() ? "IPv6" : "IPv4")
+                                                    + " address of the node " + node.name() + ", and with forwarding "
+                                                    + forwarding.yamlName() + " the servers have it too: they take the"
+                                                    + " node for themselves, and do not answer it")
+                                    + "; give the service an address of its own"));
         }
         scope.leave();
     }
