@@ -75,7 +75,7 @@ final class CookieSwitch {
             begun = false;
             return Optional.of(String.format(
                     Locale.ROOT,
-                    "about %,d connections are half open, more than %,d, as in a flood of SYNs: they are answered with"
+                    "about %,d connections are half open, more than %,d, as in a flood: SYNs are answered with"
                             + " cookies from now on",
                     halfOpen,
                     bound));
