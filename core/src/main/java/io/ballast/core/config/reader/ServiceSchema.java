@@ -682,17 +682,6 @@ final class ServiceSchema {
                                 + Durations.print(spec.timeouts().udp()) + "), so it never matters to UDP flows");
             }
         }
-        if (tcp && spec.engine() != EngineKind.USERSPACE && spec.persistence().isPresent()) {
-            Duration remembered = spec.persistence().get().timeout();
-            if (remembered.compareTo(spec.timeouts().idle()) < 0) {
-                v.warning(
-                        PERSISTENCE,
-                        "is shorter than timeouts.idle ("
-                                + Durations.print(spec.timeouts().idle())
-                                + "), and the engine xdp forgets a client whose connections are silent for longer, so"
-                                + " that its next one may go to another server; make it as long, or idle shorter");
-            }
-        }
         spec.persistence().ifPresent(persistence -> {
             boolean ipv4 = spec.listen().stream().anyMatch(e -> !e.ipv6());
             boolean ipv6 = spec.listen().stream().anyMatch(Endpoint::ipv6);
