@@ -49,7 +49,7 @@ final class XdpArea implements Area {
     private static final int SETTLING = 1_000;
     private static final int CONNECTIONS = 1 << 21;
 
-    /** Enough that the beginning and the end of a test run, some 10 ms that every middle has to bear, do not count. */
+    /** Enough that the beginning and the end of a test run, some 20 ms that every middle has to bear, do not count. */
     private static final int LIVE_FRAMES_A_SECOND = 400_000;
 
     private static final int LIVE_READINGS = 4;
