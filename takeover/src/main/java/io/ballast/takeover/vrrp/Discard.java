@@ -1,0 +1,36 @@
+package io.ballast.takeover.vrrp;
+
+/** Why an advertisement is not listened to (RFC 9568 section 7.1, RFC 3768 section 7.1). */
+public enum Discard {
+    /** Shorter than it says, or longer. */
+    LENGTH("its length is not that of its addresses"),
+    /** It has come through a router, or pretends to have come from far away. */
+    TTL("its TTL is not 255"),
+    /** Neither 2 nor 3, or 2 in IPv6. */
+    VERSION("its version is another"),
+    /** No advertisement. */
+    TYPE("it is no advertisement"),
+    /** The sum is wrong. */
+    CHECKSUM("its checksum is wrong"),
+    /** Virtual router 0. */
+    ROUTER_ID("there is no virtual router 0"),
+    /** A master for no address. */
+    NO_ADDRESS("it names no address"),
+    /** Its next one would come at once, for ever (erratum 8301). */
+    INTERVAL("its interval is 0"),
+    /** Version 2: the authentication is of another kind. */
+    AUTHENTICATION_TYPE("its authentication is of another kind"),
+    /** Version 2: or it is wrong. */
+    AUTHENTICATION("its password is another");
+
+    private final String text;
+
+    Discard(String text) {
+        this.text = text;
+    }
+
+    /** For people, after "because". */
+    public String text() {
+        return text;
+    }
+}
