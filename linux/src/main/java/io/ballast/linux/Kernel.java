@@ -79,6 +79,9 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int PRCTL = number(157, 167);
     private static final int CAPSET = number(126, 91);
 
+    private static final int IO_URING_SETUP = number(425, 425);
+    private static final int IO_URING_ENTER = number(426, 426);
+
     private static final int AT_FDCWD = -100;
     private static final int SIGSET_SIZE = 8;
 
@@ -329,6 +332,16 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     /** Fills a {@code struct statfs}, 120 bytes on both machines. */
     public int statfs(String path, MemorySegment statfs) {
         return call(STATFS, string(path).address(), statfs.address(), 0, 0, 0, 0);
+    }
+
+    /** Fills a {@code struct io_uring_params}; the new ring's descriptor. */
+    int ioUringSetup(int entries, MemorySegment params) {
+        return call(IO_URING_SETUP, entries, params.address(), 0, 0, 0, 0);
+    }
+
+    /** How many requests were taken, after waiting for so many to be over. */
+    int ioUringEnter(int fd, int submit, int complete, int flags) {
+        return call(IO_URING_ENTER, fd, submit, complete, flags, 0, 0);
     }
 
     private int call(int number, long a, long b, long c, long d, long e, long f) {

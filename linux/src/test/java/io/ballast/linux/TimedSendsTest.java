@@ -1,0 +1,159 @@
+package io.ballast.linux;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.SocketTimeoutException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class TimedSendsTest {
+    private static final long MS = 1_000_000;
+
+    private DatagramSocket receiver;
+    private Descriptor socket;
+
+    @BeforeEach
+    void open() throws Exception {
+        receiver = new DatagramSocket(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+        receiver.setSoTimeout(5000);
+        try (Kernel kernel = Kernel.open()) {
+            int fd = kernel.socket(Constants.AF_INET, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0);
+            socket = Descriptor.own(LinuxException.check(fd, "socket", "udp"), "udp");
+            InetSocketAddress to = (InetSocketAddress) receiver.getLocalSocketAddress();
+            LinuxException.check(kernel.connect(fd, SocketAddresses.encode(kernel, to)), "connect", "udp");
+        }
+    }
+
+    @AfterEach
+    void close() {
+        receiver.close();
+        socket.close();
+    }
+
+    private byte receive() throws Exception {
+        DatagramPacket packet = new DatagramPacket(new byte[16], 16);
+        receiver.receive(packet);
+        assertThat(packet.getLength()).isEqualTo(4);
+        return packet.getData()[0];
+    }
+
+    private static byte[] datagram(int number) {
+        return new byte[] {(byte) number, 2, 3, 4};
+    }
+
+    /** The thread that queued them waits for them in a call that has nothing to do with the ring. */
+    @Test
+    void datagramsAreSentAtTheirTimesWithoutTheThreadThatQueuedThem() throws Exception {
+        try (TimedSends sends = TimedSends.open(socket, 30, 16)) {
+            long start = System.nanoTime() + 20 * MS;
+            for (int i = 0; i < 30; i++) {
+                sends.add(start + 5L * i * MS, datagram(i));
+            }
+            sends.flush();
+            for (int i = 0; i < 30; i++) {
+                assertThat(receive()).isEqualTo((byte) i);
+                assertThat(System.nanoTime()).isGreaterThanOrEqualTo(start + 5L * i * MS);
+            }
+            assertThat(sends.sent()).isEqualTo(30);
+            assertThat(sends.pending()).isZero();
+            assertThat(sends.failed()).isZero();
+        }
+    }
+
+    @Test
+    void whatWasTakenBackIsNotSent() throws Exception {
+        try (TimedSends sends = TimedSends.open(socket, 40, 16)) {
+            long start = System.nanoTime();
+            for (int i = 0; i < 40; i++) {
+                sends.add(start + (i < 3 ? 0 : 50 * MS + i * MS), datagram(i));
+            }
+            sends.flush();
+            for (int i = 0; i < 3; i++) {
+                assertThat(receive()).isEqualTo((byte) i);
+            }
+            sends.cancel();
+            long before = sends.sent();
+            assertThat(sends.pending()).isZero();
+            // Behind the last of those that are not to come.
+            sends.add(start + 150 * MS, datagram(99));
+            sends.flush();
+            List<Integer> came = new ArrayList<>();
+            for (int last = 0; last != 99; ) {
+                last = receive();
+                came.add(last);
+            }
+            // On a machine that stood still, some had gone before they were taken back.
+            assertThat(came).hasSize((int) (before - 3) + 1);
+        }
+    }
+
+    @Test
+    void thereIsRoomAgainForWhatHasBeenSentOrTakenBack() throws Exception {
+        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+            for (int round = 0; round < 200; round++) {
+                for (int i = 0; i < 4; i++) {
+                    sends.add(
+                            round % 2 == 0
+                                    ? 0
+                                    : System.nanoTime() + Duration.ofHours(1).toNanos(),
+                            datagram(i));
+                }
+                assertThatThrownBy(() -> sends.add(0, datagram(5)))
+                        .isInstanceOf(IllegalStateException.class)
+                        .hasMessage("4 datagrams are queued already");
+                sends.flush();
+                if (round % 2 == 0) {
+                    for (int i = 0; i < 4; i++) {
+                        receive();
+                    }
+                    assertThat(sends.pending()).isZero();
+                } else {
+                    sends.cancel();
+                }
+            }
+            assertThat(sends.sent()).isEqualTo(400);
+        }
+    }
+
+    @Test
+    void whatCannotBeSentIsSaid() throws Exception {
+        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+            receiver.close();
+            for (int i = 0; i < 3 && sends.failed() == 0; i++) {
+                sends.add(0, datagram(1));
+                sends.flush();
+                long until = System.nanoTime() + 5000 * MS;
+                while (sends.pending() > 0 && System.nanoTime() < until) {
+                    Thread.onSpinWait();
+                }
+            }
+            assertThat(sends.failed()).isEqualTo(1);
+            assertThat(sends.lastError()).isEqualTo(Errno.ECONNREFUSED);
+        }
+        assertThatThrownBy(() -> {
+                    try (TimedSends sends = TimedSends.open(socket, 4, 2)) {
+                        sends.add(0, datagram(1));
+                    }
+                })
+                .hasMessage("4 bytes do not fit into 2");
+    }
+
+    @Test
+    void closingTakesBackWhatIsQueued() throws Exception {
+        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+            sends.add(System.nanoTime() + 50 * MS, datagram(1));
+            sends.flush();
+        }
+        receiver.setSoTimeout(200);
+        assertThatThrownBy(this::receive).isInstanceOf(SocketTimeoutException.class);
+    }
+}
