@@ -43,7 +43,8 @@ class ArchitectureTest {
         "io.ballast.director",
         "io.ballast.director.scheduler..",
         "io.ballast.health.state..",
-        "io.ballast.linux.neighbour.state.."
+        "io.ballast.linux.neighbour.state..",
+        "io.ballast.takeover.vrrp.."
     };
 
     private static final Map<String, Set<String>> CLOCKS = Map.of(
@@ -102,7 +103,8 @@ class ArchitectureTest {
             String[] parts = type.getPackageName().split("\\.", -1);
             rooms.add(parts.length > 2 ? parts[2] : type.getName());
         });
-        assertThat(rooms).containsExactly("bench", "cli", "core", "director", "health", "lab", "linux", "node");
+        assertThat(rooms)
+                .containsExactly("bench", "cli", "core", "director", "health", "lab", "linux", "node", "takeover");
     }
 
     @ParameterizedTest
@@ -111,10 +113,11 @@ class ArchitectureTest {
         "linux, core",
         "health, core linux",
         "director, core linux health",
+        "takeover, core linux health",
         "node, core linux health director",
         "cli, core node",
         "lab, core linux health director node cli",
-        "bench, core linux health director node cli lab"
+        "bench, core linux health director takeover node cli lab"
     })
     void aRoomUsesOnlyWhatIsBelowIt(String room, String allowed) {
         Set<String> permitted = new TreeSet<>();

@@ -8,13 +8,14 @@ import java.lang.invoke.VarHandle;
 import java.util.ArrayDeque;
 
 /**
- * Datagrams that the kernel sends at their times, whether or not a thread of this process gets to run: neither a stop for
- * the garbage collector nor a busy machine makes them late. What is dead sends nothing: with the process, or the thread
- * that queued them, what is queued goes as well; and a process that is stopped by a signal sends nothing while it is.
+ * Datagrams that the kernel sends at their times without a thread of this process getting to run Java: a stop for the
+ * garbage collector does not make them late. What is dead sends nothing: with the process, or the thread that queued
+ * them, what is queued goes as well; and a process that is stopped by a signal sends nothing while it is.
  *
  * <p>Each is a pair of linked requests of io_uring(7): a time-out, and a send that begins when that is over. The kernel
  * keeps the timer, and where the thread that asked for it is blocked or at a safepoint, it borrows it for the send. So the
- * look-ahead, which is how much is queued, is how long the process may stand still without being missed.
+ * look-ahead, which is how much is queued, is how long the process may stand still without being missed; but on a busy
+ * machine a send is as late as that thread is, which then wants a real-time priority.
  *
  * <p>For one platform thread, which has to live as long as what it has queued. Linux 5.19 or newer.
  */
