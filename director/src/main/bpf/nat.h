@@ -75,28 +75,78 @@ __noinline __u32 rival(__u32 number, __u32 tag, const struct packet *packet, __u
 	return WAYS;
 }
 
-/* Whether a port's owner has none: it has gone, or expired so long ago that no CPU can take it for alive. */
-__noinline int port_left(__u32 owner, __u32 number, __u32 now)
+/* A port that its owner keeps. */
+#define PORT_KEPT (~0U)
+
+/*
+ * Whether a port's owner gives it up. 0 where it has none: it has gone, or expired so long ago that no CPU can take it
+ * for alive. Where it is only half open it makes way: in how many ticks it would expire, from 1 on. Else PORT_KEPT.
+ */
+__noinline __u32 port_kept(__u32 owner, __u32 number, __u32 now)
 {
 	__u32 place = owner - 1, way = place % WAYS, tag;
 	struct bucket *bucket = flow_bucket(place / WAYS);
 	struct flow *flow;
 
 	if (!bucket)
-		return true;
+		return 0;
 	tag = bucket->tag[way];
 	flow = &bucket->flow[way];
 	if (tag == TAG_BUSY)
-		return false;
-	return !tag || flow->claim != number + 1 || expired(flow, now - SETTLED);
+		return PORT_KEPT;
+	if (!tag || flow->claim != number + 1 || expired(flow, now - SETTLED))
+		return 0;
+	if (flow->state != FLOW_OPENING)
+		return PORT_KEPT;
+	return expired(flow, now) ? 1 : ((flow->expires - now) & 0x3fffffff) + 1;
 }
 
-/* Finds the connection in a place a port that the server knows no other by; 0 where none of those tried is free. */
+/*
+ * Forgets the connection that has a port, and gives that to the place of another. A packet does not find a place while
+ * its tag says that it is being written. Whether the connection is still half open is asked in the step that ends it:
+ * one that another CPU has established meanwhile stays what it is.
+ */
+static __always_inline bool port_take(__u32 owner, __u32 number, __u32 place)
+{
+	__u32 way = (owner - 1) % WAYS, tag, word;
+	struct bucket *bucket = flow_bucket((owner - 1) / WAYS);
+	__u32 *whose = port_owner(number);
+	struct server *server;
+	struct flow *flow;
+
+	if (!bucket || !whose)
+		return false;
+	tag = bucket->tag[way];
+	if (tag <= TAG_BUSY || !claim(bucket, way, tag))
+		return false;
+	flow = &bucket->flow[way];
+	word = flow->word;
+	if (flow->claim != number + 1 || state_of(word) != FLOW_OPENING ||
+	    __sync_val_compare_and_swap(&flow->word, word, 0) != word) {
+		flow_publish(bucket, way, tag);
+		return false;
+	}
+	load_state(flow->server, FLOW_OPENING, 0);
+	server = server_at(flow->server);
+	if (server)
+		count_at(server, FLOW_EVICTED);
+	flow->claim = 0;
+	word = __sync_val_compare_and_swap(whose, owner, place + 1);
+	flow_publish(bucket, way, 0);
+	return word == owner;
+}
+
+/*
+ * Finds the connection in a place a port that the server knows no other by: one that is free, else, of those tried, that
+ * of the half-open connection which would expire first, as a flood of SYNs evicts itself from the buckets. 0 where all
+ * of them are kept.
+ */
 __noinline int port_claim(__u32 place, __u32 index, __u32 v6, __u32 now)
 {
 	struct bucket *bucket = flow_bucket(place / WAYS);
+	__u32 least = PORT_KEPT, lender = 0, lent = 0;
 	struct server *server = server_at(index);
-	__u16 server_side;
+	__u16 server_side, lent_port = 0;
 	struct address end;
 	struct flow *flow;
 	__u64 which;
@@ -114,20 +164,30 @@ __noinline int port_claim(__u32 place, __u32 index, __u32 v6, __u32 now)
 	for (int i = 0; i < PORT_TRIES; i++) {
 		__u16 candidate = nat_first_port + scale(which, nat_ports);
 		__u32 number = port_number(&end, server_side, candidate, flow->proto);
-		__u32 *owner = port_owner(number), before;
+		__u32 *owner = port_owner(number), before, kept;
 
 		if (!owner)
 			return 0;
 		before = *owner;
-		if ((!before || port_left(before, number, now)) &&
-		    __sync_val_compare_and_swap(owner, before, place + 1) == before) {
+		kept = before ? port_kept(before, number, now) : 0;
+		if (!kept && __sync_val_compare_and_swap(owner, before, place + 1) == before) {
 			flow->nat_port_be = bpf_htons(candidate);
 			flow->claim = number + 1;
 			return 1;
 		}
+		if (kept && kept < least) {
+			least = kept;
+			lender = before;
+			lent = number;
+			lent_port = candidate;
+		}
 		which += 0x9e3779b97f4a7c15ULL;
 	}
-	return 0;
+	if (least == PORT_KEPT || !port_take(lender, lent, place))
+		return 0;
+	flow->nat_port_be = bpf_htons(lent_port);
+	flow->claim = lent + 1;
+	return 1;
 }
 
 /* Whether the packet is the server's side of the connection. */

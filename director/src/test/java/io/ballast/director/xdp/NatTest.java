@@ -644,6 +644,42 @@ final class NatTest {
     }
 
     @Test
+    void aFloodOfSynsLeavesPortsToThoseThatComeAfterIt() throws Exception {
+        serve(true);
+        Side side = Side.of(false, true);
+        Map<Integer, Integer> established = new HashMap<>();
+        for (int i = 0; i < 200; i++) {
+            int port = send(side, 4000 + i, false, SYN, new byte[0]);
+            send(side, 4000 + i, false, ACK, HELLO);
+            established.put(4000 + i, port);
+        }
+        // More than there are ports, none of which is acknowledged.
+        Set<Integer> flooded = new HashSet<>();
+        for (int i = 0; i < 36_000; i++) {
+            InetAddress client = address("198.18." + (i >> 8) + "." + (i & 255));
+            Out out = bench.run(frame(DIRECTOR, ROUTER, packet(client, 4000, side.vip(), 80, false, SYN, HELLO)));
+            assertThat(out.action()).as("SYN %d", i).isEqualTo(XdpAction.TX);
+            flooded.add(sourcePort(out.frame()));
+        }
+        assertThat(reason(Reason.PASS_NO_PORT)).isZero();
+        assertThat(reason(Reason.FLOW_EVICTED)).isPositive();
+        assertThat(flooded).hasSizeGreaterThan(25_000).doesNotContainAnyElementsOf(established.values());
+        int[] remembered = {0};
+        bench.plane().flows(id -> true, flow -> ++remembered[0] > 0);
+        assertThat(bench.plane().portsTaken()).isEqualTo(remembered[0]);
+        assertLoad(200, remembered[0] - 200);
+        // Who comes now gets a connection, and those of before keep theirs.
+        int port = send(side, 3000, false, SYN, new byte[0]);
+        answer(side, port, 3000, false, SYN | ACK, new byte[0]);
+        send(side, 3000, false, ACK, HELLO);
+        for (Map.Entry<Integer, Integer> each : established.entrySet()) {
+            assertThat(send(side, each.getKey(), false, ACK, HELLO)).isEqualTo(each.getValue());
+            answer(side, each.getValue(), each.getKey(), false, ACK, HELLO);
+        }
+        assertThat(bench.plane().load(0).active()).isEqualTo(201);
+    }
+
+    @Test
     void whatIsNotAConnectionsIsTheKernels() throws Exception {
         for (boolean full : new boolean[] {false, true}) {
             serve(full);
