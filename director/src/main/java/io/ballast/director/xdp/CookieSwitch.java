@@ -24,6 +24,9 @@ final class CookieSwitch {
     /** Or, if that is more, of the connections that it has established: who is asked much waits for many. */
     private static final int SHARE_OF_ESTABLISHED = 8;
 
+    /** But no more than this share of the ports that there are for them: full NAT. */
+    private static final int SHARE_OF_PORTS = 8;
+
     /** Half-open connections are counted in an eighth of the table, which is no measure of a few. */
     private static final int LEAST = 1024;
 
@@ -48,9 +51,13 @@ final class CookieSwitch {
      *
      * @param places for remembered connections, of all services
      * @param established connections that the service has
+     * @param ports that its servers can know connections by, so that there are no more than so many of them; {@link
+     *     Long#MAX_VALUE} where nothing bounds that
      */
-    static long bound(long places, long established) {
-        return Math.max(LEAST, Math.max(places / SHARE_OF_PLACES, established / SHARE_OF_ESTABLISHED));
+    static long bound(long places, long established, long ports) {
+        long bound = Math.min(
+                Math.max(places / SHARE_OF_PLACES, established / SHARE_OF_ESTABLISHED), ports / SHARE_OF_PORTS);
+        return Math.max(LEAST, bound);
     }
 
     boolean isOn() {

@@ -310,6 +310,7 @@ class DataPlane implements AutoCloseable {
         object.set("bucket_mask", buckets - 1);
         object.set("flow_seed", flowSeed);
         object.set("port_mask", nat ? (long) buckets * Layout.LINE - 1 : 0);
+        object.set("nat_ports", Layout.NAT_PORTS);
         object.set("has_nat", nat ? 1 : 0);
         object.set("has_full_nat", nat ? 1 : 0);
         object.set("has_cookies", nat ? 1 : 0);

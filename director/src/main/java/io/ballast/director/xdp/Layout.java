@@ -41,6 +41,9 @@ final class Layout {
     static final int FLAG_COOKIES = 0x100;
     static final int FLAG_TRACE = 0x200;
 
+    /** Full NAT: ports of the director, by which a port of a server knows its clients. */
+    static final int NAT_PORTS = 31_744;
+
     static final int SERVER = 128;
     static final int SERVER_TO = 0;
     static final int SERVER_FROM = 6;

@@ -164,14 +164,20 @@ final class Upkeep {
         }
         long opening = 0;
         long established = 0;
+        long takeNew = 0;
         for (Placed placed : installed.service.everybody()) {
             opening += halfOpen[installed.numberOf(placed)];
             established += plane.load(installed.numberOf(placed)).active();
+            takeNew += placed.takesNew() ? 1 : 0;
         }
+        boolean full = (installed.translation & Layout.FLAG_FULL_NAT) != 0;
         Map<DataPlane.Reason, Long> counts = cookieSwitch.isOn() ? plane.reasons(installed.service.number) : Map.of();
         Optional<String> news = cookieSwitch.step(
                 now,
-                CookieSwitch.bound((long) plane.buckets() * Layout.WAYS, established),
+                CookieSwitch.bound(
+                        (long) plane.buckets() * Layout.WAYS,
+                        established,
+                        full ? takeNew * Layout.NAT_PORTS : Long.MAX_VALUE),
                 opening * SWEEP_PARTS / sweptLast,
                 counts.getOrDefault(DataPlane.Reason.SYN_GREETED, 0L)
                         - counts.getOrDefault(DataPlane.Reason.SYN_PROVEN, 0L));

@@ -25,9 +25,18 @@ final class CookieSwitchTest {
 
     @Test
     void theBoundIsAShareOfTheTableOrOfWhatIsEstablished() {
-        assertThat(CookieSwitch.bound(1 << 20, 0)).isEqualTo(8192);
-        assertThat(CookieSwitch.bound(1 << 20, 400_000)).isEqualTo(50_000);
-        assertThat(CookieSwitch.bound(1 << 12, 0)).isEqualTo(1024);
+        assertThat(CookieSwitch.bound(1 << 20, 0, Long.MAX_VALUE)).isEqualTo(8192);
+        assertThat(CookieSwitch.bound(1 << 20, 400_000, Long.MAX_VALUE)).isEqualTo(50_000);
+        assertThat(CookieSwitch.bound(1 << 12, 0, Long.MAX_VALUE)).isEqualTo(1024);
+    }
+
+    @Test
+    void theBoundIsNoMoreThanAShareOfThePortsThatThereAre() {
+        assertThat(CookieSwitch.bound(1 << 20, 0, Layout.NAT_PORTS)).isEqualTo(3968);
+        assertThat(CookieSwitch.bound(1 << 20, 31_000, Layout.NAT_PORTS)).isEqualTo(3968);
+        assertThat(CookieSwitch.bound(1 << 20, 0, 100L * Layout.NAT_PORTS)).isEqualTo(8192);
+        // A service without servers has no connections either.
+        assertThat(CookieSwitch.bound(1 << 20, 0, 0)).isEqualTo(1024);
     }
 
     @Test
