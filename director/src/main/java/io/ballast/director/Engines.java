@@ -5,9 +5,11 @@ import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Executor;
 import java.util.function.Function;
@@ -22,7 +24,8 @@ import java.util.function.Function;
  * interface) is known at once, and then the engine userspace has it, and xdp nothing of it. There it stays, also when xdp
  * could have it: to move it would end its connections, which is for the operator to do, by a restart of the daemon or by
  * taking the service out and putting it in again. And once xdp has served a service, it keeps it whatever happens: where an
- * interface is gone, packets come to no engine.
+ * interface is gone, packets come to no engine. A service whose description named xdp until now and that xdp does not serve
+ * has nothing to lose, and is tried as a new one.
  */
 public final class Engines implements ForwardingEngine {
     private final ForwardingEngine userspace;
@@ -31,6 +34,8 @@ public final class Engines implements ForwardingEngine {
     private final Executor loop;
     private final Map<String, ForwardingEngine> owners = new HashMap<>();
     private final Map<String, Choice> choices = new HashMap<>();
+    /** Where xdp takes packets, by service. */
+    private final Map<String, Set<Endpoint>> takes = new HashMap<>();
 
     /** How far a service is whose engine is the node's choice. */
     private static final class Choice {
@@ -76,7 +81,7 @@ public final class Engines implements ForwardingEngine {
             give(service, service.engine() == EngineKind.USERSPACE ? userspace : xdp);
             return;
         }
-        Choice choice = choices.computeIfAbsent(name, unknown -> new Choice(service, xdp.equals(owners.get(name))));
+        Choice choice = choices.computeIfAbsent(name, unknown -> new Choice(service, isServed(name)));
         choice.wanted = service;
         if (!choice.reason.isEmpty()) {
             give(proxied(service), userspace);
@@ -89,6 +94,18 @@ public final class Engines implements ForwardingEngine {
         }
     }
 
+    /** Whether xdp serves a service that begins to leave the choice to the node; it forgets one that it cannot serve. */
+    private boolean isServed(String service) {
+        if (!xdp.equals(owners.get(service))) {
+            return false;
+        }
+        boolean served = takes.containsKey(service);
+        if (!served) {
+            xdp.remove(service);
+        }
+        return served;
+    }
+
     private static Forwarding proxied(Forwarding service) {
         return service.by(EngineKind.USERSPACE, ForwardingMethod.PROXY);
     }
@@ -97,7 +114,12 @@ public final class Engines implements ForwardingEngine {
         owner.put(service);
         if (!owner.equals(owners.put(service.service(), owner))) {
             // Also where a process before has left it.
-            (owner.equals(userspace) ? xdp : userspace).remove(service.service());
+            if (owner.equals(userspace)) {
+                takes.remove(service.service());
+                xdp.remove(service.service());
+            } else {
+                userspace.remove(service.service());
+            }
         }
     }
 
@@ -105,6 +127,7 @@ public final class Engines implements ForwardingEngine {
     public void remove(String service) {
         owners.remove(service);
         choices.remove(service);
+        takes.remove(service);
         userspace.remove(service);
         xdp.remove(service);
     }
@@ -125,6 +148,7 @@ public final class Engines implements ForwardingEngine {
     private final class FromXdp implements EngineEvents {
         @Override
         public void listening(String service, Endpoint endpoint) {
+            takes.computeIfAbsent(service, unknown -> new HashSet<>()).add(endpoint);
             Choice choice = choices.get(service);
             if (choice != null && choice.reason.isEmpty() && !choice.served) {
                 choice.served = true;
@@ -137,6 +161,7 @@ public final class Engines implements ForwardingEngine {
 
         @Override
         public void notListening(String service, Endpoint endpoint, String reason) {
+            takes.computeIfPresent(service, (name, rest) -> rest.remove(endpoint) && rest.isEmpty() ? null : rest);
             Choice choice = choices.get(service);
             if (choice == null || choice.served) {
                 events.notListening(service, endpoint, reason);

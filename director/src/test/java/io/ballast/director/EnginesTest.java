@@ -214,10 +214,29 @@ class EnginesTest {
     @Test
     void whatXdpHadBeforeTheChoiceWasLeftToTheNodeItKeeps() {
         engines.put(forwarding("web", ForwardingMethod.FULLNAT));
+        fromXdp.getFirst().listening("web", ENDPOINT);
+        calls.clear();
         engines.put(auto("web"));
+        assertThat(calls).containsExactly("xdp put web");
+        events.clear();
         fromXdp.getFirst().notListening("web", ENDPOINT, "there is no interface eth0");
         run();
         assertThat(engines.engineOf("web")).hasValue(EngineKind.XDP);
         assertThat(events).containsExactly("notListening web 192.0.2.1:80/tcp: there is no interface eth0");
+    }
+
+    @Test
+    void whatXdpRefusedBeforeTheChoiceWasLeftToTheNodeIsTriedAsNew() {
+        engines.put(forwarding("web", ForwardingMethod.FULLNAT));
+        fromXdp.getFirst().listening("web", ENDPOINT);
+        fromXdp.getFirst().notListening("web", ENDPOINT, "eth0 has another XDP program");
+        calls.clear();
+        engines.put(auto("web"));
+        assertThat(calls).containsExactly("xdp remove web", "xdp put web");
+        fromXdp.getFirst().notListening("web", ENDPOINT, "eth0 has another XDP program");
+        run();
+        assertThat(calls).last().isEqualTo("xdp remove web");
+        assertThat(engines.engineOf("web")).hasValue(EngineKind.USERSPACE);
+        assertThat(engines.whyNotXdp("web")).hasValue("eth0 has another XDP program");
     }
 }
