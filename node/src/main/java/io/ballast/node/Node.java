@@ -274,7 +274,9 @@ final class Node {
         @Override
         public void notListening(String service, Endpoint endpoint, String reason) {
             open.remove(endpoint);
-            refused.put(endpoint, reason);
+            if (reason.equals(refused.put(endpoint, reason))) {
+                return; // said, and it is so still: an engine says it whenever it is asked
+            }
             happened(
                     Instant.now(),
                     Severity.ERROR,
