@@ -19,8 +19,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps this machine the real server that the description wants it to be: {@link RealServer its addresses}, {@link
- * Decapsulation the ends of its tunnels} and {@link MssClamping what its clients may fill them with}. What the kernel makes wait happens on a thread beside the control loop, in the
- * network namespace of the thread that made this; what cannot be done is said once and tried again.
+ * Decapsulation the ends of its tunnels} and {@link MssClamping what its clients may fill them with}. What the kernel makes
+ * wait happens on a thread beside the control loop, in the network namespace of the thread that made this; what cannot be
+ * done is said once and tried again. Of the last of them nobody tells that it was taken away, so that is looked at again.
  */
 public final class RealServerDuty implements AutoCloseable {
     private static final Duration AGAIN = Duration.ofSeconds(10);
@@ -55,6 +56,7 @@ public final class RealServerDuty implements AutoCloseable {
     private @Nullable Part wanted;
     private List<String> troubles = List.of();
     private @Nullable Timer retry;
+    private @Nullable Timer next;
 
     /**
      * @param file where is kept what was changed of the machine
@@ -82,6 +84,10 @@ public final class RealServerDuty implements AutoCloseable {
         if (retry != null) {
             retry.cancel();
             retry = null;
+        }
+        if (next != null) {
+            next.cancel();
+            next = null;
         }
         thread.execute(() -> {
             String problem = "";
@@ -133,7 +139,8 @@ public final class RealServerDuty implements AutoCloseable {
                 return "";
             }
             if (clamping == null) {
-                clamping = MssClamping.open(instance, () -> loop.execute(this::lookSoon));
+                clamping =
+                        MssClamping.open(instance, () -> loop.execute(this::lookSoon), warning -> tell(true, warning));
             }
             List<String> troubles = clamping.become(part.answers());
             return troubles.isEmpty() ? "" : MssClamping.without(part.answers(), String.join("; ", troubles));
@@ -179,6 +186,33 @@ public final class RealServerDuty implements AutoCloseable {
             retry = loop.schedule(AGAIN, () -> begin(part));
         }
         troubles = found;
+        if (found.isEmpty()) {
+            lookLater(part);
+        }
+    }
+
+    private void lookLater(Part part) {
+        if (part.answers().isEmpty() || next != null) {
+            return;
+        }
+        next = loop.schedule(AGAIN, () -> {
+            next = null;
+            thread.execute(() -> {
+                String problem = clamp(part);
+                loop.execute(() -> looked(part, problem));
+            });
+        });
+    }
+
+    private void looked(Part part, String problem) {
+        if (!part.equals(wanted) || retry != null) {
+            return;
+        }
+        if (problem.isEmpty()) {
+            lookLater(part);
+        } else {
+            begin(part);
+        }
     }
 
     /** Why the machine is not what it is to be; empty where it is. */

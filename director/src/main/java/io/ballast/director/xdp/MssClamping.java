@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 
 /**
  * Has the clients of services that reach this machine in tunnels send segments that fit. The outer header takes room on the
@@ -72,6 +73,7 @@ public final class MssClamping implements AutoCloseable {
     private final RouteNetlink netlink;
     private final TrafficControl control;
     private final RouteWatch watch;
+    private final Consumer<String> warnings;
     private Set<Answer> answers = Set.of();
     /** Interfaces that have this one's program, and not an earlier process's. */
     private final Set<Integer> mine = new TreeSet<>();
@@ -82,13 +84,15 @@ public final class MssClamping implements AutoCloseable {
             BpfProgram program,
             RouteNetlink netlink,
             TrafficControl control,
-            RouteWatch watch) {
+            RouteWatch watch,
+            Consumer<String> warnings) {
         this.name = name;
         this.clamp = clamp;
         this.program = program;
         this.netlink = netlink;
         this.control = control;
         this.watch = watch;
+        this.warnings = warnings;
     }
 
     /**
@@ -96,9 +100,10 @@ public final class MssClamping implements AutoCloseable {
      *
      * @param instance the name of this real server among others of the machine
      * @param changed told, on a thread of its own, that interfaces or addresses have changed: time for {@link #look}
+     * @param warnings told, by {@link #look}, for people, what others did to it
      * @throws IOException why it cannot be had on this machine, for people
      */
-    public static MssClamping open(String instance, Runnable changed) throws IOException {
+    public static MssClamping open(String instance, Runnable changed, Consumer<String> warnings) throws IOException {
         List<String> missing = XdpSupport.missing();
         if (!missing.isEmpty()) {
             throw new IOException(String.join("; ", missing));
@@ -113,7 +118,8 @@ public final class MssClamping implements AutoCloseable {
                     keep(opened, RouteNetlink.open()),
                     keep(opened, TrafficControl.open()),
                     RouteWatch.start(
-                            EnumSet.of(RouteWatch.Topic.LINKS, RouteWatch.Topic.ADDRESSES), event -> changed.run()));
+                            EnumSet.of(RouteWatch.Topic.LINKS, RouteWatch.Topic.ADDRESSES), event -> changed.run()),
+                    warnings);
         } catch (IOException | RuntimeException e) {
             for (AutoCloseable each : opened.reversed()) {
                 close(each, e);
@@ -146,13 +152,15 @@ public final class MssClamping implements AutoCloseable {
     }
 
     /**
-     * Looks at the interfaces: how much fits the tunnels, and whether the program is where answers leave.
+     * Looks at the interfaces: how much fits the tunnels, and whether the program is where answers leave. Where another program has
+     * taken it away, it is put back.
      *
      * @return why answers by some interfaces are not changed, for people
      */
     public List<String> look() throws IOException {
         List<Link> links = netlink.links();
         clamp.become(fitting(links, netlink.addresses()));
+        mine.retainAll(links.stream().map(Link::index).toList()); // a number may come again
         Set<Integer> clsacts = control.clsacts();
         List<String> troubles = new ArrayList<>();
         for (Link link : links) {
@@ -214,7 +222,11 @@ public final class MssClamping implements AutoCloseable {
             control.addClsact(link.index());
         }
         control.add(link.index(), Direction.EGRESS, program.fd(), hasClsact ? name : name + WITH_CLSACT);
-        mine.add(link.index());
+        if (!mine.add(link.index())) {
+            warnings.accept("another program took away from " + link.name()
+                    + " what lowers the MSS of answers to clients of tunnels (`tc qdisc del dev " + link.name()
+                    + " clsact` does, or removing its filters); it is there again");
+        }
     }
 
     private static Optional<Classifier> find(TrafficControl control, int link, String name) throws IOException {

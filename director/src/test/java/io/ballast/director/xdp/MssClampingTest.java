@@ -112,7 +112,7 @@ final class MssClampingTest {
     }
 
     private MssClamping clamp() throws Exception {
-        MssClamping clamping = atServer(() -> MssClamping.open("www1", () -> {}));
+        MssClamping clamping = atServer(() -> MssClamping.open("www1", () -> {}, events::add));
         opened.push(clamping);
         return clamping;
     }
@@ -246,6 +246,27 @@ final class MssClampingTest {
     }
 
     @Test
+    void whatAnotherProgramTakesAwayIsPutBackAndSaid() throws Exception {
+        Set<MssClamping.Answer> answers = Set.of(new MssClamping.Answer(VIP4, 0, end(false), false));
+        MssClamping clamping = clamp();
+        atServer(() -> clamping.become(answers));
+        atServer(clamping::look);
+        assertThat(events).isEmpty();
+        atServer(() -> {
+            try (TrafficControl control = TrafficControl.open();
+                    RouteNetlink netlink = RouteNetlink.open()) {
+                control.removeClsact(Village.index(netlink, "eth1"));
+            }
+            return true;
+        });
+        assertThat(atServer(clamping::look)).isEmpty();
+        assertThat(classifiers("eth1", Direction.EGRESS)).hasSize(1);
+        assertThat(events).singleElement().asString().contains("another program took away from eth1", "there again");
+        atServer(clamping::look);
+        assertThat(events).hasSize(1);
+    }
+
+    @Test
     void somebodyElsesProgramsStay() throws Exception {
         direct(ForwardingMethod.TUNNEL, VIP4, end(false));
         Set<MssClamping.Answer> answers = Set.of(new MssClamping.Answer(VIP4, Village.PORT, end(false), false));
@@ -279,7 +300,7 @@ final class MssClampingTest {
 
     @Test
     void withoutPermissionItSaysWhatIsMissing() {
-        assertThatThrownBy(() -> Village.withoutCapabilities(() -> MssClamping.open("www1", () -> {})))
+        assertThatThrownBy(() -> Village.withoutCapabilities(() -> MssClamping.open("www1", () -> {}, events::add)))
                 .hasMessageContaining("CAP_BPF is missing");
         assertThat(MssClamping.without(
                         List.of(new MssClamping.Answer(VIP4, 80, end(false), false)), "CAP_BPF is missing"))
