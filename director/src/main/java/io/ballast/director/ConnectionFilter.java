@@ -92,7 +92,7 @@ public record ConnectionFilter(
             String port = parts.group(4);
             int number = port == null || port.isEmpty() ? 0 : Integer.parseInt(port);
             if (number > 65_535 || (number == 0 && port != null && !port.isEmpty())) {
-                throw wrong(text, ": its port is none");
+                throw wrong(text, ": " + port + " is no port (1 to 65535)");
             }
             FlowKey key = FlowKey.of(address.getAddress(), 0, address.getAddress());
             return new Clients(key.sourceHigh(), key.sourceLow(), prefix + IPV6_BITS - bits, number);

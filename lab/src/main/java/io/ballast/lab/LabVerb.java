@@ -88,8 +88,12 @@ public final class LabVerb implements Verb {
         return store.info(name)
                 .orElseThrow(() ->
                         Failure.failed(named.map(n -> "there is no lab " + n).orElse("no lab is up")
-                                + (names.isEmpty() ? "" : "; there are " + String.join(", ", names))
+                                + (names.isEmpty() ? "" : "; " + thereAre(names))
                                 + "\nBring one up with: ballast lab up examples/farm.yaml"));
+    }
+
+    private static String thereAre(List<String> names) {
+        return (names.size() == 1 ? "there is " : "there are ") + String.join(", ", names);
     }
 
     private static final class Up implements Verb {
@@ -438,7 +442,7 @@ public final class LabVerb implements Verb {
                 }
             }
             if (named.isPresent() && removed.isEmpty() && !names.isEmpty()) {
-                throw Failure.failed("there is no lab " + named.get() + "; there are " + String.join(", ", names));
+                throw Failure.failed("there is no lab " + named.get() + "; " + thereAre(names));
             }
             if (call.json()) {
                 JsonArray array = new JsonArray();

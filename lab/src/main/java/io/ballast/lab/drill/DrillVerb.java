@@ -87,6 +87,10 @@ public final class DrillVerb implements Verb {
         Source source = Source.file(Path.of(call.parameter("file")), terminal);
         long rate = rate(call);
         Duration timeout = call.duration("--timeout", Duration.ofSeconds(2));
+        if (!timeout.isPositive()) {
+            throw Failure.usage("--timeout " + call.value("--timeout").orElse("")
+                    + ": no answer comes in no time; give 1ms or more (default: 2s)");
+        }
         List<Scenario> scenarios = call.values("--scenario").stream()
                 .flatMap(n -> Scenario.of(n).stream())
                 .toList();

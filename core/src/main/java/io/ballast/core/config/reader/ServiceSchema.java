@@ -725,6 +725,11 @@ final class ServiceSchema {
             return Optional.of("with the engine userspace it is the kernel that answers SYNs, by cookies of its own in"
                     + " a flood (net.ipv4.tcp_syncookies); leave it out, or use the engine xdp");
         }
+        if (method == ForwardingMethod.PROXY) {
+            return Optional.of(
+                    "with forwarding proxy it is the kernel that answers SYNs, by cookies of its own in a flood"
+                            + " (net.ipv4.tcp_syncookies); leave it out, or use forwarding nat or fullnat");
+        }
         if (method != ForwardingMethod.NAT && method != ForwardingMethod.FULLNAT) {
             return Optional.of("with forwarding " + method.yamlName() + " the servers answer clients directly, so"
                     + " cookies are theirs to send (net.ipv4.tcp_syncookies there); leave it out, or use forwarding nat"
