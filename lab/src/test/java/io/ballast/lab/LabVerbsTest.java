@@ -51,6 +51,13 @@ class LabVerbsTest {
     }
 
     @Test
+    void aDrillWaitsForAnswers() {
+        Said said = run("drill", "../examples/farm.yaml", "--timeout", "0s");
+        assertThat(said.code()).isEqualTo(Exit.USAGE);
+        assertThat(said.err()).contains("--timeout 0s: no answer comes in no time");
+    }
+
+    @Test
     void aLabThatIsNotThereIsNotTakenDownBesideOthers() throws IOException {
         assertThat(run("lab", "down", "nope").code()).isEqualTo(Exit.DONE);
         Files.createDirectories(directory.resolve("lab/farm"));
@@ -58,7 +65,7 @@ class LabVerbsTest {
         Said said = run("lab", "down", "nope");
 
         assertThat(said.code()).isEqualTo(Exit.FAILED);
-        assertThat(said.err()).isEqualTo("error: there is no lab nope; there are farm\n");
+        assertThat(said.err()).isEqualTo("error: there is no lab nope; there is farm\n");
         assertThat(directory.resolve("lab/farm")).isDirectory();
     }
 

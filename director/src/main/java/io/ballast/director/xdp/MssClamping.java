@@ -152,8 +152,8 @@ public final class MssClamping implements AutoCloseable {
     }
 
     /**
-     * Looks at the interfaces: how much fits the tunnels, and whether the program is where answers leave. Where another program has
-     * taken it away, it is put back.
+     * Looks at the interfaces: how much fits the tunnels, and whether the program is where answers leave. Where another
+     * program has taken it away, it is put back.
      *
      * @return why answers by some interfaces are not changed, for people
      */
