@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntFunction;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,6 +42,7 @@ final class KernelHops implements Hops, AutoCloseable {
     private final EngineEvents events;
     private final IntFunction<@Nullable Link> links;
     private final Neighbours neighbours;
+    private final Predicate<InetAddress> described;
     private final Map<InetAddress, Set<Listener>> listeners = new HashMap<>();
     private final Map<InetAddress, Resolution> told = new HashMap<>();
     private final Map<InetAddress, String> troubles = new LinkedHashMap<>();
@@ -51,11 +53,14 @@ final class KernelHops implements Hops, AutoCloseable {
      * For the network namespace of the calling thread.
      *
      * @param links what is known of an interface by its number
+     * @param described whether a service has the server still; of others, whose connections may go on, nobody is told
      */
-    KernelHops(Loop loop, EngineEvents events, IntFunction<@Nullable Link> links) throws IOException {
+    KernelHops(Loop loop, EngineEvents events, IntFunction<@Nullable Link> links, Predicate<InetAddress> described)
+            throws IOException {
         this.loop = loop;
         this.events = events;
         this.links = links;
+        this.described = described;
         neighbours = Neighbours.start(loop, this::changed);
     }
 
@@ -144,6 +149,9 @@ final class KernelHops implements Hops, AutoCloseable {
         };
         String before = trouble.isEmpty() ? troubles.remove(server) : troubles.put(server, trouble);
         String subject = Addresses.print(server);
+        if (!described.test(server)) {
+            return;
+        }
         if (!trouble.isEmpty() && !trouble.equals(before)) {
             events.note(
                     true, subject, "packets for the real server " + subject + " go to the kernel instead: " + trouble);
@@ -154,7 +162,9 @@ final class KernelHops implements Hops, AutoCloseable {
 
     /** Why packets cannot be sent to a server, by its address; without those that they can be sent to. */
     Map<InetAddress, String> troubles() {
-        return Map.copyOf(troubles);
+        Map<InetAddress, String> described = new LinkedHashMap<>(troubles);
+        described.keySet().removeIf(server -> !this.described.test(server));
+        return described;
     }
 
     /** The ways that packets to servers take, by their addresses; without those that they cannot be sent to. */

@@ -160,6 +160,9 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     private final Path home;
     private final Interfaces interfaces;
     private final KernelHops hops;
+    /** The addresses that the services' servers have, by service. */
+    private final Map<String, Set<InetAddress>> servers = new HashMap<>();
+
     private final DataPlane plane;
     private final XdpEngine engine;
     private final Generation generation;
@@ -197,7 +200,11 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                     home.resolve(LINKS), devices, found -> loop.execute(() -> attachmentsAre(found, true)));
             parts.add(interfaces);
             List<Interfaces.State> found = interfaces.adopt();
-            hops = new KernelHops(loop, gate, interfaces::link);
+            hops = new KernelHops(
+                    loop,
+                    gate,
+                    interfaces::link,
+                    server -> servers.values().stream().anyMatch(each -> each.contains(server)));
             parts.add(hops);
             engine = new XdpEngine(plane, hops, gate, System::nanoTime);
             if (adopt) {
@@ -433,11 +440,16 @@ public final class XdpDirector implements XdpOnDemand.Opened {
 
     @Override
     public void put(Forwarding service) {
+        Set<InetAddress> addresses = new HashSet<>();
+        service.servers().forEach(server -> addresses.add(server.address().getAddress()));
+        service.sorry().ifPresent(sorry -> addresses.add(sorry.getAddress()));
+        servers.put(service.service(), addresses);
         engine.put(service);
     }
 
     @Override
     public void remove(String service) {
+        servers.remove(service);
         engine.remove(service);
         gate.forget(service);
     }

@@ -536,6 +536,13 @@ public final class XdpOnDemand implements ForwardingEngine {
                 : List.of();
     }
 
+    /** Whether a server that was asked is still one of its service, and up. */
+    private boolean isTaker(Acceptance.Member member) {
+        Forwarding service = wanted.get(member.service());
+        return service != null
+                && takers(service).stream().anyMatch(server -> server.name().equals(member.server()));
+    }
+
     private final class ToJournal implements Acceptance.Listener {
         @Override
         public void begins(Acceptance.Member member, Acceptance.Finding finding) {
@@ -654,6 +661,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         }
         impostors.forEach((address, who) -> warnings.add(impostor(address, who)));
         acceptance.troubles().entrySet().stream()
+                .filter(each -> isTaker(each.getKey()))
                 .limit(20)
                 .forEach(each -> warnings.add(each.getKey().service() + "/"
                         + each.getKey().server() + " is up, but "
