@@ -136,6 +136,18 @@ class TraceVerbTest {
     }
 
     @Test
+    void aDaemonThatEndsMeanwhileIsSaidAndIsAFailure() throws Exception {
+        String sum = "{\"ended\":\"engine\",\"told\":1,\"seen\":0,\"lost\":0}\n";
+        for (String end : new String[] {sum, ""}) {
+            try (FakeDaemon daemon = FakeDaemon.start(r -> HEAD + PACKET + end)) {
+                Console console = daemon.run("trace", "web");
+                assertThat(console.code()).isEqualTo(Exit.FAILED);
+                assertThat(console.err()).startsWith("error: 1 packet shown; the daemon ended");
+            }
+        }
+    }
+
+    @Test
     void aDaemonThatEndsWithoutTheSumIsNoLoss() throws Exception {
         try (FakeDaemon daemon = FakeDaemon.untilItIsStopped(HEAD + PACKET + PACKET, "")) {
             assertThat(interrupted(daemon).err())

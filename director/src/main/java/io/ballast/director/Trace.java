@@ -26,6 +26,9 @@ public interface Trace extends AutoCloseable {
     /** Whether there is nothing more to come: as many packets as were wanted were seen, or the engine is gone. */
     boolean isOver();
 
+    /** Whether the engine is gone, so that nothing is known of packets since. */
+    boolean isAbandoned();
+
     @Override
     void close();
 }

@@ -581,6 +581,10 @@ final class ControlApi {
                             + " connections " + service + "` shows those, and `ballast list --stats " + service
                             + "` what servers refused");
         }
+        Optional<String> closed = asked(() -> notListening(service));
+        if (closed.isPresent()) {
+            throw new HttpException(409, closed.get());
+        }
         Trace trace = asked(() -> node.xdp().trace(service, every, limit));
         return Response.endless(200, "application/x-ndjson", out -> {
             try {
@@ -591,6 +595,19 @@ final class ControlApi {
         });
     }
 
+    /** Why no packet of a service can come; empty where one can, by an endpoint at least. */
+    private Optional<String> notListening(String service) throws RefusedException {
+        List<Endpoint> endpoints = node.services().service(service).spec().listen();
+        if (endpoints.stream()
+                .anyMatch(each -> node.listening(each).filter(String::isEmpty).isPresent())) {
+            return Optional.empty();
+        }
+        return endpoints.stream()
+                .flatMap(each -> node.listening(each).stream()
+                        .map(why -> service + " does not listen on " + each + ", so none of its packets comes: " + why))
+                .findFirst();
+    }
+
     private static void follow(Trace trace, Duration time, Writer lines) throws IOException {
         long end = System.nanoTime() + time.toNanos();
         long told = 0;
@@ -598,7 +615,11 @@ final class ControlApi {
         String why;
         do {
             // Asked first, so that what came before the end is still read.
-            why = !wanted ? "client" : trace.isOver() ? "limit" : System.nanoTime() - end > 0 ? "time" : "";
+            why = !wanted
+                    ? "client"
+                    : trace.isOver()
+                            ? (trace.isAbandoned() ? "engine" : "limit")
+                            : System.nanoTime() - end > 0 ? "time" : "";
             List<JsonObject> packets = new ArrayList<>();
             told += trace.read(packets::add);
             for (JsonObject packet : packets) {

@@ -20,6 +20,7 @@ import java.time.format.DateTimeParseException;
 import java.util.Locale;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
 /** {@code ballast trace}: what is done with the packets of a service. */
@@ -86,16 +87,18 @@ public final class TraceVerb implements Verb {
                 + "&limit=" + limit + "&millis=" + time.toMillis();
         Shown shown = new Shown(call);
         CountDownLatch over = new CountDownLatch(1);
+        AtomicBoolean interrupted = new AtomicBoolean();
         try {
             ControlClient.of(call)
                     .lines(
                             path,
                             shown,
                             stop -> interrupts.accept(() -> {
+                                interrupted.set(true);
                                 stop.run();
                                 await(over);
                             }));
-            shown.end();
+            shown.end(interrupted.get());
         } finally {
             over.countDown();
         }
@@ -126,6 +129,7 @@ public final class TraceVerb implements Verb {
         private final Invocation call;
         private long packets;
         private boolean ended;
+        private boolean abandoned;
 
         Shown(Invocation call) {
             this.call = call;
@@ -135,8 +139,11 @@ public final class TraceVerb implements Verb {
         public void accept(JsonObject record) {
             Terminal terminal = call.terminal();
             boolean last = record.has("ended");
+            abandoned |= Json.text(record, "ended").equals("engine");
             if (call.json()) {
                 terminal.json(record);
+            } else if (abandoned) {
+                packets = Json.number(record, "told");
             } else if (last) {
                 terminal.err().println(ended(record));
             } else {
@@ -148,9 +155,17 @@ public final class TraceVerb implements Verb {
         }
 
         /** The daemon says nothing more. */
-        void end() {
+        void end(boolean interrupted) throws Failure {
+            String shown = count(packets) + " shown; ";
+            if (abandoned) {
+                throw Failure.failed(shown + "the daemon ended, or opened the engine xdp anew: `ballast status` says"
+                        + " whether it is there, and then begin another trace");
+            }
+            if (!ended && !interrupted) {
+                throw Failure.failed(shown + "the daemon ended before it could sum up");
+            }
             if (!ended && !call.json()) {
-                call.terminal().err().println(count(packets) + " shown; the daemon ended before it could sum up");
+                call.terminal().err().println(shown + "the daemon ended before it could sum up");
             }
         }
     }

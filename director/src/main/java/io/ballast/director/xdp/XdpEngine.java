@@ -375,8 +375,8 @@ final class XdpEngine implements ForwardingEngine {
     public void close() {
         XdpTrace running = trace;
         if (running != null) {
-            endTrace();
             running.end();
+            endTrace();
         }
         services.values().forEach(ways::forget);
     }

@@ -69,6 +69,7 @@ final class XdpTrace implements Trace {
 
     private final long nanos;
     private volatile boolean over;
+    private volatile boolean abandoned;
     private boolean closed;
 
     /**
@@ -218,6 +219,7 @@ final class XdpTrace implements Trace {
 
     /** The engine lets go: nothing more is told, but what is in the buffer may still be read. */
     void end() {
+        abandoned = true;
         over = true;
     }
 
@@ -234,6 +236,11 @@ final class XdpTrace implements Trace {
     @Override
     public boolean isOver() {
         return over || plane.traceLeft() <= 0;
+    }
+
+    @Override
+    public boolean isAbandoned() {
+        return abandoned;
     }
 
     @Override
