@@ -21,6 +21,9 @@ import java.util.Optional;
 
 /** {@code ballast list}: services and servers in the form that users of ipvsadm know. */
 public final class ListVerb implements Verb {
+    /** The longest reason in a line, in characters. */
+    private static final int REASON = 80;
+
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("list", "List the virtual services and their real servers, as ipvsadm does")
@@ -182,10 +185,11 @@ public final class ListVerb implements Verb {
             String state = first ? Json.text(service, "name") + " " + state(terminal, Json.text(service, "state")) : "";
             String reason = Json.text(service, "engineReason");
             if (first && !reason.isEmpty()) {
-                state += ", not by xdp: " + reason;
+                state += ", not by xdp: " + briefly(reason);
             }
             if (!Json.text(listen, "state").equals("listening")) {
-                state = (state + " " + terminal.style(Style.RED, "not listening: " + Json.text(listen, "reason")))
+                state = (state + " "
+                                + terminal.style(Style.RED, "not listening: " + briefly(Json.text(listen, "reason"))))
                         .strip();
             }
             lines.add(new Line(
@@ -222,6 +226,15 @@ public final class ListVerb implements Verb {
                     "sorry",
                     Json.truth(sorry, "serving") ? terminal.style(Style.YELLOW, "serving") : "waiting"));
         }
+    }
+
+    /** So much of a reason as a line has room for; `status` and the journal have all of it. */
+    private static String briefly(String reason) {
+        if (reason.length() <= REASON) {
+            return reason;
+        }
+        int end = reason.lastIndexOf(' ', REASON);
+        return reason.substring(0, end < 0 ? REASON : end) + "... (all of it: ballast status)";
     }
 
     private static String but(Terminal terminal, String trouble) {

@@ -89,11 +89,19 @@ public final class StatusVerb implements Verb {
                 counted.add(service.isEmpty() ? "(no service)" : service);
             }
             String count = Long.toString(Json.number(each, "count"));
-            counted.add("  " + " ".repeat(digits - count.length()) + count + " " + Json.text(each, "words"));
+            counted.add("  " + " ".repeat(digits - count.length()) + count + " " + words(each));
         }
         if (!counted.isEmpty()) {
             lines(call, "exceptions", counted, HANG + digits + 1);
         }
+    }
+
+    private static String words(JsonObject exception) {
+        String words = Json.text(exception, "words");
+        return Json.number(exception, "count") == 1
+                ? words.replaceFirst("^(new )?(packet|connection|fragment|SYN)s ", "$1$2 ")
+                        .replaceFirst("^packet that have ", "packet that has ")
+                : words;
     }
 
     /**
