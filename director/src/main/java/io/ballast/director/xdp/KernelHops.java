@@ -149,7 +149,7 @@ final class KernelHops implements Hops, AutoCloseable {
         };
         String before = trouble.isEmpty() ? troubles.remove(server) : troubles.put(server, trouble);
         String subject = Addresses.print(server);
-        if (!described.test(server)) {
+        if ((trouble.isEmpty() && before == null) || !described.test(server)) {
             return;
         }
         if (!trouble.isEmpty() && !trouble.equals(before)) {
