@@ -89,9 +89,9 @@ public final class DescriptionDiff {
         String name = to.name();
         field(name, "listen", from.listen(), to.listen(), DescriptionDiff::list);
         field(name, "directors", from.directors(), to.directors(), DescriptionDiff::list);
-        field(name, "scheduler", from.scheduler(), to.scheduler(), SchedulerKind::yamlName);
+        field(name, "scheduler", from.scheduler(), to.scheduler(), kind -> printed(kind, from, to));
         field(name, "engine", from.engine(), to.engine(), EngineKind::yamlName);
-        field(name, "forwarding", from.forwarding(), to.forwarding(), ForwardingMethod::yamlName);
+        field(name, "forwarding", from.forwarding(), to.forwarding(), method -> printed(method, from, to));
         field(
                 name,
                 "persistence",
@@ -125,6 +125,33 @@ public final class DescriptionDiff {
                 from.quic(),
                 to.quic(),
                 q -> q.map(DescriptionDiff::print).orElse("none"));
+    }
+
+    /** The new one with what it does to connections, where it does. */
+    private static String printed(SchedulerKind kind, ServiceSpec from, ServiceSpec to) {
+        boolean loses = kind == to.scheduler()
+                && from.engine() != EngineKind.USERSPACE
+                && to.engine() != EngineKind.USERSPACE
+                && from.persistence().isEmpty()
+                && !translates(from.forwarding())
+                && isByHash(from.scheduler());
+        return kind.yamlName()
+                + (loses ? " (the engine xdp may lead connections that were opened before to another server)" : "");
+    }
+
+    private static String printed(ForwardingMethod method, ServiceSpec from, ServiceSpec to) {
+        boolean loses = method == to.forwarding()
+                && from.engine() != EngineKind.USERSPACE
+                && (translates(method) || translates(from.forwarding()));
+        return method.yamlName() + (loses ? " (ends its connections)" : "");
+    }
+
+    private static boolean isByHash(SchedulerKind kind) {
+        return kind == SchedulerKind.MH || kind == SchedulerKind.SH || kind == SchedulerKind.DH;
+    }
+
+    private static boolean translates(ForwardingMethod method) {
+        return method == ForwardingMethod.NAT || method == ForwardingMethod.FULLNAT;
     }
 
     private void timeouts(String service, Timeouts from, Timeouts to) {

@@ -90,6 +90,25 @@ class DescriptionDiffTest {
                         "change mail: syn-cookies off -> always");
     }
 
+    /** What a change does to connections is said before it is made. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            scheduler: mh          | scheduler: wlc                   | scheduler mh -> wlc (the engine xdp may lead connections that were opened before to another server)
+            scheduler: rr          | scheduler: wlc                   | scheduler rr -> wlc
+            scheduler: mh          | scheduler: mh, forwarding: nat   | forwarding dr -> nat (ends its connections)
+            scheduler: mh          | scheduler: mh, forwarding: gue   | forwarding dr -> gue
+            """)
+    void whatEndsConnectionsIsSaid(String from, String to, String expected) {
+        String farm = """
+                nodes:
+                  lb: { interfaces: { eth0: { addresses: [10.0.0.1/24] } } }
+                services:
+                  web: { listen: "10.0.0.1:80", engine: xdp, %s, servers: ["10.0.1.13:80"] }
+                """;
+        String before = from + (to.contains("forwarding") ? ", forwarding: dr" : "");
+        assertThat(changes(farm.formatted(before), farm.formatted(to))).contains("change web: " + expected);
+    }
+
     @Test
     void everyFieldOfAServiceIsSeen() {
         String all = """

@@ -5,6 +5,7 @@ import io.ballast.director.xdp.InstalledService.Placed;
 import java.io.IOException;
 import java.util.BitSet;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -68,10 +69,18 @@ final class Adoption {
         numbers.endpointWas(remembered.length());
         Map<String, Installed> byName = new LinkedHashMap<>();
         for (Installed installed : byNumber.values()) {
-            if (installed.endpoints.isEmpty()) {
-                tables.give(installed);
-            } else {
+            if (!installed.endpoints.isEmpty()) {
                 byName.merge(installed.service.name, installed, this::succeed);
+            }
+        }
+        for (Installed installed : byNumber.values()) {
+            if (installed.endpoints.isEmpty()) {
+                // Another may have taken its place, but not yet its connections.
+                Installed successor = byName.get(installed.service.name);
+                if (successor != null) {
+                    tables.follow(installed, successor);
+                }
+                tables.give(installed);
             }
         }
         return byName;
@@ -139,17 +148,21 @@ final class Adoption {
         }
     }
 
-    /** One of two services of a name was to replace the other: that whose endpoints have the higher ids. */
+    /**
+     * One of two services of a name was to replace the other: that whose endpoints have the higher ids, or where they
+     * have the same, because connections go on, that with more numbers. Either would do then.
+     */
     private Installed succeed(Installed one, Installed other) {
-        boolean later = Collections.max(one.endpoints.values()) > Collections.max(other.endpoints.values());
+        Comparator<Installed> age = Comparator.comparingInt(
+                        (Installed each) -> Collections.max(each.endpoints.values()))
+                .thenComparingInt(each -> each.service.capacity());
+        boolean later = age.compare(one, other) > 0;
         Installed successor = later ? one : other;
         Installed predecessor = later ? other : one;
         successor.predecessor = predecessor;
-        predecessor
-                .endpoints
-                .keySet()
-                .forEach(
-                        endpoint -> successor.endpoints.computeIfAbsent(endpoint, unwritten -> numbers.nextEndpoint()));
+        boolean follows = successor.translation == predecessor.translation;
+        predecessor.endpoints.forEach((endpoint, id) ->
+                successor.endpoints.computeIfAbsent(endpoint, unwritten -> follows ? id : numbers.nextEndpoint()));
         return successor;
     }
 }

@@ -897,13 +897,13 @@ class DataPlane implements AutoCloseable {
      * @param stays told of what stays
      * @return the numbers of the servers whose load changed
      */
-    BitSet sweep(int from, int to, IntPredicate endpoints, BitSet gone, Stays stays) {
+    BitSet sweep(int from, int to, IntPredicate endpoints, BitSet gone, BitSet given, Stays stays) {
         int now = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
         int longAgo = now - Layout.SETTLED_TICKS;
         Predicate<FlowTable.Place> over = place -> place.expires() - longAgo < 0
                 || (place.isTemplate()
                         ? !persists(place.service()) || !isServer(place.server()) || gone.get(place.server())
-                        : !endpoints.test(place.vip()));
+                        : !endpoints.test(place.vip()) || (place.server() >= 0 && given.get(place.server())));
         BitSet changed = new BitSet();
         flows.visit(from, to, place -> {
             if (!over.test(place)) {
@@ -926,13 +926,37 @@ class DataPlane implements AutoCloseable {
         if (!Layout.isConnection(state) || !isServer(server)) {
             return false;
         }
-        long counter =
-                (long) server * Layout.LOAD + (state == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+        long counter = counter(server, state);
         if (loads.get(INT, counter) <= 0) {
             return false;
         }
         var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
         return true;
+    }
+
+    private static long counter(int server, int state) {
+        return (long) server * Layout.LOAD + (state == Layout.ESTABLISHED ? Layout.LOAD_ACTIVE : Layout.LOAD_INACTIVE);
+    }
+
+    /**
+     * Names the servers of connections by other numbers, and counts them there. Twice: a packet may have begun to
+     * remember one while the first look was on its way.
+     *
+     * @param numbers by the number until now
+     */
+    void rename(Map<Integer, Integer> numbers) {
+        for (int look = 0; look < 2; look++) {
+            flows.visit(place -> {
+                Integer after = place.isTemplate() ? null : numbers.get(place.server());
+                if (after != null && place.rename(place.server(), after)) {
+                    int state = place.state();
+                    if (countOut(place.server(), state)) {
+                        var _ = (int) COUNTER.getAndAdd(loads, counter(after, state), 1);
+                    }
+                }
+                return true;
+            });
+        }
     }
 
     private boolean isServer(int number) {

@@ -117,6 +117,15 @@ final class FlowTable {
             return 0;
         }
 
+        /**
+         * Names the connection's server by another number.
+         *
+         * @return whether it was named by the one before until now
+         */
+        boolean rename(int before, int after) {
+            return WORD.compareAndSet(memory, live() + Layout.FLOW_SERVER, before, after);
+        }
+
         /** Where the connection is in the table. */
         private long live() {
             long start = at - at % Layout.BUCKET;

@@ -90,6 +90,17 @@ final class Installed {
         this.kind = kind;
     }
 
+    /** Takes the connections of the one before: they are remembered under the same endpoints, of the same members. */
+    void follow(Installed before) {
+        endpoints.putAll(before.endpoints);
+        lingering = before.lingering || before.remembersAll();
+        cookies = before.cookies;
+        changed = before.changed;
+        if (kind == before.kind && kind != Vip.Kind.IN_TURN) {
+            table = before.table;
+        }
+    }
+
     int numberOf(Placed placed) {
         return firstServer + placed.member;
     }

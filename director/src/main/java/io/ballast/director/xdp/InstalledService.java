@@ -57,6 +57,15 @@ final class InstalledService {
             this.lastWeight = described.weight();
         }
 
+        private Placed(Placed before) {
+            this(before.member, before.described);
+            lastWeight = before.lastWeight;
+            cutAt = before.cutAt;
+            gone = before.gone;
+            cut = before.cut;
+            reached = before.reached;
+        }
+
         /** As an earlier process left it; its weight and state will be told. */
         private Placed(Notes.OfServer note, int firstServer) {
             this(
@@ -99,6 +108,14 @@ final class InstalledService {
         this.capacity = capacity;
     }
 
+    /** The same servers under the same member numbers, in a service that has more of them or chooses in another way. */
+    InstalledService(int number, int capacity, InstalledService before) {
+        this(number, capacity, before.name);
+        before.servers.forEach((key, placed) -> servers.put(key, new Placed(placed)));
+        before.leaving.forEach(placed -> leaving.add(new Placed(placed)));
+        taken.or(before.taken);
+    }
+
     /** A service as an earlier process left it. */
     InstalledService(Notes.OfService service, List<Notes.OfServer> notes) {
         this(service.number(), service.capacity(), service.name());
@@ -120,6 +137,12 @@ final class InstalledService {
     static int capacityFor(Forwarding forwarding) {
         int servers = forwarding.servers().size() + 1;
         return Math.max(8, Integer.highestOneBit(2 * servers - 1) * 2);
+    }
+
+    /** How many numbers a service needs that takes the place of this one, and its connections. */
+    int capacityToFollow(Forwarding next) {
+        int numbers = taken.cardinality() + next.servers().size() + 1;
+        return Math.max(Math.max(capacity, capacityFor(next)), Integer.highestOneBit(2 * numbers - 1));
     }
 
     /** What it should be. */

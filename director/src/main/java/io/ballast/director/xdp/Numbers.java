@@ -76,6 +76,13 @@ final class Numbers {
         return new Taken(service, first, nodes);
     }
 
+    /** Numbers of servers that have been given back and are not free yet: no connection is to name them. */
+    BitSet given() {
+        BitSet given = new BitSet();
+        emptied.forEach(old -> given.set(old.firstServer, old.firstServer + old.capacity));
+        return given;
+    }
+
     /** Whether a sweep will free numbers. */
     boolean areWaiting() {
         return !emptied.isEmpty();

@@ -8,6 +8,7 @@ import io.ballast.director.scheduler.HashOptions;
 import io.ballast.director.scheduler.ScheduleTable;
 import io.ballast.director.xdp.InstalledService.Placed;
 import java.io.IOException;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -166,7 +167,8 @@ final class ServiceTables {
     }
 
     private void noteService(Installed installed) {
-        SlotTable table = installed.table;
+        // One that was the predecessor's has no place yet.
+        SlotTable table = installed.lines < 0 ? null : installed.table;
         plane.notes()
                 .write(new Notes.OfService(
                         installed.service.number,
@@ -230,6 +232,7 @@ final class ServiceTables {
             SlotTable other = new SlotTable(picks);
             if (installed.lingering) {
                 other.doubt();
+                installed.changed = now;
             }
             return writeOtherTable(installed, other);
         }
@@ -238,6 +241,12 @@ final class ServiceTables {
         table.update(picks, member -> !cut.contains(member));
         if (installed.persists) {
             table.doubt();
+        }
+        if (installed.lines < 0) {
+            // It was the predecessor's; its endpoints are written when all else is.
+            installed.lingering |= table.moved() > 0;
+            installed.changed = now;
+            return writeOtherTable(installed, table);
         }
         if (table.moved() > 0) {
             installed.changed = now;
@@ -444,7 +453,25 @@ final class ServiceTables {
         List<Installed> all = installed.withPredecessors();
         installed.predecessor = null;
         for (Installed old : all.subList(1, all.size())) {
+            if (!Collections.disjoint(old.endpoints.values(), installed.endpoints.values())) {
+                follow(old, installed);
+            }
             give(old);
+        }
+    }
+
+    /** Has connections be those of the service that took another's place: the same servers have other numbers there. */
+    void follow(Installed before, Installed after) {
+        Map<Integer, Integer> renamed = new HashMap<>();
+        for (Placed now : after.service.everybody()) {
+            before.service.everybody().stream()
+                    .filter(then -> then.name.equals(now.name)
+                            && then.described.address().equals(now.described.address()))
+                    .forEach(then -> renamed.put(before.numberOf(then), after.numberOf(now)));
+        }
+        plane.rename(renamed);
+        if (after.tree >= 0) {
+            rank(after);
         }
     }
 

@@ -116,6 +116,7 @@ final class Upkeep {
                 }
             }
         }
+        BitSet given = numbers.given();
         Arrays.fill(halfOpen, 0);
         byCookie.clear();
         sweptLast = parts;
@@ -126,7 +127,7 @@ final class Upkeep {
             int from = Math.min(number * part, plane.buckets());
             int to = Math.min(from + part, plane.buckets());
             FlowPressure.Tally found = new FlowPressure.Tally();
-            changed.or(plane.sweep(from, to, id -> id > 0 && living.get(id), gone, (place, isExpired) -> {
+            changed.or(plane.sweep(from, to, id -> id > 0 && living.get(id), gone, given, (place, isExpired) -> {
                 found.count(place.state(), isExpired);
                 int server = place.server();
                 if (server >= 0 && server < halfOpen.length && Layout.isConnection(place.state())) {

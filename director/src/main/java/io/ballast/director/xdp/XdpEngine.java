@@ -171,7 +171,11 @@ final class XdpEngine implements ForwardingEngine {
     /** Takes numbers; null where there are not enough. */
     private @Nullable Installed install(Forwarding first, Vip.Kind kind, @Nullable Installed predecessor)
             throws IOException {
-        int capacity = InstalledService.capacityFor(first);
+        // What the servers know of their connections has to stay true for the connections to go on.
+        Installed followed =
+                predecessor != null && predecessor.translation == translation(first.method()) ? predecessor : null;
+        int capacity =
+                followed == null ? InstalledService.capacityFor(first) : followed.service.capacityToFollow(first);
         Numbers.Taken taken = numbers.take(capacity, kind.byLoad());
         if (taken == null && numbers.areWaiting()) {
             upkeep.sweep(Upkeep.SWEEP_PARTS);
@@ -181,7 +185,9 @@ final class XdpEngine implements ForwardingEngine {
             return null;
         }
         Installed installed = new Installed(
-                new InstalledService(taken.service(), capacity, first.service()),
+                followed == null
+                        ? new InstalledService(taken.service(), capacity, first.service())
+                        : new InstalledService(taken.service(), capacity, followed.service),
                 taken.firstServer(),
                 taken.tree(),
                 kind);
@@ -191,16 +197,37 @@ final class XdpEngine implements ForwardingEngine {
         if (predecessor != null) {
             installed.greets = predecessor.greets;
             installed.counts = false;
-            // With other ids: what is remembered names servers by the predecessor's numbers, which will be given back.
-            predecessor
-                    .endpoints
-                    .keySet()
-                    .forEach(endpoint -> installed.endpoints.put(endpoint, numbers.nextEndpoint()));
+            if (followed != null) {
+                installed.follow(followed);
+            } else {
+                // With other ids: nobody may find what is remembered, since it is nobody's any more.
+                predecessor
+                        .endpoints
+                        .keySet()
+                        .forEach(endpoint -> installed.endpoints.put(endpoint, numbers.nextEndpoint()));
+            }
+            warnOfConnections(installed, predecessor, followed != null);
         }
         installed.service.update(first, clock.getAsLong());
         tables.clear(installed);
         services.put(first.service(), installed);
         return installed;
+    }
+
+    private void warnOfConnections(Installed installed, Installed predecessor, boolean follows) {
+        String service = installed.service.name;
+        if (!follows) {
+            events.note(
+                    true,
+                    service,
+                    "its connections begin anew, since servers know them by other addresses with another forwarding");
+        } else if (!predecessor.remembersAll() && predecessor.kind != installed.kind) {
+            events.note(
+                    true,
+                    service,
+                    "connections that were opened before may go to another server, since the scheduler until now did not"
+                            + " have them remembered and the new one cannot tell where they were");
+        }
     }
 
     /** Writes the service's tables; false, with the reason told, where there is no room. */

@@ -561,14 +561,22 @@ final class NatTest {
         long deadline = System.nanoTime() + 20_000_000_000L;
         while (bench.plane().load(0).active() + bench.plane().load(0).inactive() > 0) {
             assertThat(System.nanoTime()).isLessThan(deadline);
-            bench.plane().sweep(0, bench.plane().buckets(), id -> id == 99, new BitSet(), (place, expired) -> {});
+            bench.plane()
+                    .sweep(
+                            0,
+                            bench.plane().buckets(),
+                            id -> id == 99,
+                            new BitSet(),
+                            new BitSet(),
+                            (place, expired) -> {});
         }
         assertThat(bench.plane().portsTaken()).isZero();
         send(side, 1, false, SYN, HELLO);
         assertLoad(0, 1);
         assertThat(bench.plane().portsTaken()).isEqualTo(1);
         // An endpoint that is gone takes its connections along.
-        bench.plane().sweep(0, bench.plane().buckets(), id -> false, new BitSet(), (place, expired) -> {});
+        bench.plane()
+                .sweep(0, bench.plane().buckets(), id -> false, new BitSet(), new BitSet(), (place, expired) -> {});
         assertLoad(0, 0);
         assertThat(bench.plane().portsTaken()).isZero();
     }
