@@ -145,6 +145,7 @@ final class XdpArea implements Area {
             ForwardingMethod method,
             Row.Target target)
             throws IOException {
+        wires.engine().remove(WEB);
         wires.engine().put(service(WEB, XdpBenchmark.VIP4, scheduler, method, servers(1, 100, false)));
         if (!wires.complaints().isEmpty()) {
             throw new IOException(wires.complaints().getFirst());

@@ -73,6 +73,7 @@ final class XdpBenchmarkTest {
         assertThat(benchmark.datagrams(new byte[40], 64, 1000)).isPositive();
         Forwarding nat = Forwardings.of("web", ForwardingMethod.NAT, SchedulerKind.MH, tcp.listen(), tcp.servers());
         benchmark.engine().remove("dns");
+        benchmark.engine().remove("web");
         benchmark.engine().put(nat.with(ServiceSpec.SynCookies.ALWAYS));
         assertThat(benchmark.greeted(1000)).isPositive();
         assertThat(benchmark.remembered()).isZero();
