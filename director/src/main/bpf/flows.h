@@ -9,8 +9,8 @@
 #define TAG_BUSY 1
 
 /*
- * The last count of ticks that a CPU has taken, and in the upper half the kernel's count of its own at that time: which
- * is read without a call, and a call is what the way of a known connection has fewest of.
+ * The last count of ticks that a CPU has taken, and in the upper half the jiffies at that time. Those are read without a
+ * call, and within one jiffy the count is good: so nearly every packet has its time without asking for it.
  */
 volatile __u64 last_ticks = ~0ULL;
 

@@ -214,13 +214,15 @@ final class XdpEngine implements ForwardingEngine {
         return installed;
     }
 
+    /** @param follows whether remembered connections go on */
     private void warnOfConnections(Installed installed, Installed predecessor, boolean follows) {
         String service = installed.service.name;
         if (!follows) {
             events.note(
                     true,
                     service,
-                    "its connections begin anew, since servers know them by other addresses with another forwarding");
+                    "its connections end, since servers know them by other addresses with another forwarding; clients have to"
+                            + " open them again");
         } else if (!predecessor.remembersAll() && predecessor.kind != installed.kind) {
             events.note(
                     true,

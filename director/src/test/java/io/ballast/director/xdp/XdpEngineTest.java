@@ -319,7 +319,7 @@ final class XdpEngineTest {
         assertThat(events).anyMatch(event -> event.contains("may go to another server"));
         method = ForwardingMethod.NAT;
         engine.put(forwarding(SchedulerKind.WLC, OnDown.KEEP, up(5), ""));
-        assertThat(events).anyMatch(event -> event.contains("its connections begin anew"));
+        assertThat(events).anyMatch(event -> event.contains("its connections end"));
     }
 
     @ParameterizedTest
