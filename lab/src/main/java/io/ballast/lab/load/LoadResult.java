@@ -78,6 +78,17 @@ public record LoadResult(
         return timeline.stream().skip(first).mapToLong(Slice::failed).sum();
     }
 
+    /** The slices in which requests were due that failed, by their beginning. */
+    public Map<Instant, Slice> failing() {
+        TreeMap<Instant, Slice> failing = new TreeMap<>();
+        for (int i = 0; i < timeline.size(); i++) {
+            if (timeline.get(i).failed() > 0) {
+                failing.put(started.plus(Tally.SLICE.multipliedBy(i)), timeline.get(i));
+            }
+        }
+        return failing;
+    }
+
     /** For the process that asked, and for {@code --json}. */
     public JsonObject toJson() {
         JsonObject json = new JsonObject();

@@ -306,7 +306,7 @@ class PacketsTest {
                     assertThat(seen.back()).as(what).isPresent();
                     Instant out = seen.injected().plus(seen.left().orElseThrow());
                     assertThat(seen.load().failuresSince(out))
-                            .as(what + ": since it was out")
+                            .as(what + ": since it was out; " + told(seen))
                             .isZero();
                     // Until then its share, a third of the requests at most, and those that were under way.
                     long due = (long) (RATE * seen.left().orElseThrow().toMillis() / 1000);
@@ -316,6 +316,18 @@ class PacketsTest {
                     assertThat(seen.load().servers()).as(what).hasSize(3);
                 }
             }
+        }
+
+        /** What failed and when, for who has to explain it. */
+        private static String told(Observation seen) {
+            return "injected %s, left after %s, healed %s, back after %s, %s, failing: %s"
+                    .formatted(
+                            seen.injected(),
+                            seen.left(),
+                            seen.healed(),
+                            seen.back(),
+                            seen.load().outcomes(),
+                            seen.load().failing());
         }
 
         @Override
