@@ -79,6 +79,9 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int PRCTL = number(157, 167);
     private static final int CAPSET = number(126, 91);
 
+    private static final int SCHED_SETSCHEDULER = number(144, 119);
+    private static final int EVENTFD2 = number(290, 19);
+
     private static final int IO_URING_SETUP = number(425, 425);
     private static final int IO_URING_ENTER = number(426, 426);
 
@@ -220,8 +223,13 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
 
     /** Blocks: for platform threads. */
     public int poll(MemorySegment pollFds, int count, int timeoutMillis) {
-        MemorySegment timeout = arena.allocateFrom(
-                ValueLayout.JAVA_LONG, timeoutMillis / 1_000, timeoutMillis % 1_000 * 1_000_000L); // struct timespec
+        return pollNanos(pollFds, count, timeoutMillis * 1_000_000L);
+    }
+
+    /** Blocks: for platform threads. */
+    int pollNanos(MemorySegment pollFds, int count, long nanos) {
+        MemorySegment timeout =
+                arena.allocateFrom(ValueLayout.JAVA_LONG, nanos / 1_000_000_000, nanos % 1_000_000_000); // timespec
         return call(PPOLL, pollFds.address(), count, timeout.address(), 0, SIGSET_SIZE, 0);
     }
 
@@ -332,6 +340,15 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     /** Fills a {@code struct statfs}, 120 bytes on both machines. */
     public int statfs(String path, MemorySegment statfs) {
         return call(STATFS, string(path).address(), statfs.address(), 0, 0, 0, 0);
+    }
+
+    /** Of the calling thread; the parameter is a {@code struct sched_param}. */
+    int schedSetscheduler(int policy, MemorySegment parameter) {
+        return call(SCHED_SETSCHEDULER, 0, policy, parameter.address(), 0, 0, 0);
+    }
+
+    int eventfd(int flags) {
+        return call(EVENTFD2, 0, flags, 0, 0, 0, 0);
     }
 
     /** Fills a {@code struct io_uring_params}; the new ring's descriptor. */

@@ -53,12 +53,13 @@ class TimedSendsTest {
     /** The thread that queued them waits for them in a call that has nothing to do with the ring. */
     @Test
     void datagramsAreSentAtTheirTimesWithoutTheThreadThatQueuedThem() throws Exception {
-        try (TimedSends sends = TimedSends.open(socket, 30, 16)) {
+        try (TimedSends all = TimedSends.open()) {
+            TimedSends.Stream sends = all.stream(socket, 30, 16);
             long start = System.nanoTime() + 20 * MS;
             for (int i = 0; i < 30; i++) {
                 sends.add(start + 5L * i * MS, datagram(i));
             }
-            sends.flush();
+            all.flush();
             for (int i = 0; i < 30; i++) {
                 assertThat(receive()).isEqualTo((byte) i);
                 assertThat(System.nanoTime()).isGreaterThanOrEqualTo(start + 5L * i * MS);
@@ -71,12 +72,13 @@ class TimedSendsTest {
 
     @Test
     void whatWasTakenBackIsNotSent() throws Exception {
-        try (TimedSends sends = TimedSends.open(socket, 40, 16)) {
+        try (TimedSends all = TimedSends.open()) {
+            TimedSends.Stream sends = all.stream(socket, 40, 16);
             long start = System.nanoTime();
             for (int i = 0; i < 40; i++) {
                 sends.add(start + (i < 3 ? 0 : 50 * MS + i * MS), datagram(i));
             }
-            sends.flush();
+            all.flush();
             for (int i = 0; i < 3; i++) {
                 assertThat(receive()).isEqualTo((byte) i);
             }
@@ -85,7 +87,7 @@ class TimedSendsTest {
             assertThat(sends.pending()).isZero();
             // Behind the last of those that are not to come.
             sends.add(start + 150 * MS, datagram(99));
-            sends.flush();
+            all.flush();
             List<Integer> came = new ArrayList<>();
             for (int last = 0; last != 99; ) {
                 last = receive();
@@ -98,7 +100,8 @@ class TimedSendsTest {
 
     @Test
     void thereIsRoomAgainForWhatHasBeenSentOrTakenBack() throws Exception {
-        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+        try (TimedSends all = TimedSends.open()) {
+            TimedSends.Stream sends = all.stream(socket, 4, 16);
             for (int round = 0; round < 200; round++) {
                 for (int i = 0; i < 4; i++) {
                     sends.add(
@@ -110,7 +113,7 @@ class TimedSendsTest {
                 assertThatThrownBy(() -> sends.add(0, datagram(5)))
                         .isInstanceOf(IllegalStateException.class)
                         .hasMessage("4 datagrams are queued already");
-                sends.flush();
+                all.flush();
                 if (round % 2 == 0) {
                     for (int i = 0; i < 4; i++) {
                         receive();
@@ -126,11 +129,12 @@ class TimedSendsTest {
 
     @Test
     void whatCannotBeSentIsSaid() throws Exception {
-        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+        try (TimedSends all = TimedSends.open()) {
+            TimedSends.Stream sends = all.stream(socket, 4, 16);
             receiver.close();
             for (int i = 0; i < 3 && sends.failed() == 0; i++) {
                 sends.add(0, datagram(1));
-                sends.flush();
+                all.flush();
                 long until = System.nanoTime() + 5000 * MS;
                 while (sends.pending() > 0 && System.nanoTime() < until) {
                     Thread.onSpinWait();
@@ -140,8 +144,8 @@ class TimedSendsTest {
             assertThat(sends.lastError()).isEqualTo(Errno.ECONNREFUSED);
         }
         assertThatThrownBy(() -> {
-                    try (TimedSends sends = TimedSends.open(socket, 4, 2)) {
-                        sends.add(0, datagram(1));
+                    try (TimedSends all = TimedSends.open()) {
+                        all.stream(socket, 4, 2).add(0, datagram(1));
                     }
                 })
                 .hasMessage("4 bytes do not fit into 2");
@@ -149,11 +153,50 @@ class TimedSendsTest {
 
     @Test
     void closingTakesBackWhatIsQueued() throws Exception {
-        try (TimedSends sends = TimedSends.open(socket, 4, 16)) {
+        try (TimedSends all = TimedSends.open()) {
+            TimedSends.Stream sends = all.stream(socket, 4, 16);
             sends.add(System.nanoTime() + 50 * MS, datagram(1));
-            sends.flush();
+            all.flush();
         }
         receiver.setSoTimeout(200);
         assertThatThrownBy(this::receive).isInstanceOf(SocketTimeoutException.class);
+    }
+
+    @Test
+    void oneStreamIsTakenBackAndTheOthersGoOn() throws Exception {
+        try (TimedSends all = TimedSends.open()) {
+            long start = System.nanoTime();
+            List<TimedSends.Stream> streams = new ArrayList<>();
+            for (int i = 0; i < 5; i++) {
+                streams.add(all.stream(socket, 100, 16));
+            }
+            for (int i = 0; i < 100; i++) {
+                for (int s = 0; s < 5; s++) {
+                    streams.get(s).add(start + 100 * MS + i * MS / 10, datagram(s));
+                }
+            }
+            all.flush();
+            streams.get(1).cancel();
+            streams.get(3).close();
+            int[] came = new int[5];
+            for (int i = 0; i < 300 + (int) streams.get(1).sent(); i++) {
+                came[receive()]++;
+            }
+            assertThat(came[0]).isEqualTo(100);
+            assertThat(came[2]).isEqualTo(100);
+            assertThat(came[4]).isEqualTo(100);
+            assertThat((long) came[1]).isEqualTo(streams.get(1).sent());
+            assertThat(all.stream(socket, 1, 16).pending()).isZero();
+        }
+    }
+
+    @Test
+    void moreThanTheKernelTakesIsRefusedAtOnce() throws Exception {
+        try (TimedSends all = TimedSends.open()) {
+            all.stream(socket, 30_000, 16);
+            assertThatThrownBy(() -> all.stream(socket, 3000, 16))
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessage("30000 datagrams may be queued already, and 3000 more are too many");
+        }
     }
 }
