@@ -1,0 +1,120 @@
+package io.ballast.takeover.address;
+
+import io.ballast.linux.netlink.MacAddress;
+import java.net.Inet4Address;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.nio.ByteBuffer;
+
+/**
+ * What tells the network that an address is at another Ethernet address now: a gratuitous ARP (RFC 5227 section 3,
+ * RFC 5944 section 4.6) or an unsolicited neighbour advertisement (RFC 4861 section 7.2.6). Hosts that know the address
+ * learn where it is, and so do bridges from the frame's sender. Bytes only; {@link Announcer} sends them.
+ */
+public final class Announcements {
+    private static final short ARP = 0x0806;
+    private static final short IPV6 = (short) 0x86dd;
+    private static final int ETHERNET_HEADER = 14;
+    private static final int ARP_LENGTH = 28;
+    private static final int IPV6_HEADER = 40;
+    private static final int ADVERTISEMENT_LENGTH = 32;
+    /** Ethernet and IPv4, with addresses of 6 and 4 bytes (RFC 826). */
+    private static final byte[] ARP_KIND = {0, 1, 8, 0, 6, 4};
+
+    private static final short ARP_REQUEST = 1;
+    private static final short ARP_REPLY = 2;
+
+    /**
+     * The target's Ethernet address in a request, which nobody is to look at (RFC 5227 section 3). RFC 9568 wants the
+     * virtual router's own there (errata 7947, 7949); keepalived sends this, and so every network has seen it.
+     */
+    private static final MacAddress EVERYBODY = new MacAddress(0xffff_ffff_ffffL);
+
+    /** Where ff02::1, all nodes, is on Ethernet (RFC 2464 section 7). */
+    private static final MacAddress ALL_NODES_MAC = new MacAddress(0x3333_0000_0001L);
+
+    private static final byte[] ALL_NODES = InetAddress.ofLiteral("ff02::1").getAddress();
+
+    private static final byte ICMPV6 = 58;
+    private static final byte NEIGHBOUR_ADVERTISEMENT = (byte) 136;
+    private static final byte TARGET_LINK_LAYER_ADDRESS = 2;
+    private static final int ROUTER = 1 << 31;
+    private static final int OVERRIDE = 1 << 29;
+    /** What proves to its receivers that no router has passed it on (RFC 4861 section 7.1.2). */
+    private static final byte HOP_LIMIT = (byte) 255;
+
+    private Announcements() {}
+
+    /** A gratuitous ARP request: the frame, which everybody gets. */
+    public static byte[] arpRequest(MacAddress mac, Inet4Address address) {
+        return arp(ARP_REQUEST, mac, address, EVERYBODY);
+    }
+
+    /** A gratuitous ARP reply, for hosts that learn from replies only; its target is its sender (RFC 5944 section 4.6). */
+    public static byte[] arpReply(MacAddress mac, Inet4Address address) {
+        return arp(ARP_REPLY, mac, address, mac);
+    }
+
+    private static byte[] arp(short operation, MacAddress mac, Inet4Address address, MacAddress target) {
+        return ByteBuffer.allocate(ETHERNET_HEADER + ARP_LENGTH)
+                .put(EVERYBODY.bytes())
+                .put(mac.bytes())
+                .putShort(ARP)
+                .put(ARP_KIND)
+                .putShort(operation)
+                .put(mac.bytes())
+                .put(address.getAddress())
+                .put(target.bytes())
+                .put(address.getAddress())
+                .array();
+    }
+
+    /**
+     * An unsolicited neighbour advertisement to all nodes, which replaces what they knew.
+     *
+     * @param router whether this node forwards IPv6: one that says no is taken off its neighbours' lists of routers
+     */
+    public static byte[] neighbourAdvertisement(MacAddress mac, Inet6Address address, boolean router) {
+        byte[] own = address.getAddress();
+        ByteBuffer message = ByteBuffer.allocate(ADVERTISEMENT_LENGTH)
+                .put(NEIGHBOUR_ADVERTISEMENT)
+                .put((byte) 0)
+                .putShort((short) 0)
+                .putInt(OVERRIDE | (router ? ROUTER : 0))
+                .put(own)
+                .put(TARGET_LINK_LAYER_ADDRESS)
+                .put((byte) 1) // in units of eight bytes
+                .put(mac.bytes());
+        message.putShort(2, checksum(own, message.array()));
+        return ByteBuffer.allocate(ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT_LENGTH)
+                .put(ALL_NODES_MAC.bytes())
+                .put(mac.bytes())
+                .putShort(IPV6)
+                .putInt(6 << 28)
+                .putShort((short) ADVERTISEMENT_LENGTH)
+                .put(ICMPV6)
+                .put(HOP_LIMIT)
+                .put(own)
+                .put(ALL_NODES)
+                .put(message.array())
+                .array();
+    }
+
+    /** Over the message and its pseudo-header (RFC 8200 section 8.1). */
+    private static short checksum(byte[] source, byte[] message) {
+        long sum = sum(source) + sum(ALL_NODES) + message.length + ICMPV6 + sum(message);
+        while (sum > 0xffff) {
+            sum = (sum & 0xffff) + (sum >>> 16);
+        }
+        return (short) ~sum;
+    }
+
+    private static long sum(byte[] bytes) {
+        ByteBuffer words = ByteBuffer.wrap(bytes);
+        long sum = 0;
+        while (words.hasRemaining()) {
+            sum += Short.toUnsignedLong(words.getShort());
+        }
+        return sum;
+    }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.takeover.address;
+
+import org.jspecify.annotations.NullMarked;
