@@ -3,8 +3,7 @@ package io.ballast.node;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.ServiceSpec;
-import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -58,19 +57,11 @@ public final class NodeRole {
         return nodes.contains(shortHost) ? Optional.of(shortHost) : Optional.empty();
     }
 
-    /** The nodes that some service names as a director or that have one of its addresses, in the file's order. */
+    /** The nodes that direct some service of their own accord, in the file's order. */
     private static List<String> directors(Description description) {
-        Set<String> found = new LinkedHashSet<>();
-        for (String node : description.nodes().keySet()) {
-            for (ServiceSpec service : description.services().values()) {
-                if (service.directors().isEmpty()
-                        ? hasAddress(description, node, service)
-                        : service.directors().contains(node)) {
-                    found.add(node);
-                }
-            }
-        }
-        return new ArrayList<>(found);
+        Set<String> found = new HashSet<>();
+        description.services().values().forEach(service -> found.addAll(description.directors(service)));
+        return description.nodes().keySet().stream().filter(found::contains).toList();
     }
 
     /** The nodes that balance a service. */
@@ -89,15 +80,7 @@ public final class NodeRole {
 
     /** Whether this node balances the service. */
     static boolean balances(Description description, String node, ServiceSpec service) {
-        if (!service.directors().isEmpty()) {
-            return service.directors().contains(node);
-        }
-        return hasAddress(description, node, service)
-                || description.nodes().keySet().stream().noneMatch(n -> hasAddress(description, n, service));
-    }
-
-    private static boolean hasAddress(Description description, String node, ServiceSpec service) {
-        NodeSpec spec = description.nodes().get(node);
-        return spec != null && service.listen().stream().anyMatch(endpoint -> spec.hasAddress(endpoint.address()));
+        return description.directs(node, service)
+                || description.directors(service).isEmpty();
     }
 }

@@ -19,6 +19,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * What changes from one description to the next, in words. Services are known by their names, servers by their names
@@ -35,6 +36,12 @@ public final class DescriptionDiff {
         var diff = new DescriptionDiff();
         diff.field("name", "name", from.name(), to.name(), Function.identity());
         diff.named(from.nodes(), to.nodes(), "node ", DescriptionDiff::print, diff::node);
+        diff.named(
+                from.virtualRouters(),
+                to.virtualRouters(),
+                "virtual-router ",
+                DescriptionDiff::print,
+                diff::virtualRouter);
         diff.named(from.services(), to.services(), "", DescriptionDiff::print, diff::service);
         return List.copyOf(diff.changes);
     }
@@ -83,6 +90,28 @@ public final class DescriptionDiff {
 
     private void node(NodeSpec from, NodeSpec to) {
         field("node " + to.name(), "interfaces", from, to, DescriptionDiff::print);
+    }
+
+    private void virtualRouter(VirtualRouterSpec from, VirtualRouterSpec to) {
+        String subject = "virtual-router " + to.name();
+        field(subject, "router-id", from.routerId(), to.routerId(), String::valueOf);
+        field(subject, "addresses", from.addresses(), to.addresses(), DescriptionDiff::list);
+        if (!from.nodes().equals(to.nodes())) {
+            field(subject, "nodes", print(from.nodes()), print(to.nodes()), Function.identity());
+        }
+        field(subject, "version", from.version(), to.version(), String::valueOf);
+        field(subject, "interval", from.interval(), to.interval(), Durations::print);
+        field(subject, "preempt", from.preempt(), to.preempt(), String::valueOf);
+        field(subject, "preempt-delay", from.preemptDelay(), to.preemptDelay(), Durations::print);
+        field(subject, "unicast", from.unicast(), to.unicast(), String::valueOf);
+        field(subject, "checksum", from.checksum(), to.checksum(), VirtualRouterSpec.Checksum::yamlName);
+        if (!from.password().equals(to.password())) {
+            String what = from.password().isEmpty() ? "added" : to.password().isEmpty() ? "removed" : "changed";
+            changes.add(new Change(Action.CHANGE, subject, "password " + what));
+        }
+        field(subject, "look-ahead", from.lookAhead(), to.lookAhead(), Durations::print);
+        field(subject, "gratuitous-arp.repeat", from.announcements(), to.announcements(), String::valueOf);
+        field(subject, "gratuitous-arp.again-after", from.announceAgain(), to.announceAgain(), Durations::print);
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {
@@ -297,6 +326,17 @@ public final class DescriptionDiff {
                 .map(i -> i.name() + " " + list(i.addresses()))
                 .reduce((a, b) -> a + ", " + b)
                 .orElse("");
+    }
+
+    private static String print(VirtualRouterSpec router) {
+        return list(router.addresses()) + " router-id " + router.routerId() + ", " + print(router.nodes());
+    }
+
+    private static String print(Map<String, VirtualRouterSpec.Member> members) {
+        return members.entrySet().stream()
+                .map(e -> e.getKey() + " " + e.getValue().interfaceName() + " priority "
+                        + e.getValue().priority())
+                .collect(Collectors.joining(", ", "[", "]"));
     }
 
     private static String print(ServiceSpec service) {

@@ -4,6 +4,7 @@ import java.net.InetAddress;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * One machine.
@@ -65,10 +66,18 @@ public record NodeSpec(String name, List<InterfaceSpec> interfaces) {
                 .or(() -> addresses.stream().findFirst());
     }
 
+    /** The interface of this name. */
+    public Optional<InterfaceSpec> interfaceNamed(String wanted) {
+        return interfaces.stream().filter(i -> i.name().equals(wanted)).findFirst();
+    }
+
+    /** All its addresses. */
+    public Stream<Cidr> addresses() {
+        return interfaces.stream().flatMap(i -> i.addresses().stream());
+    }
+
     /** Whether one of the node's interfaces has exactly this address. */
     public boolean hasAddress(InetAddress address) {
-        return interfaces.stream()
-                .flatMap(i -> i.addresses().stream())
-                .anyMatch(c -> c.address().equals(address));
+        return addresses().anyMatch(c -> c.address().equals(address));
     }
 }

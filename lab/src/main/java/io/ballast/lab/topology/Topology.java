@@ -215,26 +215,18 @@ public record Topology(
         }
 
         private List<String> directors(ServiceSpec service) {
-            List<String> own = ownDirectors(service);
+            List<String> own = description.directors(service);
             if (!own.isEmpty()) {
                 return own;
             }
             // Nobody has the address (it may be a wildcard): then every node that runs the daemon directs the service.
             List<String> daemons = description.services().values().stream()
-                    .flatMap(s -> ownDirectors(s).stream())
+                    .flatMap(s -> description.directors(s).stream())
                     .distinct()
                     .toList();
             return daemons.isEmpty()
                     ? nodesThat(Predicate.not(this::serves)).stream().limit(1).toList()
                     : daemons;
-        }
-
-        /** The directors that the service names, or else the nodes that have its address. */
-        private List<String> ownDirectors(ServiceSpec service) {
-            return service.directors().isEmpty()
-                    ? nodesThat(node ->
-                            service.listen().stream().map(Endpoint::address).anyMatch(node::hasAddress))
-                    : service.directors();
         }
 
         private boolean serves(NodeSpec node) {
@@ -285,12 +277,14 @@ public record Topology(
             for (InterfaceSpec device : node.interfaces()) {
                 links.add(new Link(device.name(), segment(device, networks), device.addresses()));
             }
-            // A virtual address that no node has: the director answers for it where its network is.
+            // A virtual address that no node has, nor comes to have: the director answers for it where its network is.
             for (String name : directs) {
                 for (Endpoint endpoint : service(name).listen()) {
                     if (!endpoint.address().isAnyLocalAddress()
                             && !endpoint.address().isLoopbackAddress()
-                            && nodesThat(n -> n.hasAddress(endpoint.address())).isEmpty()) {
+                            && nodesThat(n -> n.hasAddress(endpoint.address())).isEmpty()
+                            && description.virtualRouters().values().stream()
+                                    .noneMatch(router -> router.hasAddress(endpoint.address()))) {
                         addAddress(links, endpoint.address());
                     }
                 }

@@ -1,6 +1,7 @@
 package io.ballast.core.config.reader;
 
 import io.ballast.core.config.Addresses;
+import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ForwardingMethod;
@@ -10,6 +11,7 @@ import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.Place;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
 import java.net.InetAddress;
@@ -21,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -36,10 +39,13 @@ final class AcrossServices {
 
     private final Problems problems;
     private final Collection<NodeSpec> nodes;
+    private final Collection<VirtualRouterSpec> virtualRouters;
     private final Map<InetAddress, List<String>> owners = new HashMap<>();
 
-    private AcrossServices(Collection<NodeSpec> nodes, Problems problems) {
+    private AcrossServices(
+            Collection<NodeSpec> nodes, Collection<VirtualRouterSpec> virtualRouters, Problems problems) {
         this.problems = problems;
+        this.virtualRouters = virtualRouters;
         this.nodes = nodes;
         for (NodeSpec node : nodes) {
             node.interfaces().stream()
@@ -49,20 +55,32 @@ final class AcrossServices {
         }
     }
 
-    static void check(List<ReadService> services, Collection<NodeSpec> nodes, Problems problems) {
-        var check = new AcrossServices(nodes, problems);
+    static void check(
+            List<ReadService> services,
+            Collection<NodeSpec> nodes,
+            Collection<VirtualRouterSpec> virtualRouters,
+            Problems problems) {
+        var check = new AcrossServices(nodes, virtualRouters, problems);
         check.endpoints(services);
         check.loops(services);
         check.tunnelEnds(services);
-        if (!check.owners.isEmpty() && !problems.anyError()) {
+        if ((!check.owners.isEmpty() || !virtualRouters.isEmpty()) && !problems.anyError()) {
             services.forEach(check::addresses);
         }
     }
 
-    /** Whether {@link #check} would find anything. */
-    static boolean anyProblem(List<ServiceSpec> services, Map<String, NodeSpec> nodes) {
+    /**
+     * Whether {@link #check} would find anything.
+     *
+     * @param around what the services stand in, but for its own
+     */
+    static boolean anyProblem(List<ServiceSpec> services, Description around) {
         var problems = new Problems("", new byte[0]);
-        check(services.stream().map(ReadService::anywhere).toList(), nodes.values(), problems);
+        check(
+                services.stream().map(ReadService::anywhere).toList(),
+                around.nodes().values(),
+                around.virtualRouters().values(),
+                problems);
         return !problems.isEmpty();
     }
 
@@ -423,6 +441,12 @@ final class AcrossServices {
     }
 
     private void address(ReadService service, Place at, String key, InetAddress address) {
+        Optional<VirtualRouterSpec> router =
+                virtualRouters.stream().filter(r -> r.hasAddress(address)).findFirst();
+        if (router.isPresent()) {
+            shared(service, at, key, address, router.get());
+            return;
+        }
         List<String> owner = owners.getOrDefault(address, List.of());
         List<String> directors = service.spec().directors();
         String text = Addresses.print(address);
@@ -442,6 +466,52 @@ final class AcrossServices {
                     text + " is an address of " + String.join(", ", owner) + ", which is none of the directors "
                             + String.join(", ", directors));
         }
+    }
+
+    /** An address of a virtual router is that of its master, which may be any of its nodes. */
+    private void shared(ReadService service, Place at, String key, InetAddress address, VirtualRouterSpec router) {
+        String name = service.spec().name();
+        List<String> directors = service.spec().directors();
+        String text = Addresses.print(address);
+        if (key.equals("source")) {
+            add(
+                    Severity.WARNING,
+                    at,
+                    name,
+                    key,
+                    text + " is an address of the virtual router " + router.name()
+                            + ", which only its master has: another director cannot connect from it; leave it out");
+            return;
+        }
+        List<String> missing = router.nodes().keySet().stream()
+                .filter(node -> !directors.contains(node))
+                .toList();
+        List<String> never = directors.stream()
+                .filter(node -> !router.nodes().containsKey(node))
+                .toList();
+        if (!directors.isEmpty() && !missing.isEmpty()) {
+            add(
+                    Severity.WARNING,
+                    at,
+                    name,
+                    key,
+                    text + " is an address of the virtual router " + router.name() + ", and " + either(missing)
+                            + " can come to have it, but directs nothing of this service; add it to directors, or leave"
+                            + " directors out");
+        }
+        if (!never.isEmpty()) {
+            add(
+                    Severity.WARNING,
+                    at,
+                    name,
+                    key,
+                    text + " is an address of the virtual router " + router.name() + ", which " + either(never)
+                            + " takes no part in; add it to the virtual router's nodes, or remove it from directors");
+        }
+    }
+
+    private static String either(List<String> names) {
+        return String.join(" or ", names);
     }
 
     private String network(InetAddress address) {

@@ -5,6 +5,7 @@ import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
 import io.ballast.core.yaml.Node;
 import io.ballast.core.yaml.Node.Entry;
@@ -50,6 +51,7 @@ final class Binding implements YamlDocument.Visitor {
     private final Map<String, Scalar> serviceKeys = new HashMap<>();
     private final List<Slot> services = new ArrayList<>();
     private @Nullable String name;
+    private @Nullable Entry pendingRouters;
     private final Map<String, ServiceSpec> before;
     private Problems.@Nullable Mark beforeLast;
     private final DescriptionReader.Limits limits;
@@ -86,6 +88,8 @@ final class Binding implements YamlDocument.Visitor {
         var binding = new Binding(problems, Optional.of(before), limits);
         binding.scope.nodes.putAll(before.nodes());
         binding.scope.nodesKnown = true;
+        binding.scope.virtualRouters.putAll(before.virtualRouters());
+        binding.scope.virtualRoutersKnown = true;
         binding.scope.checks.putAll(checks);
         binding.scope.checksKnown = true;
         try {
@@ -118,6 +122,7 @@ final class Binding implements YamlDocument.Visitor {
     }
 
     Optional<Description> read(byte[] text) {
+        scope.virtualRoutersKnown = !contains(text, RootSchema.VIRTUAL_ROUTERS.name());
         try {
             anchors = YamlDocument.read(text, this);
         } catch (YamlException e) {
@@ -133,6 +138,12 @@ final class Binding implements YamlDocument.Visitor {
         }
         scope.nodesKnown = true;
         scope.checksKnown = true;
+        if (pendingRouters != null) {
+            scope.enter(pendingRouters.key().text());
+            virtualRouters(pendingRouters);
+            scope.leave();
+        }
+        scope.virtualRoutersKnown = true;
         scope.enter("services");
         for (Slot slot : services) {
             if (slot.pending != null) {
@@ -159,7 +170,7 @@ final class Binding implements YamlDocument.Visitor {
         List<ReadService> read = services.stream()
                 .flatMap(slot -> Optional.ofNullable(slot.read).stream())
                 .toList();
-        AcrossServices.check(read, scope.nodes.values(), problems);
+        AcrossServices.check(read, scope.nodes.values(), scope.virtualRouters.values(), problems);
         return problems.anyError() ? Optional.empty() : Optional.of(description());
     }
 
@@ -173,6 +184,7 @@ final class Binding implements YamlDocument.Visitor {
         return new Description(
                 name == null ? "ballast" : name,
                 Collections.unmodifiableSequencedMap(scope.nodes),
+                Collections.unmodifiableSequencedMap(scope.virtualRouters),
                 Collections.unmodifiableSequencedMap(byName));
     }
 
@@ -255,6 +267,14 @@ final class Binding implements YamlDocument.Visitor {
                 scope.nodeNames.addAll(keys(entry.value()));
                 scope.nodesKnown = true;
             }
+            case "virtual-routers" -> {
+                // They name nodes, which may still follow.
+                if (scope.nodesKnown) {
+                    virtualRouters(entry);
+                } else if (pendingRouters == null) {
+                    pendingRouters = entry;
+                }
+            }
             case "checks" -> {
                 SequencedMap<String, CheckSpec> checks =
                         RootSchema.CHECKS.type().read(entry.value(), scope);
@@ -271,6 +291,24 @@ final class Binding implements YamlDocument.Visitor {
             default -> scope.error(entry.key(), RootSchema.ROOT.unknown(key));
         }
         scope.leave();
+    }
+
+    private void virtualRouters(Entry entry) {
+        SequencedMap<String, VirtualRouterSpec> routers =
+                RootSchema.VIRTUAL_ROUTERS.type().read(entry.value(), scope);
+        scope.virtualRouters.putAll(routers == null ? Map.of() : routers);
+        scope.virtualRoutersKnown = true;
+    }
+
+    /** Whether a word of ASCII is in the text, as a key or anything else. */
+    private static boolean contains(byte[] text, String word) {
+        byte[] wanted = word.getBytes(StandardCharsets.US_ASCII);
+        for (int at = 0; at + wanted.length <= text.length; at++) {
+            if (text[at] == wanted[0] && Arrays.mismatch(wanted, 0, wanted.length, text, at, at + wanted.length) < 0) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static List<String> keys(Node node) {

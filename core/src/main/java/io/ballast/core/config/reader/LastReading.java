@@ -211,7 +211,7 @@ final class LastReading {
             return Optional.empty();
         }
         boolean alone = AcrossServices.surelyNoProblem(services.subList(first, last), between.specs(), listening);
-        if (!alone && AcrossServices.anyProblem(all, description.nodes())) {
+        if (!alone && AcrossServices.anyProblem(all, description)) {
             return Optional.empty();
         }
         int[] begins = new int[all.size() + 1];
@@ -231,8 +231,11 @@ final class LastReading {
         for (int i = last; i <= services.size(); i++) {
             begins[filled++] = starts[i] + shift;
         }
-        var next =
-                new Description(description.name(), description.nodes(), Collections.unmodifiableSequencedMap(byName));
+        var next = new Description(
+                description.name(),
+                description.nodes(),
+                description.virtualRouters(),
+                Collections.unmodifiableSequencedMap(byName));
         AcrossServices.Listening listens = alone ? listening : AcrossServices.Listening.of(all);
         return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }

@@ -85,15 +85,7 @@ final class NodeSchema {
         InetAddress address = cidr.address();
         byte[] bytes = address.getAddress();
         int bits = bytes.length * 8;
-        if (address.isAnyLocalAddress() || address.isMulticastAddress()) {
-            scope.error(place, Addresses.print(address) + " is no address that a machine can have");
-        } else if (addresses.subList(0, at).stream().anyMatch(c -> c.address().equals(address))) {
-            scope.error(place, Addresses.print(address) + " is here a second time");
-        } else if (bits == 32 && cidr.prefixLength() < 31 && hostBits(bytes, cidr.prefixLength(), 0)) {
-            scope.error(place, cidr + " is the network itself; write the machine's address in it");
-        } else if (bits == 32 && cidr.prefixLength() < 31 && hostBits(bytes, cidr.prefixLength(), 1)) {
-            scope.error(place, cidr + " is the broadcast address of its network");
-        }
+        usable(scope, addresses, at, place);
         List<Cidr> networks = addresses.stream()
                 .filter(c -> c.prefixLength() < bits && c.address().getAddress().length == bytes.length)
                 .toList();
@@ -103,6 +95,23 @@ final class NodeSchema {
                     place,
                     Addresses.print(address) + " is in no network of " + name + " (" + networks.getFirst()
                             + "), so its neighbours will not look for it there");
+        }
+    }
+
+    /** Tells of an address that no machine can have, or that stands in the list already. */
+    static void usable(Scope scope, List<Cidr> addresses, int at, Node place) {
+        Cidr cidr = addresses.get(at);
+        InetAddress address = cidr.address();
+        byte[] bytes = address.getAddress();
+        boolean network = bytes.length == 4 && cidr.prefixLength() < 31;
+        if (address.isAnyLocalAddress() || address.isMulticastAddress()) {
+            scope.error(place, Addresses.print(address) + " is no address that a machine can have");
+        } else if (addresses.subList(0, at).stream().anyMatch(c -> c.address().equals(address))) {
+            scope.error(place, Addresses.print(address) + " is here a second time");
+        } else if (network && hostBits(bytes, cidr.prefixLength(), 0)) {
+            scope.error(place, cidr + " is the network itself; write the machine's address in it");
+        } else if (network && hostBits(bytes, cidr.prefixLength(), 1)) {
+            scope.error(place, cidr + " is the broadcast address of its network");
         }
     }
 
@@ -148,7 +157,7 @@ final class NodeSchema {
     }
 
     /** Where an item of a list stands that keys lead to, or as near to it as they lead. */
-    private static Node place(Node from, List<String> keys, int item) {
+    static Node place(Node from, List<String> keys, int item) {
         Node at = from;
         for (String key : keys) {
             if (!(at instanceof Mapping map)) {

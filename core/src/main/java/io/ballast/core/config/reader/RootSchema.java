@@ -2,6 +2,7 @@ package io.ballast.core.config.reader;
 
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
 import java.util.List;
 import java.util.SequencedMap;
@@ -25,6 +26,16 @@ final class RootSchema {
             "Health checks by name, for services and servers to refer to. Written before `services`, they spare"
                     + " memory.",
             "{ page: { type: http, path: /index.html } }");
+    static final Key<SequencedMap<String, VirtualRouterSpec>> VIRTUAL_ROUTERS = Key.optional(
+            "virtual-routers",
+            Types.mapped(
+                    Types.named(
+                            "names of virtual routers",
+                            Types.name("a virtual router"),
+                            VirtualRouterSchema.VIRTUAL_ROUTER),
+                    VirtualRouterSchema::apart),
+            "Addresses that several nodes share, by VRRP: one node has them, and another takes them over when it fails.",
+            "{ front: { router-id: 51, addresses: [192.0.2.240/24], nodes: { director1: {}, director2: {} } } }");
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
             "services",
             Types.named("service names", SERVICE_NAME, ServiceSchema.SERVICE),
@@ -35,7 +46,7 @@ final class RootSchema {
     static final MapType<Integer> ROOT = new MapType<>(
             "description",
             "The whole service, the same file on every node.",
-            List.of(NAME, NODES, CHECKS, SERVICES),
+            List.of(NAME, NODES, VIRTUAL_ROUTERS, CHECKS, SERVICES),
             values -> 0);
 
     private RootSchema() {}

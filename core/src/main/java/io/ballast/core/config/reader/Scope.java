@@ -5,6 +5,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.HostPort;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem.Severity;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.yaml.Node;
 import io.ballast.core.yaml.Node.Scalar;
 import java.net.InetAddress;
@@ -25,6 +26,7 @@ final class Scope {
     private final List<Object> path = new ArrayList<>();
 
     final SequencedMap<String, NodeSpec> nodes = new LinkedHashMap<>();
+    final SequencedMap<String, VirtualRouterSpec> virtualRouters = new LinkedHashMap<>();
     final Map<String, CheckSpec> checks = new HashMap<>();
     /** Names that the file gives to nodes and checks, also those with errors in them. */
     final Set<String> nodeNames = new HashSet<>();
@@ -32,6 +34,8 @@ final class Scope {
     final Set<String> checkNames = new HashSet<>();
     /** Whether the nodes have been read, or there will be none. */
     boolean nodesKnown;
+    /** The same for the virtual routers. */
+    boolean virtualRoutersKnown;
     /** The same for the checks. */
     boolean checksKnown;
     /** Whether a name was looked up that may still come; what looked it up is to be read again then. */
@@ -121,6 +125,9 @@ final class Scope {
             }
             return new HostPort(host.host(), port);
         }
+        // Which of several is right depends on the directors, and so on the virtual routers.
+        namesMissing |=
+                !virtualRoutersKnown && node.addresses().skip(1).findAny().isPresent();
         Optional<InetAddress> address = node.addressFor(directors, taken);
         if (address.isEmpty()) {
             error(at, "the node " + host.host() + " has no address to take; give it one, or write the address here");

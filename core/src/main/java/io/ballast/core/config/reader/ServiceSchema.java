@@ -3,6 +3,7 @@ package io.ballast.core.config.reader;
 import com.google.gson.JsonObject;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.Endpoint.Protocol;
 import io.ballast.core.config.EngineKind;
@@ -282,8 +283,8 @@ final class ServiceSchema {
     private static final Key<List<Located<String>>> DIRECTORS = Key.optional(
             "directors",
             Types.list(Types.mapped(Types.text("node"), (name, node, scope) -> new Located<>(name, node))),
-            "The nodes that balance the service. Without it, every node that has one of the listen addresses; where no"
-                    + " node has one, every node that runs the daemon.",
+            "The nodes that balance the service. Without it, every node that has one of the listen addresses, or takes part"
+                    + " in a virtual router that has one; where there is none, every node that runs the daemon.",
             "[director]");
     private static final Key<SchedulerKind> SCHEDULER = Key.withDefault(
             "scheduler",
@@ -538,13 +539,10 @@ final class ServiceSchema {
     }
 
     private static List<NodeSpec> directorNodes(Scope scope, List<Endpoint> listen, List<String> directors) {
-        if (!directors.isEmpty()) {
-            return scope.nodes.values().stream()
-                    .filter(n -> directors.contains(n.name()))
-                    .toList();
-        }
+        List<String> names =
+                Description.directors(scope.nodes.values(), scope.virtualRouters.values(), directors, listen);
         return scope.nodes.values().stream()
-                .filter(n -> listen.stream().anyMatch(e -> n.hasAddress(e.address())))
+                .filter(n -> names.contains(n.name()))
                 .toList();
     }
 

@@ -1,0 +1,111 @@
+package io.ballast.core.config;
+
+import io.ballast.core.config.NodeSpec.Cidr;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.SequencedMap;
+
+/**
+ * One virtual router: addresses that one of several nodes has, and another takes over when it fails (VRRP). With
+ * addresses of both families it is one virtual router of the protocol for each, of the same number.
+ *
+ * @param routerId the number in the protocol (VRID), 1 to 255
+ * @param addresses that go to whoever is master, with the prefix length that they get there; at least one
+ * @param nodes who takes part, by the node's name, in the file's order
+ * @param version of VRRP, 2 or 3; 2 only with IPv4
+ * @param interval between advertisements: with version 3 hundredths of a second up to 40.95 s, with 2 whole seconds up to
+ *     255 s
+ * @param preempt whether a master of lower priority is replaced
+ * @param preemptDelay for how long such a one is left alone at first
+ * @param unicast whether advertisements go to the other nodes' own addresses, instead of multicast
+ * @param checksum of what is sent with version 3 over IPv4; both kinds are understood
+ * @param password sent in clear, with version 2 only; 1 to 8 characters of ASCII
+ * @param lookAhead how much is queued in the kernel at any time, so how long the daemon may stand still
+ * @param announcements of each address at once, when the addresses have come to a node
+ * @param announceAgain when all of them are sent once more; zero means never
+ */
+public record VirtualRouterSpec(
+        String name,
+        int routerId,
+        List<Cidr> addresses,
+        SequencedMap<String, Member> nodes,
+        int version,
+        Duration interval,
+        boolean preempt,
+        Duration preemptDelay,
+        boolean unicast,
+        Checksum checksum,
+        Optional<String> password,
+        Duration lookAhead,
+        int announcements,
+        Duration announceAgain) {
+    /** The priority of the node whose own addresses they are. */
+    public static final int OWNER = 255;
+
+    /**
+     * A node's part in it.
+     *
+     * @param interfaceName where it advertises and gets the addresses; one of the node's
+     * @param priority 1 to 255: of those that are there, the highest is master; {@link #OWNER} is always
+     */
+    public record Member(String interfaceName, int priority) {}
+
+    /** What the checksum of version 3 over IPv4 counts. */
+    public enum Checksum {
+        /** The pseudo header of IPv4 as well, as keepalived and FRR have it. */
+        PSEUDO_HEADER("pseudo-header"),
+        /** The message alone. */
+        RFC9568("rfc9568");
+
+        private final String yamlName;
+
+        Checksum(String yamlName) {
+            this.yamlName = yamlName;
+        }
+
+        /** The name in {@code ballast.yaml}. */
+        public String yamlName() {
+            return yamlName;
+        }
+    }
+
+    /** The addresses of one family. */
+    public List<Cidr> addresses(boolean ipv6) {
+        return addresses.stream()
+                .filter(cidr -> cidr.address() instanceof Inet6Address == ipv6)
+                .toList();
+    }
+
+    /** Whether the address is one that goes to whoever is master. */
+    public boolean hasAddress(InetAddress address) {
+        return addresses.stream().anyMatch(cidr -> cidr.address().equals(address));
+    }
+
+    /** Without the password. */
+    @Override
+    public String toString() {
+        return String.format(
+                Locale.ROOT,
+                "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
+                        + " preemptDelay=%s, unicast=%s, checksum=%s, password=%s, lookAhead=%s, announcements=%d,"
+                        + " announceAgain=%s]",
+                name,
+                routerId,
+                addresses,
+                nodes,
+                version,
+                interval,
+                preempt,
+                preemptDelay,
+                unicast,
+                checksum,
+                password.isPresent() ? "..." : "none",
+                lookAhead,
+                announcements,
+                announceAgain);
+    }
+}

@@ -1,0 +1,607 @@
+package io.ballast.core.config.reader;
+
+import com.google.gson.JsonObject;
+import io.ballast.core.config.Addresses;
+import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.NodeSpec.InterfaceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.config.VirtualRouterSpec.Checksum;
+import io.ballast.core.config.VirtualRouterSpec.Member;
+import io.ballast.core.time.Durations;
+import io.ballast.core.yaml.Node;
+import io.ballast.core.yaml.Node.Kind;
+import io.ballast.core.yaml.Node.Mapping;
+import io.ballast.core.yaml.Node.Scalar;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SequencedMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/** The keys of a virtual router, and what must hold among them, beside the nodes, and beside other virtual routers. */
+final class VirtualRouterSchema {
+    private static final int FIRST_PRIORITY = 150;
+    private static final int PRIORITY_STEP = 10;
+
+    /** The number of addresses is one byte of an advertisement. */
+    private static final int MOST_ADDRESSES = 255;
+
+    private static final Key<Integer> ROUTER_ID = Key.required(
+            "router-id",
+            Types.integer(1, 255),
+            "The number that tells virtual routers of one network apart (VRID); other routers' count as well.",
+            "51");
+    private static final Key<List<Cidr>> ADDRESSES = Key.required(
+            "addresses",
+            Types.oneOrMore(Types.cidr()),
+            "What goes to whoever is master, each with the prefix length that it gets there. Addresses of IPv4 and IPv6"
+                    + " make two virtual routers of the protocol, of the same number.",
+            "[192.0.2.240/24, \"2001:db8::240/64\"]");
+    private static final Key<String> INTERFACE = Key.optional(
+            "interface",
+            Types.interfaceName(),
+            "Where the node advertises and gets the addresses. Without it, the one interface of the node in whose network"
+                    + " the first address lies.",
+            "eth0");
+    private static final Key<Integer> PRIORITY = Key.optional(
+            "priority",
+            Types.integer(1, VirtualRouterSpec.OWNER),
+            "Of the nodes that are there, the one with the highest is master. 255 is for the node whose own addresses they"
+                    + " are. Without it 150 for the first node, 140 for the second, and so on.",
+            "150");
+
+    /** A node's part as written. */
+    private record Part(Optional<String> device, Optional<Integer> priority) {}
+
+    private static final MapType<Part> PART = new MapType<>(
+            "member",
+            "A node's part in a virtual router.",
+            List.of(INTERFACE, PRIORITY),
+            v -> new Part(v.find(INTERFACE), v.find(PRIORITY)));
+
+    /** A part of which nothing need be said. */
+    private static final Type<Part> PART_OR_NOTHING = new Type<>() {
+        @Override
+        @Nullable
+        Part read(Node node, Scope scope) {
+            boolean nothing = node instanceof Scalar s && s.kind() == Kind.NULL;
+            return PART.read(nothing ? new Mapping(node.line(), node.column(), List.of(), 1) : node, scope);
+        }
+
+        @Override
+        String label() {
+            return "a map, or nothing";
+        }
+
+        @Override
+        String markdown() {
+            return PART.markdown() + ", or nothing";
+        }
+
+        @Override
+        void visitMaps(MapVisitor visitor) {
+            PART.visitMaps(visitor);
+        }
+
+        @Override
+        JsonObject jsonSchema(SchemaWriter writer) {
+            return Types.anyOf(PART.jsonSchema(writer), SchemaWriter.type("null"));
+        }
+    };
+
+    private static final Key<SequencedMap<String, Part>> NODES = Key.required(
+            "nodes",
+            Types.named("node names", Types.name("a node"), PART_OR_NOTHING),
+            "The nodes that take part, in the order of preference.",
+            "{ director1: { interface: eth0 }, director2: { interface: eth0 } }");
+    private static final Key<Integer> VERSION = Key.withDefault(
+            "version",
+            Types.integer(2, 3),
+            "3",
+            "Of VRRP. 2 is for neighbours that know nothing else: it has no IPv6, and intervals of whole seconds.",
+            "2");
+    private static final Key<Duration> INTERVAL = Key.withDefault(
+            "interval",
+            Types.duration("10ms", "255s"),
+            "1s",
+            "Between advertisements: hundredths of a second up to 40950ms, with version 2 whole seconds up to 255s. A backup"
+                    + " takes over after three of them, and up to one more.",
+            "100ms");
+    private static final Key<Boolean> PREEMPT = Key.withDefault(
+            "preempt", Types.bool(), "true", "Whether a master of lower priority is replaced.", "false");
+    private static final Key<Duration> PREEMPT_DELAY = Key.withDefault(
+            "preempt-delay",
+            Types.duration("0s", "1000s"),
+            "0s",
+            "For how long a node leaves a master of lower priority alone at first.",
+            "30s");
+    private static final Key<Boolean> UNICAST = Key.withDefault(
+            "unicast",
+            Types.bool(),
+            "false",
+            "Sends advertisements to the other nodes' own addresses, for networks that carry no multicast.",
+            "true");
+    private static final Key<Checksum> CHECKSUM = Key.withDefault(
+            "checksum",
+            Types.choice(Types.words(Checksum.values(), Checksum::yamlName)),
+            "pseudo-header",
+            "Of what is sent with version 3 over IPv4: `pseudo-header` as keepalived and FRR have it, or `rfc9568` over the"
+                    + " message alone. Both are understood.",
+            "rfc9568");
+    private static final Key<String> PASSWORD = Key.optional(
+            "password",
+            Types.secret("password", "1 to 8 printable characters of ASCII", "[ -~]{1,8}"),
+            "With version 2 only, and sent in clear: it keeps out mistakes, not attackers.",
+            "\"mars\"");
+    private static final Key<Duration> LOOK_AHEAD = Key.withDefault(
+            "look-ahead",
+            Types.duration("300ms", "1s"),
+            "500ms",
+            "How much is queued in the kernel, which sends it in time: so long may the daemon stand still and stay master. A"
+                    + " node that hangs is given up so much later.",
+            "1s");
+    private static final Key<Integer> REPEAT =
+            Key.withDefault("repeat", Types.integer(1, 100), "5", "Announcements of each address at once.", "3");
+    private static final Key<Duration> AGAIN_AFTER = Key.withDefault(
+            "again-after",
+            Types.duration("0s", "1h"),
+            "5s",
+            "When all of them are sent once more; 0s means never.",
+            "1s");
+
+    private record Announcing(int repeat, Duration again) {}
+
+    private static final MapType<Announcing> ANNOUNCING = new MapType<>(
+            "gratuitous-arp",
+            "How neighbours are told that an address has come to another node.",
+            List.of(REPEAT, AGAIN_AFTER),
+            v -> new Announcing(v.get(REPEAT), v.get(AGAIN_AFTER)));
+    private static final Key<Announcing> GRATUITOUS_ARP = Key.optional(
+            "gratuitous-arp",
+            ANNOUNCING,
+            "How neighbours are told that the addresses have come to another node: gratuitous ARP, and unsolicited"
+                    + " neighbour advertisements for IPv6.",
+            "{ repeat: 5, again-after: 5s }");
+    private static final Announcing ANNOUNCING_DEFAULT = ANNOUNCING.empty();
+
+    static final MapType<VirtualRouterSpec> VIRTUAL_ROUTER = new MapType<>(
+            "virtual-router",
+            "Addresses that one of several nodes has, and another takes over when it fails (VRRP, RFC 9568 and RFC 3768).",
+            List.of(
+                    ROUTER_ID,
+                    ADDRESSES,
+                    NODES,
+                    VERSION,
+                    INTERVAL,
+                    PREEMPT,
+                    PREEMPT_DELAY,
+                    UNICAST,
+                    CHECKSUM,
+                    PASSWORD,
+                    LOOK_AHEAD,
+                    GRATUITOUS_ARP),
+            VirtualRouterSchema::virtualRouter);
+
+    private VirtualRouterSchema() {}
+
+    private static @Nullable VirtualRouterSpec virtualRouter(Values v) {
+        List<Cidr> addresses = List.copyOf(v.get(ADDRESSES));
+        if (!v.broken(ADDRESSES)) {
+            addresses(v, addresses);
+        }
+        Announcing announcing = v.find(GRATUITOUS_ARP).orElse(ANNOUNCING_DEFAULT);
+        var spec = new VirtualRouterSpec(
+                v.scope().lastName(),
+                v.get(ROUTER_ID),
+                addresses,
+                members(v, addresses),
+                v.get(VERSION),
+                v.get(INTERVAL),
+                v.get(PREEMPT),
+                v.get(PREEMPT_DELAY),
+                v.get(UNICAST),
+                v.get(CHECKSUM),
+                v.find(PASSWORD),
+                v.get(LOOK_AHEAD),
+                announcing.repeat(),
+                announcing.again());
+        protocol(v, spec);
+        nodes(v, spec);
+        if (!v.broken(ADDRESSES) && !v.broken(NODES)) {
+            onTheirInterfaces(v, spec);
+        }
+        return v.broken(ADDRESSES) || v.broken(NODES) ? null : spec;
+    }
+
+    private static Node item(Values v, int address) {
+        return v.at(ADDRESSES) instanceof Node.Sequence list ? list.items().get(address) : v.at(ADDRESSES);
+    }
+
+    private static void addresses(Values v, List<Cidr> addresses) {
+        Scope scope = v.scope();
+        scope.enter(ADDRESSES.name());
+        for (int i = 0; i < addresses.size(); i++) {
+            InetAddress address = addresses.get(i).address();
+            if (address.isLoopbackAddress()) {
+                scope.error(
+                        item(v, i),
+                        Addresses.print(address) + " is a loopback address, which every node has for itself; write one"
+                                + " that others can ask");
+            } else {
+                NodeSchema.usable(scope, addresses, i, item(v, i));
+            }
+        }
+        for (boolean ipv6 : new boolean[] {false, true}) {
+            long count = addresses.stream().filter(c -> isIpv6(c) == ipv6).count();
+            if (count > MOST_ADDRESSES) {
+                scope.error(
+                        v.at(ADDRESSES),
+                        count + " addresses of " + family(ipv6) + ", and an advertisement has room for "
+                                + MOST_ADDRESSES + "; share them among several virtual routers");
+            }
+        }
+        scope.leave();
+    }
+
+    /** The members whose node and interface are known; the rest is told of. */
+    private static SequencedMap<String, Member> members(Values v, List<Cidr> addresses) {
+        Scope scope = v.scope();
+        SequencedMap<String, Member> members = new LinkedHashMap<>();
+        scope.enter(NODES.name());
+        int priority = FIRST_PRIORITY;
+        for (Map.Entry<String, Part> entry : v.get(NODES).entrySet()) {
+            String name = entry.getKey();
+            Part part = entry.getValue();
+            scope.enter(name);
+            NodeSpec node = scope.nodes.get(name);
+            if (node != null) {
+                String device = part.device().orElse(null);
+                if (device == null) {
+                    device = v.broken(ADDRESSES) ? null : onlyInterface(scope, node, addresses, place(v, name, ""));
+                } else if (!isInterface(scope, node, device, place(v, name, INTERFACE.name()))) {
+                    device = null;
+                }
+                if (device != null) {
+                    members.put(name, new Member(device, part.priority().orElse(Math.max(1, priority))));
+                }
+            } else if (!scope.nodeNames.contains(name)) {
+                scope.error(
+                        place(v, name, ""),
+                        "no node of the name " + Type.quoted(name) + " under nodes"
+                                + Suggestions.didYouMean(name, scope.nodes.keySet()));
+            }
+            priority -= PRIORITY_STEP;
+            scope.leave();
+        }
+        scope.leave();
+        return Collections.unmodifiableSequencedMap(members);
+    }
+
+    /** Where a node's part, or a key of it, stands. */
+    private static Node place(Values v, String node, String key) {
+        return NodeSchema.place(v.at(NODES), key.isEmpty() ? List.of(node) : List.of(node, key), 0);
+    }
+
+    private static boolean isInterface(Scope scope, NodeSpec node, String device, Node at) {
+        scope.enter(INTERFACE.name());
+        boolean known = node.interfaceNamed(device).isPresent();
+        if (device.equals("lo")) {
+            scope.error(at, "nobody else is on lo; name the interface that leads to the other nodes");
+        } else if (!known) {
+            scope.error(
+                    at,
+                    "the node " + node.name() + " has no interface " + device + " under nodes"
+                            + Suggestions.didYouMean(
+                                    device,
+                                    node.interfaces().stream()
+                                            .map(InterfaceSpec::name)
+                                            .toList())
+                            + "; add it there, with the node's own address");
+        }
+        scope.leave();
+        return known && !device.equals("lo");
+    }
+
+    /** The one interface in whose network the first address of each family lies. */
+    private static @Nullable String onlyInterface(Scope scope, NodeSpec node, List<Cidr> addresses, Node at) {
+        List<Cidr> firsts = Stream.of(false, true)
+                .flatMap(ipv6 ->
+                        addresses.stream().filter(c -> isIpv6(c) == ipv6).limit(1))
+                .toList();
+        List<String> found = node.interfaces().stream()
+                .filter(i -> !i.name().equals("lo"))
+                .filter(i -> firsts.stream()
+                        .anyMatch(first -> i.addresses().stream().anyMatch(own -> own.contains(first.address()))))
+                .map(InterfaceSpec::name)
+                .toList();
+        if (found.size() == 1) {
+            return found.getFirst();
+        }
+        String what = firsts.stream().map(c -> Addresses.print(c.address())).collect(Collectors.joining(" and "));
+        scope.error(
+                at,
+                (found.isEmpty()
+                                ? "no interface of " + node.name() + " is in the network of " + what
+                                : "more than one interface of " + node.name() + " (" + String.join(", ", found)
+                                        + ") is in a network of " + what)
+                        + "; write which one it is, for instance interface: "
+                        + found.stream().findFirst().orElse("eth0"));
+        return null;
+    }
+
+    /** What the version of the protocol does not have. */
+    private static void protocol(Values v, VirtualRouterSpec spec) {
+        Duration interval = spec.interval();
+        boolean ipv4 = !spec.addresses(false).isEmpty();
+        if (spec.version() == 2) {
+            if (interval.toMillis() % 1000 != 0) {
+                v.error(
+                        INTERVAL,
+                        "version 2 has intervals of whole seconds, from 1s to 255s; write "
+                                + Durations.print(Duration.ofSeconds(Math.max(1, interval.toSeconds())))
+                                + ", or use version 3");
+            }
+            if (!spec.addresses(true).isEmpty() && !v.broken(ADDRESSES)) {
+                int first = spec.addresses().indexOf(spec.addresses(true).getFirst());
+                v.scope().enter(ADDRESSES.name());
+                v.scope().error(item(v, first), "version 2 has no IPv6; leave the address out, or use version 3");
+                v.scope().leave();
+            }
+            if (v.given(CHECKSUM)) {
+                v.error(CHECKSUM, "version 2 has only one kind of checksum; leave it out, or use version 3");
+            }
+            return;
+        }
+        if (interval.toMillis() % 10 != 0 || interval.toMillis() > 40_950) {
+            long near = Math.min(40_950, Math.max(10, interval.toMillis() / 10 * 10));
+            v.error(
+                    INTERVAL,
+                    "version 3 has intervals of whole hundredths of a second, from 10ms to 40950ms; write "
+                            + Durations.print(Duration.ofMillis(near)));
+        }
+        if (v.given(PASSWORD)) {
+            v.error(PASSWORD, "version 3 has no passwords (RFC 9568 section 8); leave it out, or use version 2");
+        }
+        if (v.given(CHECKSUM) && !ipv4 && !v.broken(ADDRESSES)) {
+            v.warning(CHECKSUM, "has no effect, because there is only one kind with IPv6; leave it out");
+        }
+    }
+
+    /** Who takes part, and who comes first. */
+    private static void nodes(Values v, VirtualRouterSpec spec) {
+        Scope scope = v.scope();
+        if (v.given(PREEMPT_DELAY) && !spec.preempt() && !spec.preemptDelay().isZero()) {
+            v.warning(PREEMPT_DELAY, "has no effect, because preempt is false; leave one of them out");
+        }
+        if (v.broken(NODES)) {
+            return;
+        }
+        int written = v.get(NODES).size();
+        if (written == 0) {
+            v.error(NODES, "the map is empty; name the nodes that take part");
+        } else if (written == 1) {
+            String only = v.get(NODES).firstEntry().getKey();
+            v.warning(NODES, "only " + only + " takes part, so nobody can take over from it; add another node");
+            if (spec.unicast()) {
+                v.warning(UNICAST, "has no effect, because there is no other node to send to");
+            }
+        }
+        scope.enter(NODES.name());
+        Map<Integer, String> byPriority = new LinkedHashMap<>();
+        spec.nodes().forEach((name, member) -> {
+            String other = byPriority.putIfAbsent(member.priority(), name);
+            if (other == null) {
+                return;
+            }
+            scope.enter(name);
+            Node at = place(v, name, PRIORITY.name());
+            if (member.priority() == VirtualRouterSpec.OWNER) {
+                scope.error(
+                        at,
+                        other + " has priority 255 already, which is the addresses' one owner's; write 254 or less");
+            } else {
+                scope.warning(
+                        at,
+                        "has priority " + member.priority() + " like " + other
+                                + ", so the higher of their own addresses decides; give it another");
+            }
+            scope.leave();
+        });
+        scope.leave();
+    }
+
+    /** What the interfaces have, and are to have. */
+    private static void onTheirInterfaces(Values v, VirtualRouterSpec spec) {
+        Scope scope = v.scope();
+        spec.nodes().forEach((name, member) -> {
+            NodeSpec node = scope.nodes.get(name);
+            InterfaceSpec device = node == null
+                    ? null
+                    : node.interfaceNamed(member.interfaceName()).orElse(null);
+            if (device != null) {
+                scope.enter(NODES.name());
+                scope.enter(name);
+                sender(v, spec, name, device);
+                owner(v, spec, name, member, device);
+                scope.leave();
+                scope.leave();
+            }
+        });
+        scope.enter(ADDRESSES.name());
+        for (int i = 0; i < spec.addresses().size(); i++) {
+            Cidr cidr = spec.addresses().get(i);
+            scope.enter(i);
+            taken(scope, spec, cidr.address(), item(v, i));
+            network(scope, spec, cidr, item(v, i));
+            scope.leave();
+        }
+        scope.leave();
+    }
+
+    /** Advertisements come from an address of the node's own; for IPv6 every interface has a link-local one. */
+    private static void sender(Values v, VirtualRouterSpec spec, String node, InterfaceSpec device) {
+        for (boolean ipv6 : new boolean[] {false, true}) {
+            boolean needed = !spec.addresses(ipv6).isEmpty() && (!ipv6 || spec.unicast());
+            if (needed && device.addresses().stream().noneMatch(c -> isIpv6(c) == ipv6)) {
+                v.scope()
+                        .error(
+                                place(v, node, INTERFACE.name()),
+                                device.name() + " of " + node + " has no " + family(ipv6) + " address of its own under"
+                                        + " nodes, "
+                                        + (ipv6
+                                                ? "which the other nodes are to send to; add one"
+                                                : "which advertisements come from; add one"));
+            }
+        }
+    }
+
+    private static void owner(Values v, VirtualRouterSpec spec, String node, Member member, InterfaceSpec device) {
+        if (member.priority() != VirtualRouterSpec.OWNER) {
+            return;
+        }
+        spec.addresses().stream()
+                .filter(c -> device.addresses().stream()
+                        .noneMatch(own -> own.address().equals(c.address())))
+                .findFirst()
+                .ifPresent(c -> v.scope()
+                        .warning(
+                                place(v, node, PRIORITY.name()),
+                                "is for the node whose own addresses they are, and " + device.name() + " of " + node
+                                        + " has no " + Addresses.print(c.address())
+                                        + "; write 254, unless it is to be master whatever preempt says"));
+    }
+
+    /** Tells of a node that has the address for itself. What others have on lo is theirs: so real servers do. */
+    private static void taken(Scope scope, VirtualRouterSpec spec, InetAddress address, Node at) {
+        for (NodeSpec node : scope.nodes.values()) {
+            Member member = spec.nodes().get(node.name());
+            for (InterfaceSpec device : node.interfaces()) {
+                boolean has =
+                        device.addresses().stream().anyMatch(c -> c.address().equals(address));
+                boolean here = member != null && member.interfaceName().equals(device.name());
+                boolean owner = here && member != null && member.priority() == VirtualRouterSpec.OWNER;
+                boolean elsewhere = member == null ? device.name().equals("lo") : !here && address.isLinkLocalAddress();
+                if (has && !owner && !elsewhere && (member != null || !address.isLinkLocalAddress())) {
+                    scope.error(
+                            at,
+                            Addresses.print(address) + " is an address of " + device.name() + " of " + node.name()
+                                    + ", which then has it whoever is master; remove it there"
+                                    + (here ? ", or give " + node.name() + " priority 255 as its owner" : ""));
+                    return;
+                }
+            }
+        }
+    }
+
+    private static void network(Scope scope, VirtualRouterSpec spec, Cidr cidr, Node at) {
+        if (cidr.address().isLinkLocalAddress()) {
+            return;
+        }
+        for (Map.Entry<String, Member> entry : spec.nodes().entrySet()) {
+            NodeSpec node = scope.nodes.get(entry.getKey());
+            String device = entry.getValue().interfaceName();
+            List<Cidr> networks = node == null
+                    ? List.of()
+                    : node.interfaceNamed(device).stream()
+                            .flatMap(i -> i.addresses().stream())
+                            .filter(own -> isIpv6(own) == isIpv6(cidr)
+                                    && !own.address().isLinkLocalAddress())
+                            .toList();
+            if (!networks.isEmpty() && networks.stream().noneMatch(n -> n.contains(cidr.address()))) {
+                scope.warning(
+                        at,
+                        Addresses.print(cidr.address()) + " is in no network of " + device + " of " + entry.getKey()
+                                + " (" + networks.getFirst() + "), so clients and routers there need a route to it");
+                return;
+            }
+        }
+    }
+
+    /** What virtual routers must not have in common. */
+    static SequencedMap<String, VirtualRouterSpec> apart(
+            SequencedMap<String, VirtualRouterSpec> routers, Node at, Scope scope) {
+        List<VirtualRouterSpec> before = new ArrayList<>();
+        for (VirtualRouterSpec router : routers.values()) {
+            for (VirtualRouterSpec other : before) {
+                apart(scope, other, router, at);
+            }
+            before.add(router);
+        }
+        return routers;
+    }
+
+    private static void apart(Scope scope, VirtualRouterSpec first, VirtualRouterSpec second, Node at) {
+        String where = meeting(scope, first, second);
+        scope.enter(second.name());
+        scope.enter(ADDRESSES.name());
+        for (int i = 0; i < second.addresses().size(); i++) {
+            InetAddress address = second.addresses().get(i).address();
+            if (first.hasAddress(address) && (!address.isLinkLocalAddress() || !where.isEmpty())) {
+                scope.error(
+                        NodeSchema.place(at, List.of(second.name(), ADDRESSES.name()), i),
+                        "the virtual router " + first.name() + " has the address " + Addresses.print(address)
+                                + " already");
+            }
+        }
+        scope.leave();
+        boolean sameFamily = Stream.of(false, true)
+                .anyMatch(ipv6 -> !first.addresses(ipv6).isEmpty()
+                        && !second.addresses(ipv6).isEmpty());
+        if (first.routerId() == second.routerId() && sameFamily && !where.isEmpty()) {
+            scope.enter(ROUTER_ID.name());
+            scope.error(
+                    NodeSchema.place(at, List.of(second.name(), ROUTER_ID.name()), 0),
+                    "the virtual router " + first.name() + " has the number " + first.routerId() + " already, and both"
+                            + " are " + where + "; give this one another");
+            scope.leave();
+        }
+        scope.leave();
+    }
+
+    /** Where two virtual routers hear each other; empty where they do not. */
+    private static String meeting(Scope scope, VirtualRouterSpec first, VirtualRouterSpec second) {
+        for (Map.Entry<String, Member> one : first.nodes().entrySet()) {
+            String device = one.getValue().interfaceName();
+            Member same = second.nodes().get(one.getKey());
+            if (same != null && same.interfaceName().equals(device)) {
+                return "on " + device + " of " + one.getKey();
+            }
+        }
+        if (first.unicast() || second.unicast()) {
+            return "";
+        }
+        for (Cidr network : networks(scope, first)) {
+            if (networks(scope, second).stream().anyMatch(other -> other.contains(network.address()))) {
+                return "in the network of " + network;
+            }
+        }
+        return "";
+    }
+
+    /** Own addresses of the members, where they advertise. */
+    private static List<Cidr> networks(Scope scope, VirtualRouterSpec router) {
+        return router.nodes().entrySet().stream()
+                .flatMap(entry -> Optional.ofNullable(scope.nodes.get(entry.getKey())).stream()
+                        .flatMap(node -> node.interfaceNamed(entry.getValue().interfaceName()).stream()))
+                .flatMap(device -> device.addresses().stream())
+                .filter(cidr -> !cidr.address().isLinkLocalAddress())
+                .toList();
+    }
+
+    private static boolean isIpv6(Cidr cidr) {
+        return cidr.address() instanceof Inet6Address;
+    }
+
+    private static String family(boolean ipv6) {
+        return ipv6 ? "IPv6" : "IPv4";
+    }
+}
