@@ -264,11 +264,10 @@ public final class ProtocolSocket implements AutoCloseable {
     }
 
     private @Nullable Packet packet(int length) throws IOException {
-        InetAddress source = SocketAddresses.decode(name).getAddress();
+        InetAddress source = plain(SocketAddresses.decode(name).getAddress());
         InetAddress destination = null;
         int ttl = -1;
         int start = 0;
-        int end = length;
         if (!ipv6) {
             start = (buffer.get(ValueLayout.JAVA_BYTE, 0) & 0xf) * 4;
             if (length < IPV4_HEADER || start < IPV4_HEADER || start > length) {
@@ -297,7 +296,14 @@ public final class ProtocolSocket implements AutoCloseable {
             }
             i += (size + 7) & ~7L;
         }
-        return destination == null ? null : new Packet(source, destination, bytes(buffer, start, end - start), ttl, at);
+        return destination == null
+                ? null
+                : new Packet(source, destination, bytes(buffer, start, length - start), ttl, at);
+    }
+
+    /** Without the interface, which is known. */
+    private static InetAddress plain(InetAddress address) throws UnknownHostException {
+        return address instanceof Inet6Address ? Inet6Address.getByAddress(null, address.getAddress(), -1) : address;
     }
 
     /** How long ago that was; 0 where the clock has been set meanwhile. */

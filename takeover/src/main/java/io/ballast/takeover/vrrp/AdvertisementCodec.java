@@ -56,6 +56,11 @@ public final class AdvertisementCodec {
 
     private AdvertisementCodec() {}
 
+    /** Bytes of an advertisement of so many addresses. */
+    public static int length(int version, int addresses, boolean ipv6) {
+        return HEADER + addresses * (ipv6 ? 16 : 4) + (version == 2 ? PASSWORD : 0);
+    }
+
     /**
      * Writes an advertisement.
      *
@@ -65,7 +70,7 @@ public final class AdvertisementCodec {
     public static byte[] encode(
             Advertisement ad, String password, Checksum checksum, InetAddress source, InetAddress destination) {
         int width = ad.addresses().getFirst().getAddress().length;
-        int length = HEADER + ad.addresses().size() * width + (ad.version() == 2 ? PASSWORD : 0);
+        int length = length(ad.version(), ad.addresses().size(), width == 16);
         ByteBuffer out = ByteBuffer.allocate(length);
         out.put((byte) (ad.version() << 4 | TYPE))
                 .put((byte) ad.routerId())

@@ -1,0 +1,526 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.core.config.Addresses;
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.ProtocolSocket;
+import io.ballast.linux.TimedSends;
+import io.ballast.linux.netlink.Link;
+import io.ballast.takeover.vrrp.Advertisement;
+import io.ballast.takeover.vrrp.AdvertisementCodec;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Decoded;
+import io.ballast.takeover.vrrp.Discard;
+import io.ballast.takeover.vrrp.VirtualRouter;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** One {@link VirtualRouter} with the sockets that it advertises by. Of the takeover thread. */
+final class Instance implements VirtualRouter.Output, AutoCloseable {
+    /** What the operator wants beside what the description says. */
+    enum Manner {
+        /** Nothing. */
+        NORMAL,
+        /** Others are to have the addresses, where there are any. */
+        YIELDING,
+        /** It takes no part. */
+        WITHDRAWN
+    }
+
+    /** The lowest priority that there is; of who gives way to everybody. */
+    private static final int LAST = 1;
+
+    private static final int TRANSITIONS = 16;
+    private static final int PEERS = 64;
+    private static final int NOTICES = 16;
+
+    /** Where it sends to. */
+    private record Sender(InetAddress destination, Descriptor socket, TimedSends.Stream stream) {}
+
+    /** What it was before it met the network that it is on now: an address that no node has. */
+    private final InetAddress nobody;
+
+    private final Wires wires;
+    private final VirtualRouter router;
+    private Membership member;
+    private Manner manner = Manner.NORMAL;
+    private @Nullable Link link;
+    private @Nullable InetAddress source;
+    private String trouble = "";
+    private List<Sender> senders = List.of();
+
+    private @Nullable Advertisement current;
+    private Map<Sender, byte[]> payloads = Map.of();
+    private long next;
+    private long lastQueued;
+    private boolean owns;
+    private boolean restart;
+    private Instant since = Instant.now();
+
+    private final Map<InetAddress, RouterStatus.Peer> peers = new LinkedHashMap<>();
+    private final EnumMap<Discard, Long> discarded = new EnumMap<>(Discard.class);
+    private final Set<String> notices = new LinkedHashSet<>();
+    private final ArrayDeque<RouterStatus.Transition> transitions = new ArrayDeque<>();
+    private final Jitter jitter = new Jitter();
+    private long lastHeard;
+    private long unsentBefore;
+    private long sentBefore;
+
+    /** What all of them share. */
+    interface Wires {
+        TimedSends sends();
+
+        Ownership ownership();
+
+        Takeover.Listener listener();
+
+        long now();
+    }
+
+    Instance(Membership member, InetAddress nobody, Wires wires) {
+        this.member = member;
+        this.nobody = nobody;
+        this.wires = wires;
+        this.router = new VirtualRouter(member.settings(nobody), this, wires.now());
+    }
+
+    Membership member() {
+        return member;
+    }
+
+    Role role() {
+        return router.role();
+    }
+
+    boolean owns() {
+        return owns;
+    }
+
+    // ---- The network that it is on
+
+    /**
+     * What is known of its interface now.
+     *
+     * @param found the interface, where there is one that works
+     * @param own the address that it can advertise from, where it has one
+     * @param why it has none
+     */
+    void network(@Nullable Link found, @Nullable InetAddress own, String why, long now) {
+        if (found == null || own == null) {
+            lose(why, now);
+            return;
+        }
+        if (link != null && link.index() == found.index() && own.equals(source)) {
+            return;
+        }
+        if (link != null) {
+            lose("its interface is another", now);
+        }
+        try {
+            openSenders(found, own);
+        } catch (IOException e) {
+            lose(reason(e), now);
+            return;
+        }
+        link = found;
+        source = own;
+        trouble = "";
+        router.configure(member.settings(own), now);
+        adapt(now);
+        wires.ownership().enter(member, found);
+        if (router.role() == Role.FAULT) {
+            router.whole(now);
+        } else if (manner != Manner.WITHDRAWN) {
+            router.start(now);
+        }
+    }
+
+    private void openSenders(Link found, InetAddress own) throws IOException {
+        var on = new ProtocolSocket.Interface(found.index(), found.name());
+        List<InetAddress> destinations =
+                member.peers().isEmpty() ? List.of(Takeover.group(member.ipv6())) : member.peers();
+        int most = (int) (member.lookAhead() / member.interval()) + 4;
+        int longest =
+                AdvertisementCodec.length(member.version(), member.addresses().size(), member.ipv6());
+        List<Sender> opened = new ArrayList<>();
+        senders = opened;
+        for (InetAddress destination : destinations) {
+            Descriptor socket = ProtocolSocket.sender(AdvertisementCodec.PROTOCOL, on, own, destination, Takeover.MARK);
+            opened.add(new Sender(destination, socket, wires.sends().stream(socket, most, longest)));
+        }
+    }
+
+    private void closeSenders() {
+        for (Sender sender : senders) {
+            sentBefore += sender.stream().sent();
+            unsentBefore += sender.stream().failed();
+            sender.stream().close();
+            sender.socket().close();
+        }
+        senders = List.of();
+        payloads = Map.of();
+        current = null;
+    }
+
+    private void lose(String why, long now) {
+        if (link == null && why.equals(trouble)) {
+            return;
+        }
+        trouble = why;
+        if (router.role() == Role.STOPPED && manner != Manner.WITHDRAWN) {
+            router.start(now);
+        }
+        router.fault(why, now);
+        close();
+    }
+
+    private static String reason(Exception e) {
+        return e.getMessage() == null ? e.toString() : e.getMessage();
+    }
+
+    /** Lets go of the interface. */
+    @Override
+    public void close() {
+        closeSenders();
+        if (link != null) {
+            wires.ownership().leave(member);
+            link = null;
+            source = null;
+        }
+    }
+
+    // ---- What the operator says
+
+    /** Whether {@link #configure} is enough, and the others need not be told that it leaves. */
+    boolean canBecome(Membership other) {
+        return other.version() == member.version() && other.addresses().equals(member.addresses());
+    }
+
+    void configure(Membership other, long now) {
+        if (other.equals(member)) {
+            return;
+        }
+        member = other;
+        Link on = link;
+        InetAddress own = source;
+        if (on != null && own != null) {
+            closeSenders();
+            try {
+                openSenders(on, own);
+            } catch (IOException e) {
+                lose(reason(e), now);
+            }
+        }
+        router.configure(other.settings(source == null ? nobody : source), now);
+        adapt(now);
+    }
+
+    void manner(Manner wanted, String why, long now) {
+        manner = wanted;
+        switch (wanted) {
+            case NORMAL, YIELDING -> {
+                adapt(now);
+                if (wanted == Manner.YIELDING && router.role() == Role.MASTER) {
+                    router.leave(why, now);
+                } else if (trouble.isEmpty()) {
+                    router.start(now);
+                }
+            }
+            case WITHDRAWN -> {
+                restart = false;
+                router.leave(why, now);
+            }
+        }
+    }
+
+    private void adapt(long now) {
+        if (member.priority() != Advertisement.OWNER) {
+            router.priority(manner == Manner.YIELDING ? LAST : member.priority(), now);
+        }
+    }
+
+    /** Ends its part; {@link #gone} says when that is done. */
+    void retire(String why, long now) {
+        manner = Manner.WITHDRAWN;
+        restart = false;
+        router.leave(why, now);
+    }
+
+    /** Ends its part now. */
+    void stop(String why, long now) {
+        manner = Manner.WITHDRAWN;
+        router.stop(why, now);
+    }
+
+    /** Whether it takes no part any more, and has said so. */
+    boolean gone() {
+        return router.role() == Role.STOPPED
+                && senders.stream().allMatch(sender -> sender.stream().pending() == 0);
+    }
+
+    String trouble() {
+        return trouble;
+    }
+
+    boolean hears(int index, boolean ipv6, int routerId) {
+        return link != null && link.index() == index && member.ipv6() == ipv6 && member.routerId() == routerId;
+    }
+
+    // ---- What is heard
+
+    void heard(ProtocolSocket.Packet packet, long now) {
+        if (packet.source().equals(source)) {
+            notice("its own address " + Addresses.print(packet.source())
+                    + " advertises as well: another machine has it, or the network sends back what it is given");
+            return;
+        }
+        if (!member.peers().isEmpty() && !member.peers().contains(packet.source())) {
+            notice(Addresses.print(packet.source()) + " advertises, which is no peer: not listened to");
+            return;
+        }
+        int ttl = member.peers().isEmpty() ? packet.ttl() : -1;
+        switch (AdvertisementCodec.decode(
+                packet.payload(), ttl, member.password(), packet.source(), packet.destination())) {
+            case Decoded.Bad bad -> {
+                discarded.merge(bad.why(), 1L, Long::sum);
+                notice("what " + Addresses.print(packet.source()) + " advertises is not listened to: "
+                        + bad.why().text());
+            }
+            case Decoded.Good good -> heard(good, packet, now);
+        }
+    }
+
+    private void heard(Decoded.Good good, ProtocolSocket.Packet packet, long now) {
+        Advertisement ad = good.advertisement();
+        InetAddress from = packet.source();
+        if (ad.version() != member.version()) {
+            notice(Addresses.print(from) + " speaks version " + ad.version() + ", this node " + member.version()
+                    + ": not listened to");
+            return;
+        }
+        compare(good, from);
+        RouterStatus.Peer before = peers.get(from);
+        if (before != null || peers.size() < PEERS) {
+            long count = before == null ? 1 : before.count() + 1;
+            peers.put(from, new RouterStatus.Peer(ad.priority(), ad.interval(), Instant.now(), count));
+        }
+        if (router.role() == Role.BACKUP && router.master().filter(from::equals).isPresent()) {
+            jitter.late(packet.at() - lastHeard - ad.interval());
+        }
+        lastHeard = packet.at();
+        router.heard(ad, from, packet.at(), now);
+    }
+
+    /** Tells what the nodes of one virtual router should agree about and do not. */
+    private void compare(Decoded.Good good, InetAddress from) {
+        Advertisement ad = good.advertisement();
+        String who = Addresses.print(from);
+        List<InetAddress> own = member.addresses().stream().map(Cidr::address).toList();
+        if (ad.interval() != member.interval()) {
+            notice(who + " advertises every " + ad.interval() / 1_000_000 + " ms, this node every "
+                    + member.interval() / 1_000_000 + " ms: "
+                    + (ad.version() == 2 ? "not listened to" : "the master's holds"));
+        }
+        if (!Set.copyOf(ad.addresses()).equals(Set.copyOf(own))) {
+            notice(who + " advertises other addresses: " + printed(ad.addresses()) + ", this node has " + printed(own));
+        }
+        if (ad.version() == 3 && !member.ipv6() && good.checksum() != member.checksum()) {
+            notice(who + " has checksums "
+                    + (good.checksum() == Checksum.MESSAGE ? "without" : "with")
+                    + " the pseudo header, this node the other form: it may not understand this node's");
+        }
+        if (ad.priority() == Advertisement.OWNER && member.priority() == Advertisement.OWNER) {
+            notice(who + " believes to be the addresses' owner as well (priority 255)");
+        }
+    }
+
+    private static String printed(List<InetAddress> addresses) {
+        return String.join(", ", addresses.stream().map(Addresses::print).toList());
+    }
+
+    private void notice(String text) {
+        if (notices.size() < NOTICES && notices.add(text)) {
+            wires.listener().note(true, member, text);
+        }
+    }
+
+    // ---- Time
+
+    /** This process has stood still: longer than what was queued for it. */
+    void lapsed(long now) {
+        if (owns && now - lastQueued >= 3 * member.interval()) {
+            router.lapsed(now);
+        }
+    }
+
+    /** The latest moment up to which the others have been told that this node is there. */
+    long lastQueued() {
+        return lastQueued;
+    }
+
+    long due() {
+        long due = restart ? 0 : router.due();
+        return current == null ? due : Math.min(due, next - member.lookAhead() * 3 / 4);
+    }
+
+    void tick(long now) {
+        if (restart) {
+            restart = false;
+            if (trouble.isEmpty()) {
+                router.start(now);
+            }
+        }
+        if (manner == Manner.YIELDING && router.role() == Role.LEAVING && now >= router.due()) {
+            // Nobody wanted them.
+            router.start(now);
+        }
+        router.tick(now);
+        fill(now);
+    }
+
+    private void fill(long now) {
+        if (current == null) {
+            return;
+        }
+        try {
+            while (next <= now + member.lookAhead()) {
+                for (Map.Entry<Sender, byte[]> each : payloads.entrySet()) {
+                    each.getKey().stream().add(next, each.getValue());
+                }
+                lastQueued = next;
+                next += member.interval();
+            }
+        } catch (IOException e) {
+            lose(reason(e), now);
+        }
+    }
+
+    // ---- What the virtual router wants
+
+    @Override
+    public void advertise(Advertisement advertisement) {
+        cancel();
+        Map<Sender, byte[]> encoded = new LinkedHashMap<>();
+        for (Sender sender : senders) {
+            encoded.put(sender, encode(advertisement, sender));
+        }
+        payloads = encoded;
+        current = advertisement;
+        next = wires.now();
+        fill(next);
+        flush();
+    }
+
+    private byte[] encode(Advertisement advertisement, Sender sender) {
+        return AdvertisementCodec.encode(
+                advertisement,
+                member.password(),
+                member.checksum(),
+                source == null ? nobody : source,
+                sender.destination());
+    }
+
+    @Override
+    public void farewell(Advertisement advertisement) {
+        silence();
+        try {
+            for (Sender sender : senders) {
+                sender.stream().add(wires.now(), encode(advertisement, sender));
+            }
+        } catch (IOException e) {
+            wires.listener().note(true, member, "the others are not told that it leaves: " + reason(e));
+        }
+        flush();
+    }
+
+    @Override
+    public void silence() {
+        cancel();
+        current = null;
+        payloads = Map.of();
+    }
+
+    private void cancel() {
+        try {
+            for (Sender sender : senders) {
+                sender.stream().cancel();
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException("queued advertisements cannot be taken back", e);
+        }
+    }
+
+    private void flush() {
+        try {
+            wires.sends().flush();
+        } catch (IOException e) {
+            wires.listener().note(true, member, "advertisements cannot be queued: " + reason(e));
+        }
+    }
+
+    @Override
+    public void acquire() {
+        owns = true;
+        wires.ownership().acquire(member, wires.now());
+    }
+
+    @Override
+    public void release() {
+        owns = false;
+        wires.ownership().release(member, wires.now());
+    }
+
+    @Override
+    public void contested(InetAddress by) {
+        wires.ownership().announce(member, wires.now());
+    }
+
+    @Override
+    public void changed(Role from, Role to, String why) {
+        since = Instant.now();
+        if (transitions.size() == TRANSITIONS) {
+            transitions.removeFirst();
+        }
+        transitions.add(new RouterStatus.Transition(since, from, to, why));
+        restart = to == Role.STOPPED && manner == Manner.YIELDING;
+        wires.listener().changed(member, from, to, router.priority(), why);
+    }
+
+    // ---- What is told of it
+
+    RouterStatus status() {
+        long sent = sentBefore;
+        long unsent = unsentBefore;
+        for (Sender sender : senders) {
+            sent += sender.stream().sent();
+            unsent += sender.stream().failed();
+        }
+        return new RouterStatus(
+                member,
+                router.role(),
+                since,
+                router.why(),
+                router.priority(),
+                manner != Manner.NORMAL,
+                owns ? Optional.ofNullable(source) : router.master(),
+                Map.copyOf(peers),
+                sent,
+                unsent,
+                Map.copyOf(discarded),
+                List.copyOf(notices),
+                List.copyOf(transitions),
+                jitter.copy());
+    }
+}

@@ -1,0 +1,86 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.takeover.vrrp.Advertisement;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.VirtualRouter;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.util.List;
+
+/**
+ * This node's part in one virtual router of one address family.
+ *
+ * @param name in the description
+ * @param device the interface that its advertisements and addresses are on
+ * @param version of VRRP
+ * @param routerId 1 to 255
+ * @param priority 1 to 255
+ * @param interval between advertisements, in nanoseconds
+ * @param addresses that go to the master, of one family
+ * @param preemptDelay in nanoseconds
+ * @param peers where advertisements go in place of the multicast group; empty for that
+ * @param password of version 2, or empty
+ * @param lookAhead how much is queued in the kernel, in nanoseconds: how long this process may stand still
+ * @param announcements how many gratuitous ARP requests or neighbour advertisements an address has at once
+ * @param announceAgain after how many nanoseconds all of them are sent once more; 0 for not
+ */
+public record Membership(
+        String name,
+        String device,
+        int version,
+        int routerId,
+        int priority,
+        long interval,
+        List<Cidr> addresses,
+        boolean preempt,
+        long preemptDelay,
+        List<InetAddress> peers,
+        Checksum checksum,
+        String password,
+        long lookAhead,
+        int announcements,
+        long announceAgain) {
+    public Membership {
+        addresses = List.copyOf(addresses);
+        peers = List.copyOf(peers);
+        // Its limits are those of what it advertises.
+        var _ = new Advertisement(
+                version,
+                routerId,
+                priority,
+                interval,
+                addresses.stream().map(Cidr::address).toList());
+    }
+
+    /** Whether it is of IPv6. */
+    public boolean ipv6() {
+        return addresses.getFirst().address() instanceof Inet6Address;
+    }
+
+    /** What tells it apart on this machine. */
+    public Key key() {
+        return new Key(device, ipv6(), routerId);
+    }
+
+    /** Two of the same key cannot be told apart by who hears them. */
+    public record Key(String device, boolean ipv6, int routerId) {}
+
+    VirtualRouter.Settings settings(InetAddress own) {
+        return new VirtualRouter.Settings(
+                version,
+                routerId,
+                priority,
+                interval,
+                addresses.stream().map(Cidr::address).toList(),
+                preempt,
+                preemptDelay,
+                own);
+    }
+
+    /** Without the password. */
+    @Override
+    public String toString() {
+        return name + " (router " + routerId + (ipv6() ? ", IPv6" : ", IPv4") + ", on " + device + ")";
+    }
+}

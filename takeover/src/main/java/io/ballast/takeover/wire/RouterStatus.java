@@ -1,0 +1,51 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.takeover.vrrp.Discard;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.net.InetAddress;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * How a virtual router stands on this node.
+ *
+ * @param since when the role began
+ * @param why what it is due to
+ * @param master whom a backup hears
+ * @param peers who has been heard, with what was heard last
+ * @param sent advertisements
+ * @param unsent advertisements that the kernel could not send
+ * @param discarded what came and was not listened to, by reason
+ * @param notices what else is wrong among the peers, each said once
+ * @param transitions the last ones, the newest last
+ * @param jitter of the master's advertisements, as a backup sees them arrive
+ */
+public record RouterStatus(
+        Membership member,
+        Role role,
+        Instant since,
+        String why,
+        int priority,
+        boolean withdrawn,
+        Optional<InetAddress> master,
+        Map<InetAddress, Peer> peers,
+        long sent,
+        long unsent,
+        Map<Discard, Long> discarded,
+        List<String> notices,
+        List<Transition> transitions,
+        Jitter jitter) {
+
+    /**
+     * A node that advertises.
+     *
+     * @param heard when last
+     * @param count advertisements
+     */
+    public record Peer(int priority, long interval, Instant heard, long count) {}
+
+    /** A change of role. */
+    public record Transition(Instant at, Role from, Role to, String why) {}
+}

@@ -1,0 +1,547 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.LinuxException;
+import io.ballast.linux.PollSet;
+import io.ballast.linux.ProtocolSocket;
+import io.ballast.linux.RealTime;
+import io.ballast.linux.TimedSends;
+import io.ballast.linux.netlink.Address;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.RouteEvent;
+import io.ballast.linux.netlink.RouteNetlink;
+import io.ballast.linux.netlink.RouteWatch;
+import io.ballast.takeover.vrrp.AdvertisementCodec;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.io.IOException;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * All virtual routers of this node, on a thread of their own.
+ *
+ * <p>That thread never waits for anything but packets and time, and has a real-time priority where it may. Still nothing
+ * that must be on time hangs on it: advertisements are queued in the kernel ahead of time ({@link TimedSends}), what
+ * arrives bears the kernel's time of arrival, and before anything is decided about a silent master everything that
+ * arrived is read. So the process may stand still for the look-ahead, and nobody notices.
+ *
+ * <p>Whoever stands still for longer, or is dead, must lose the addresses for certain. They are a lease: the kernel lets
+ * packets of theirs pass only while signs of life come ({@link Ownership#lifeline}), which are queued like the
+ * advertisements, and end before those do.
+ */
+public final class Takeover implements AutoCloseable {
+    /** On advertisements, so that the lease's program in the kernel knows them: "vrrp". */
+    public static final int MARK = 0x76727270;
+
+    private static final InetAddress GROUP = InetAddress.ofLiteral("224.0.0.18");
+    private static final InetAddress GROUP6 = InetAddress.ofLiteral("ff02::12");
+    private static final InetAddress NOBODY = InetAddress.ofLiteral("0.0.0.0");
+    private static final InetAddress NOBODY6 = InetAddress.ofLiteral("::");
+
+    private static final int PRIORITY = 50;
+    private static final long SIGN_OF_LIFE = 25_000_000;
+    private static final long LONGEST_LOOK_AHEAD = 1_000_000_000;
+    private static final byte[] ALIVE = {1};
+    private static final long LOOK_AGAIN = 1_000_000_000;
+    private static final int PACKETS_AT_ONCE = 1000;
+    private static final long NEVER = Long.MAX_VALUE;
+
+    /** Hears what becomes of the virtual routers; on their thread, so it should only hand it on. */
+    public interface Listener {
+        /** A role is another. */
+        void changed(Membership member, Role from, Role to, int priority, String why);
+
+        /** Something worth the journal, about one of them. */
+        void note(boolean warning, Membership member, String message);
+
+        /** Something worth the journal, about all of them. */
+        void note(boolean warning, String message);
+    }
+
+    /** Makes what deals with addresses, on the thread that will use it. */
+    @FunctionalInterface
+    public interface OwnershipMaker {
+        Ownership make() throws IOException;
+    }
+
+    /** Where packets are heard. */
+    private record Place(int link, boolean ipv6) {}
+
+    private final Listener listener;
+    private final OwnershipMaker maker;
+    private final ConcurrentLinkedQueue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+    private final PollSet poll;
+    private final CountDownLatch over = new CountDownLatch(1);
+    private final Thread thread;
+
+    // Of the thread.
+    private final Map<Membership.Key, Instance> instances = new LinkedHashMap<>();
+    private final List<Instance> retiring = new ArrayList<>();
+    /** What is to come in the place of one that retires. */
+    private final Map<Membership.Key, Membership> successors = new HashMap<>();
+
+    private final Map<Place, ProtocolSocket> ears = new HashMap<>();
+    private final Set<Place> deaf = new HashSet<>();
+    private @Nullable TimedSends sends;
+    private @Nullable Ownership ownership;
+    private @Nullable RouteNetlink netlink;
+    private TimedSends.@Nullable Stream life;
+    private long nextSign;
+    private long lookAt = NEVER;
+    private boolean ending;
+    private boolean ended;
+
+    /** Without virtual routers so far; in the network namespace of the calling thread. */
+    public Takeover(Listener listener, OwnershipMaker maker) throws IOException {
+        this.listener = listener;
+        this.maker = maker;
+        this.poll = PollSet.open();
+        this.thread = Thread.ofPlatform().name("takeover").daemon().unstarted(this::run);
+        thread.start();
+    }
+
+    static InetAddress group(boolean ipv6) {
+        return ipv6 ? GROUP6 : GROUP;
+    }
+
+    /** Takes part in these virtual routers from now on, and in no others. */
+    public void become(List<Membership> members) {
+        List<Membership> wanted = List.copyOf(members);
+        submit(() -> becomeNow(wanted));
+    }
+
+    /** How they stand; fails when this is closed. */
+    public CompletableFuture<List<RouterStatus>> status() {
+        CompletableFuture<List<RouterStatus>> answer = new CompletableFuture<>();
+        submit(() -> answer.complete(
+                instances.values().stream().map(Instance::status).toList()));
+        return over.getCount() == 0 ? CompletableFuture.completedFuture(List.of()) : answer;
+    }
+
+    /** Gives the addresses of these to others, where there are others, until {@link #normal}. */
+    public void giveWay(Set<String> names) {
+        manner(names, Instance.Manner.YIELDING, "released by the operator");
+    }
+
+    /** Takes no part in these until {@link #normal}. */
+    public void withdraw(Set<String> names) {
+        manner(names, Instance.Manner.WITHDRAWN, "in maintenance");
+    }
+
+    /** Takes part in these as the description says. */
+    public void normal(Set<String> names) {
+        manner(names, Instance.Manner.NORMAL, "");
+    }
+
+    private void manner(Set<String> names, Instance.Manner manner, String why) {
+        submit(() -> instances.values().stream()
+                .filter(instance -> names.contains(instance.member().name()))
+                .forEach(instance -> instance.manner(manner, why, System.nanoTime())));
+    }
+
+    /**
+     * Gives all addresses to others, and ends; where nobody takes them, when everybody has had the time.
+     *
+     * @param patience at most
+     * @return whether it was done by then
+     */
+    public boolean leave(Duration patience) throws InterruptedException {
+        submit(() -> {
+            ending = true;
+            becomeNow(List.of());
+        });
+        return over.await(patience.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    /** Ends at once: addresses that are still this node's are released. */
+    @Override
+    public void close() {
+        submit(() -> {
+            becomeNow(List.of());
+            retiring.forEach(instance -> instance.stop("this node stops", System.nanoTime()));
+            ending = true;
+        });
+        boolean interrupted = false;
+        while (true) {
+            try {
+                over.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void submit(Runnable task) {
+        tasks.add(task);
+        if (over.getCount() > 0) {
+            poll.wake();
+        }
+    }
+
+    // ---- The thread
+
+    private void run() {
+        try (TimedSends opened = TimedSends.open();
+                Ownership made = maker.make();
+                RouteNetlink route = RouteNetlink.open();
+                RouteWatch watch = RouteWatch.start(
+                        Set.of(RouteWatch.Topic.LINKS, RouteWatch.Topic.ADDRESSES), this::routeChanged)) {
+            Objects.requireNonNull(watch);
+            sends = opened;
+            ownership = made;
+            netlink = route;
+            made.lifeline()
+                    .ifPresent(line ->
+                            life = opened.stream(line, (int) (LONGEST_LOOK_AHEAD / SIGN_OF_LIFE) + 4, ALIVE.length));
+            try {
+                RealTime.fifo(PRIORITY);
+            } catch (LinuxException e) {
+                listener.note(
+                        true,
+                        "without a real-time priority, on a busy machine a takeover may be late: " + e.getMessage());
+            }
+            while (!ended) {
+                step();
+            }
+        } catch (IOException | RuntimeException e) {
+            listener.note(true, "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage()));
+        } finally {
+            ears.values().forEach(ProtocolSocket::close);
+            over.countDown();
+            poll.close();
+        }
+    }
+
+    private void step() throws IOException {
+        poll.await(due());
+        boolean stoodStill = stoodStill(System.nanoTime());
+        read();
+        long now = System.nanoTime();
+        if (stoodStill) {
+            all().forEach(instance -> instance.lapsed(now));
+            nextSign = now;
+            ownership().revive();
+        }
+        for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
+            task.run();
+        }
+        if (now >= lookAt) {
+            look();
+        }
+        all().forEach(instance -> instance.tick(now));
+        ownership().tick(now);
+        retire();
+        live(now);
+        sends().flush();
+        ended = ending && retiring.isEmpty() && instances.isEmpty();
+    }
+
+    private void retire() {
+        for (Instance instance : List.copyOf(retiring)) {
+            if (instance.gone()) {
+                instance.close();
+                retiring.remove(instance);
+                Membership next = successors.remove(instance.member().key());
+                if (next != null && !ending) {
+                    instances.put(next.key(), instance(next));
+                    lookAt = 0;
+                }
+            }
+        }
+    }
+
+    private Instance instance(Membership member) {
+        return new Instance(member, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
+    }
+
+    private List<Instance> all() {
+        List<Instance> all = new ArrayList<>(instances.values());
+        all.addAll(retiring);
+        return all;
+    }
+
+    private TimedSends sends() {
+        return Objects.requireNonNull(sends);
+    }
+
+    private Ownership ownership() {
+        return Objects.requireNonNull(ownership);
+    }
+
+    private long due() {
+        long due = Math.min(lookAt, ownership().due());
+        boolean owning = false;
+        for (Instance instance : all()) {
+            due = Math.min(due, instance.due());
+            owning |= instance.owns();
+        }
+        if (owning && life != null) {
+            due = Math.min(due, nextSign - signsAhead() * 3 / 4);
+        }
+        long atLatest = System.nanoTime() + (retiring.isEmpty() ? LOOK_AGAIN : SIGN_OF_LIFE);
+        return tasks.isEmpty() ? Math.min(due, atLatest) : 0;
+    }
+
+    // ---- Signs of life
+
+    /** How far ahead signs of life are queued: so that the lease is over when the advertisements are. */
+    private long signsAhead() {
+        long shortest = LONGEST_LOOK_AHEAD;
+        for (Instance instance : all()) {
+            shortest = Math.min(shortest, instance.member().lookAhead());
+        }
+        return Math.max(0, shortest - ownership().lease());
+    }
+
+    private void live(long now) throws IOException {
+        if (life == null) {
+            return;
+        }
+        if (all().stream().noneMatch(Instance::owns)) {
+            life.cancel();
+            nextSign = now;
+            return;
+        }
+        if (nextSign < now - SIGN_OF_LIFE) {
+            nextSign = now;
+        }
+        while (nextSign <= now + signsAhead()) {
+            life.add(nextSign, ALIVE);
+            nextSign += SIGN_OF_LIFE;
+        }
+    }
+
+    /** Whether this process has been away for longer than what was queued for it. */
+    private boolean stoodStill(long now) {
+        List<Instance> owners = all().stream().filter(Instance::owns).toList();
+        if (owners.isEmpty()) {
+            return false;
+        }
+        if (life != null) {
+            return now >= nextSign - SIGN_OF_LIFE + ownership().lease();
+        }
+        return owners.stream()
+                .anyMatch(instance ->
+                        now - instance.lastQueued() >= 3 * instance.member().interval());
+    }
+
+    // ---- What is heard
+
+    private void read() throws IOException {
+        for (Map.Entry<Place, ProtocolSocket> each : ears.entrySet()) {
+            for (int i = 0; i < PACKETS_AT_ONCE; i++) {
+                ProtocolSocket.Packet packet;
+                try {
+                    packet = each.getValue().receive();
+                } catch (LinuxException e) {
+                    // The interface went down, or away; the kernel says that as well to who asks about interfaces.
+                    lookAt = 0;
+                    break;
+                }
+                if (packet == null) {
+                    break;
+                }
+                hear(each.getKey(), packet);
+            }
+        }
+    }
+
+    private void hear(Place place, ProtocolSocket.Packet packet) {
+        if (packet.payload().length < 2) {
+            return;
+        }
+        int routerId = packet.payload()[1] & 0xff;
+        for (Instance instance : all()) {
+            if (instance.hears(place.link(), place.ipv6(), routerId)) {
+                instance.heard(packet, System.nanoTime());
+            }
+        }
+    }
+
+    // ---- The network
+
+    private void routeChanged(RouteEvent event) {
+        boolean ours = switch (event) {
+            case RouteEvent.LinkChanged _,
+                    RouteEvent.LinkRemoved _,
+                    RouteEvent.AddressChanged _,
+                    RouteEvent.AddressRemoved _,
+                    RouteEvent.Lost _ -> true;
+            default -> false;
+        };
+        if (ours) {
+            submit(() -> lookAt = 0);
+        }
+    }
+
+    private void becomeNow(List<Membership> wanted) {
+        long now = System.nanoTime();
+        Set<Membership.Key> keys = new HashSet<>();
+        wanted.forEach(member -> keys.add(member.key()));
+        successors.keySet().retainAll(keys);
+        for (Membership.Key key : List.copyOf(instances.keySet())) {
+            if (!keys.contains(key)) {
+                Instance instance = Objects.requireNonNull(instances.remove(key));
+                instance.retire(ending ? "this node stops" : "it is not described any more", now);
+                retiring.add(instance);
+            }
+        }
+        for (Membership member : wanted) {
+            Instance known = instances.get(member.key());
+            if (known != null && known.canBecome(member)) {
+                known.configure(member, now);
+            } else if (known != null) {
+                // Its packets look different: the others see it leave, and come.
+                instances.remove(member.key());
+                known.stop("its description is another", now);
+                retiring.add(known);
+                successors.put(member.key(), member);
+            } else if (retiring.stream().anyMatch(old -> old.member().key().equals(member.key()))) {
+                successors.put(member.key(), member);
+            } else {
+                instances.put(member.key(), instance(member));
+            }
+        }
+        lookAt = 0;
+    }
+
+    private final class Shared implements Instance.Wires {
+        @Override
+        public TimedSends sends() {
+            return Takeover.this.sends();
+        }
+
+        @Override
+        public Ownership ownership() {
+            return Takeover.this.ownership();
+        }
+
+        @Override
+        public Listener listener() {
+            return listener;
+        }
+
+        @Override
+        public long now() {
+            return System.nanoTime();
+        }
+    }
+
+    /** Looks at interfaces and their addresses. */
+    private void look() throws IOException {
+        RouteNetlink route = Objects.requireNonNull(netlink);
+        Map<String, Link> links = new HashMap<>();
+        route.links().forEach(link -> links.put(link.name(), link));
+        List<Address> addresses = route.addresses();
+        listen(links);
+        long now = System.nanoTime();
+        boolean trouble = false;
+        for (Instance instance : instances.values()) {
+            Membership member = instance.member();
+            Link link = links.get(member.device());
+            String why = "";
+            InetAddress own = null;
+            if (link == null) {
+                why = "there is no interface " + member.device();
+            } else if (!link.up()) {
+                why = member.device() + " is switched off";
+            } else if (!link.running()) {
+                why = member.device() + " has no link";
+            } else {
+                own = own(link, member, addresses).orElse(null);
+                why = own == null
+                        ? member.device() + " has no " + (member.ipv6() ? "link-local IPv6" : "IPv4")
+                                + " address to advertise from"
+                        : "";
+            }
+            if (own != null
+                    && !ears.containsKey(new Place(Objects.requireNonNull(link).index(), member.ipv6()))) {
+                own = null;
+                why = "advertisements on " + member.device() + " cannot be heard";
+            }
+            instance.network(own == null ? null : link, own, why, now);
+            trouble |= !instance.trouble().isEmpty();
+        }
+        lookAt = trouble ? now + LOOK_AGAIN : NEVER;
+    }
+
+    /** The address that advertisements come from: the first one that is not shared (RFC 9568 section 1.7). */
+    private static Optional<InetAddress> own(Link link, Membership member, List<Address> addresses) {
+        return addresses.stream()
+                .filter(address -> address.link() == link.index()
+                        && address.address() instanceof Inet6Address == member.ipv6()
+                        && !address.flags().contains(Address.Flag.TENTATIVE)
+                        && !address.flags().contains(Address.Flag.DADFAILED)
+                        && (!member.ipv6() || address.address().isLinkLocalAddress())
+                        && (member.priority() == 255
+                                || member.addresses().stream()
+                                        .noneMatch(shared -> shared.address().equals(address.address()))))
+                .map(Address::address)
+                .findFirst();
+    }
+
+    /** Listens on the interfaces that there are. */
+    private void listen(Map<String, Link> links) {
+        Set<Place> wanted = new HashSet<>();
+        for (Instance instance : all()) {
+            Link link = links.get(instance.member().device());
+            if (link != null) {
+                wanted.add(new Place(link.index(), instance.member().ipv6()));
+            }
+        }
+        ears.entrySet().removeIf(each -> {
+            boolean away = !wanted.contains(each.getKey());
+            if (away) {
+                each.getValue().close();
+            }
+            return away;
+        });
+        for (Place place : wanted) {
+            if (!ears.containsKey(place)) {
+                links.values().stream()
+                        .filter(link -> link.index() == place.link())
+                        .findFirst()
+                        .ifPresent(link -> listen(place, link));
+            }
+        }
+        List<Descriptor> descriptors =
+                ears.values().stream().map(ProtocolSocket::descriptor).toList();
+        poll.watch(descriptors);
+    }
+
+    private void listen(Place place, Link link) {
+        try {
+            ears.put(
+                    place,
+                    ProtocolSocket.open(
+                            AdvertisementCodec.PROTOCOL,
+                            new ProtocolSocket.Interface(link.index(), link.name()),
+                            group(place.ipv6()),
+                            AdvertisementCodec.LONGEST));
+            deaf.remove(place);
+        } catch (IOException e) {
+            if (deaf.add(place)) {
+                listener.note(true, "advertisements on " + link.name() + " are not heard: " + e.getMessage());
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+package io.ballast.takeover.wire;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.linux.Capability;
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.netlink.Address;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.NewLink;
+import io.ballast.linux.netlink.RouteNetlink;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Discard;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Two nodes on a wire, each in a network namespace of its own. */
+@Timeout(60)
+class TakeoverTest {
+    private static final long MS = 1_000_000;
+    private static final long PATIENCE = 20_000 * MS;
+
+    /** The ways in which the nodes may talk. */
+    enum Way {
+        V3,
+        V3_STRICT,
+        V3_UNICAST,
+        V2,
+        V2_PASSWORD,
+        IPV6
+    }
+
+    private NetworkNamespace left;
+    private NetworkNamespace right;
+    private final List<Node> nodes = new ArrayList<>();
+
+    /** One of them, which only remembers whose the addresses are. */
+    private final class Node implements Takeover.Listener, Ownership {
+        final List<String> notes = new CopyOnWriteArrayList<>();
+        final List<Role> roles = new CopyOnWriteArrayList<>();
+        volatile boolean owns;
+        final Takeover takeover;
+
+        Node(NetworkNamespace in) throws IOException {
+            takeover = in.call(() -> new Takeover(this, () -> this));
+            nodes.add(this);
+        }
+
+        @Override
+        public void changed(Membership member, Role from, Role to, int priority, String why) {
+            roles.add(to);
+        }
+
+        @Override
+        public void note(boolean warning, Membership member, String message) {
+            notes.add(message);
+        }
+
+        @Override
+        public void note(boolean warning, String message) {
+            notes.add(message);
+        }
+
+        @Override
+        public void enter(Membership member, Link link) {
+            assertThat(link.name()).isEqualTo("eth0");
+        }
+
+        @Override
+        public void leave(Membership member) {
+            assertThat(owns).isFalse();
+        }
+
+        @Override
+        public void acquire(Membership member, long now) {
+            owns = true;
+        }
+
+        @Override
+        public void release(Membership member, long now) {
+            owns = false;
+        }
+
+        @Override
+        public void announce(Membership member, long now) {}
+
+        @Override
+        public long due() {
+            return Long.MAX_VALUE;
+        }
+
+        @Override
+        public void tick(long now) {}
+
+        @Override
+        public Optional<Descriptor> lifeline() {
+            return Optional.empty();
+        }
+
+        @Override
+        public long lease() {
+            return 0;
+        }
+
+        @Override
+        public void revive() {}
+
+        @Override
+        public void close() {}
+
+        RouterStatus status() throws Exception {
+            return takeover.status().get(10, TimeUnit.SECONDS).getFirst();
+        }
+    }
+
+    @BeforeEach
+    void wire() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+        left = NetworkNamespace.create();
+        right = NetworkNamespace.create();
+        try (RouteNetlink mine = left.call(RouteNetlink::open);
+                RouteNetlink theirs = right.call(RouteNetlink::open)) {
+            mine.create(new NewLink.Veth("eth0", "eth0", right));
+            up(mine, "192.0.2.1");
+            up(theirs, "192.0.2.2");
+            await(
+                    "the wire",
+                    () -> mine.link("eth0").orElseThrow().running()
+                            && theirs.link("eth0").orElseThrow().running());
+        }
+    }
+
+    private static void up(RouteNetlink netlink, String address) throws IOException {
+        int link = netlink.link("eth0").orElseThrow().index();
+        netlink.setUp(link, true);
+        netlink.add(Address.of(link, InetAddress.ofLiteral(address), 24));
+    }
+
+    @AfterEach
+    void unplug() {
+        nodes.forEach(node -> node.takeover.close());
+        if (right != null) {
+            left.close();
+            right.close();
+        }
+    }
+
+    private static Membership member(Way way, int priority, InetAddress peer) {
+        boolean v2 = way == Way.V2 || way == Way.V2_PASSWORD;
+        String address = way == Way.IPV6 ? "2001:db8::100" : "192.0.2.100";
+        return new Membership(
+                "front",
+                "eth0",
+                v2 ? 2 : 3,
+                51,
+                priority,
+                v2 ? 1000 * MS : 20 * MS,
+                List.of(new Cidr(InetAddress.ofLiteral(address), way == Way.IPV6 ? 64 : 24)),
+                true,
+                0,
+                way == Way.V3_UNICAST ? List.of(peer) : List.of(),
+                way == Way.V3_STRICT ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER,
+                way == Way.V2_PASSWORD ? "secret" : "",
+                300 * MS,
+                5,
+                0);
+    }
+
+    private static Membership leftMember(Way way, int priority) {
+        return member(way, priority, InetAddress.ofLiteral("192.0.2.2"));
+    }
+
+    private static Membership rightMember(Way way, int priority) {
+        return member(way, priority, InetAddress.ofLiteral("192.0.2.1"));
+    }
+
+    private static void await(String what, Callable<Boolean> condition) throws Exception {
+        long until = System.nanoTime() + PATIENCE;
+        while (!condition.call()) {
+            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
+            Thread.sleep(2);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "V2")
+    void theHigherPriorityHasTheAddressesAndTheOtherTakesThemOver(Way way) throws Exception {
+        Node high = new Node(left);
+        Node low = new Node(right);
+        high.takeover.become(List.of(leftMember(way, 150)));
+        low.takeover.become(List.of(rightMember(way, 100)));
+        await("the higher one is master", () -> high.owns && !low.owns);
+        await("and heard", () -> low.status().master().isPresent());
+        assertThat(high.status().role()).isEqualTo(Role.MASTER);
+        assertThat(low.status().role()).isEqualTo(Role.BACKUP);
+        assertThat(low.status().discarded()).isEmpty();
+
+        // It keeps them until the other has them.
+        assertThat(high.takeover.leave(Duration.ofSeconds(20))).isTrue();
+        assertThat(low.owns).isTrue();
+        assertThat(high.owns).isFalse();
+        assertThat(high.roles).endsWith(Role.LEAVING, Role.STOPPED);
+        assertThat(low.notes).isEmpty();
+
+        Node again = new Node(left);
+        again.takeover.become(List.of(leftMember(way, 150)));
+        await("it takes them back", () -> again.owns && !low.owns);
+    }
+
+    @Test
+    void aCutWireMakesTwoMastersAndItsEndOne() throws Exception {
+        Node high = new Node(left);
+        Node low = new Node(right);
+        high.takeover.become(List.of(leftMember(Way.V3, 150)));
+        low.takeover.become(List.of(rightMember(Way.V3, 100)));
+        await(
+                "the higher one is master",
+                () -> high.owns && low.status().master().isPresent());
+        try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
+            int link = theirs.link("eth0").orElseThrow().index();
+            theirs.setUp(link, false);
+            // Both ends of a veth lose their link.
+            await("nobody is master", () -> !high.owns && !low.owns);
+            assertThat(high.status().role()).isEqualTo(Role.FAULT);
+            assertThat(high.status().why()).isEqualTo("eth0 has no link");
+            assertThat(low.status().why()).isEqualTo("eth0 is switched off");
+            theirs.setUp(link, true);
+            await("the higher one is master again", () -> high.owns && !low.owns);
+        }
+    }
+
+    @Test
+    void anInterfaceMayComeLaterAndBeAnotherOne() throws Exception {
+        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
+            int link = mine.link("eth0").orElseThrow().index();
+            mine.deleteLink(link);
+            Node node = new Node(left);
+            node.takeover.become(List.of(leftMember(Way.V3, 150)));
+            await("it knows", () -> node.status().why().equals("there is no interface eth0"));
+            for (int i = 0; i < 2; i++) {
+                mine.create(new NewLink.Veth("eth0", "eth0", right));
+                try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
+                    theirs.setUp(theirs.link("eth0").orElseThrow().index(), true);
+                }
+                up(mine, "192.0.2.1");
+                await("it is master", () -> node.owns);
+                mine.deleteLink(mine.link("eth0").orElseThrow().index());
+                await("it has lost them", () -> !node.owns);
+            }
+        }
+    }
+
+    @Test
+    void whatCannotBeRightIsSaidOnce() throws Exception {
+        Node high = new Node(left);
+        Node low = new Node(right);
+        high.takeover.become(List.of(leftMember(Way.V2, 150)));
+        low.takeover.become(List.of(rightMember(Way.V2_PASSWORD, 100)));
+        await("both are master", () -> high.owns && low.owns);
+        await("it is counted", () -> low.status().discarded().getOrDefault(Discard.AUTHENTICATION_TYPE, 0L) > 1);
+        assertThat(low.notes)
+                .containsExactly("what 192.0.2.1 advertises is not listened to: its authentication is of another kind");
+        assertThat(low.status().notices()).isEqualTo(low.notes);
+    }
+
+    @Test
+    void otherSettingsAreTakenUpWithoutGivingUpTheRole() throws Exception {
+        Node high = new Node(left);
+        Node low = new Node(right);
+        high.takeover.become(List.of(leftMember(Way.V3, 150)));
+        low.takeover.become(List.of(rightMember(Way.V3, 100)));
+        await(
+                "the higher one is master",
+                () -> high.owns && low.status().master().isPresent());
+        Membership was = leftMember(Way.V3, 150);
+        high.takeover.become(List.of(new Membership(
+                was.name(),
+                was.device(),
+                was.version(),
+                was.routerId(),
+                120,
+                50 * MS,
+                was.addresses(),
+                was.preempt(),
+                was.preemptDelay(),
+                was.peers(),
+                was.checksum(),
+                was.password(),
+                was.lookAhead(),
+                was.announcements(),
+                was.announceAgain())));
+        await(
+                "the other hears of it",
+                () -> low.status().peers().values().stream()
+                        .anyMatch(peer -> peer.priority() == 120 && peer.interval() == 50 * MS));
+        assertThat(high.roles).containsExactly(Role.BACKUP, Role.MASTER);
+        assertThat(low.notes)
+                .containsExactly("192.0.2.1 advertises every 50 ms, this node every 20 ms: the master's holds");
+
+        low.takeover.become(List.of(rightMember(Way.V3, 200)));
+        await("the other is better now", () -> low.owns && !high.owns);
+    }
+
+    @Test
+    void theOperatorMovesAddresses() throws Exception {
+        Node high = new Node(left);
+        Node low = new Node(right);
+        high.takeover.become(List.of(leftMember(Way.V3, 150)));
+        low.takeover.become(List.of(rightMember(Way.V3, 100)));
+        await(
+                "the higher one is master",
+                () -> high.owns && low.status().master().isPresent());
+
+        high.takeover.giveWay(Set.of("front"));
+        await("the other has them", () -> low.owns && !high.owns);
+        await("it stands by", () -> high.status().role() == Role.BACKUP);
+        assertThat(high.status().priority()).isEqualTo(1);
+        assertThat(high.status().withdrawn()).isTrue();
+
+        low.takeover.withdraw(Set.of("front"));
+        await("who gave way has to do after all", () -> high.owns && !low.owns);
+        await("the other is out", () -> low.status().role() == Role.STOPPED);
+
+        high.takeover.giveWay(Set.of("front"));
+        await("nobody else is there", () -> high.roles.getLast() == Role.MASTER && high.roles.contains(Role.LEAVING));
+        assertThat(high.owns).isTrue();
+
+        low.takeover.normal(Set.of("front"));
+        await("the other has them again", () -> low.owns && !high.owns);
+        high.takeover.normal(Set.of("front"));
+        await("as described", () -> high.owns && !low.owns);
+    }
+}
