@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Compiles every *.bpf.c of a folder into an object for the kernel:
-#   compile-bpf.sh SOURCES OBJECTS
+#   compile-bpf.sh SOURCES OBJECTS [PART]
 # An object is made anew when a source or header of the folder, or this script, is newer. Where clang or the headers of
-# libbpf are absent, this says so in one line, leaves no object and succeeds: the program is then built without its
-# engine `xdp`.
+# libbpf are absent, this says so in one line, leaves no object and succeeds: the program is then built without that
+# part, which is its engine `xdp` unless another is named.
 set -euo pipefail
 
-[ $# = 2 ] || { echo "usage: ${0##*/} SOURCES OBJECTS" >&2; exit 2; }
+[ $# = 2 ] || [ $# = 3 ] || { echo "usage: ${0##*/} SOURCES OBJECTS [PART]" >&2; exit 2; }
 script=$(cd -- "${BASH_SOURCE[0]%/*}" && pwd -P)/${BASH_SOURCE[0]##*/}
 mkdir -p -- "$2"
 out=$(cd -- "$2" && pwd -P)
@@ -33,7 +33,7 @@ elif ! echo '#include <linux/bpf.h>
 fi
 if [ -n "$missing" ]; then
   rm -f -- "$out"/*.bpf.o
-  echo "ballast: $missing: ${sources[*]} not compiled, so this build has no engine xdp (apt-get install clang libbpf-dev)"
+  echo "ballast: $missing: ${sources[*]} not compiled, so this build has no ${3-engine xdp} (apt-get install clang libbpf-dev)"
   exit 0
 fi
 

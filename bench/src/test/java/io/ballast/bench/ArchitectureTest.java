@@ -167,9 +167,12 @@ class ArchitectureTest {
                 .that()
                 .resideInAPackage("io.ballast..")
                 .and()
-                // The engine xdp shares memory with its program, but makes no calls either.
+                // The engine xdp and the gate share memory with their programs, but make no calls either.
                 .resideOutsideOfPackages(
-                        "io.ballast.linux..", "io.ballast.director.worker..", "io.ballast.director.xdp..")
+                        "io.ballast.linux..",
+                        "io.ballast.director.worker..",
+                        "io.ballast.director.xdp..",
+                        "io.ballast.takeover.lease..")
                 .should()
                 .dependOnClassesThat()
                 .resideInAPackage("java.lang.foreign..")

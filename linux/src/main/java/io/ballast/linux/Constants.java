@@ -32,6 +32,7 @@ final class Constants {
     static final int SO_ACCEPTCONN = 30;
     static final int SO_RCVBUFFORCE = 33;
     static final int SO_PROTOCOL = 38;
+    static final int SO_ATTACH_BPF = 50;
     static final int SCM_RIGHTS = 1;
 
     static final int IP_RECVERR = 11;

@@ -1,0 +1,19 @@
+package io.ballast.takeover.lease;
+
+import io.ballast.linux.Capability;
+import io.ballast.testing.OlderKernel;
+import java.util.List;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The gate once more on Linux 6.1, whose verifier is another. */
+@Timeout(600)
+final class OlderKernelTest {
+    @Test
+    void theGateHoldsOnAnOlderKernelToo() throws Exception {
+        Assumptions.assumeTrue(Capability.BPF.isEffective(), "needs CAP_BPF, as what runs in it does");
+        Assumptions.assumeTrue(LeaseGate.class.getResource("gate.bpf.o") != null, "this build has no gate: no clang");
+        OlderKernel.run(List.of(), List.of(GateTest.class, LeaseGateTest.class));
+    }
+}
