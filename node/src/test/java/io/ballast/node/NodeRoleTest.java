@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ballast.core.config.Description;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.reader.DescriptionReader;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -51,6 +53,20 @@ class NodeRoleTest {
         Description bare = description(List.of(), service("web", "127.0.0.1", List.of()));
         assertThat(NodeRole.choose(bare, Optional.empty(), "laptop")).isEqualTo("laptop");
         assertThat(names(NodeRole.services(bare, "laptop"))).containsExactly("web");
+    }
+
+    @Test
+    void aNodeBalancesWhatItMayComeToHaveTheAddressOf() throws Exception {
+        Description shared = new DescriptionReader()
+                .read(Path.of("../examples/ultramonkey.yaml"))
+                .description()
+                .orElseThrow();
+        assertThat(names(NodeRole.services(shared, "director1"))).containsExactly("web");
+        assertThat(names(NodeRole.services(shared, "director2"))).containsExactly("web");
+        assertThat(NodeRole.services(shared, "www1")).isEmpty();
+        assertThat(NodeRole.choose(shared, Optional.empty(), "director2")).isEqualTo("director2");
+        assertThatThrownBy(() -> NodeRole.choose(shared, Optional.empty(), "laptop"))
+                .hasMessageContaining("more than one node (director1, director2)");
     }
 
     @Test

@@ -150,6 +150,53 @@ class DescriptionDiffTest {
                         "change mail: hooks.service-down none -> /d");
     }
 
+    private static final String SHARED = """
+            nodes:
+              d1: { interfaces: { eth0: { addresses: [192.0.2.1/24] }, eth1: { addresses: [192.0.2.3/24] } } }
+              d2: { interfaces: { eth0: { addresses: [192.0.2.2/24] } } }
+            virtual-routers:
+              front: { router-id: 51, addresses: [192.0.2.240/24], nodes: { d1: { interface: eth0 }, d2: }, preempt: true }
+            services:
+              web: { listen: "192.0.2.240:80", servers: ["10.0.0.13:80"] }
+            """;
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            router-id: 51      | router-id: 52                     | router-id 51 -> 52
+            [192.0.2.240/24]   | [192.0.2.240/24, 192.0.2.241/24]  | addresses [192.0.2.240/24] -> [192.0.2.240/24, 192.0.2.241/24]
+            eth0 }, d2:        | eth0, priority: 200 }, d2:        | nodes [d1 eth0 priority 150, d2 eth0 priority 140] -> [d1 eth0 priority 200, d2 eth0 priority 140]
+            interface: eth0    | interface: eth1                   | nodes [d1 eth0 priority 150, d2 eth0 priority 140] -> [d1 eth1 priority 150, d2 eth0 priority 140]
+            preempt: true      | version: 2                        | version 3 -> 2
+            preempt: true      | interval: 100ms                   | interval 1s -> 100ms
+            preempt: true      | preempt: false                    | preempt true -> false
+            preempt: true      | preempt-delay: 30s                | preempt-delay 0s -> 30s
+            preempt: true      | unicast: true                     | unicast false -> true
+            preempt: true      | checksum: rfc9568                 | checksum pseudo-header -> rfc9568
+            preempt: true      | look-ahead: 1s                    | look-ahead 500ms -> 1s
+            preempt: true      | gratuitous-arp: { repeat: 3 }     | gratuitous-arp.repeat 5 -> 3
+            preempt: true      | gratuitous-arp: { again-after: 0s } | gratuitous-arp.again-after 5s -> 0s
+            """)
+    void whatChangesOfAVirtualRouterIsNamed(String what, String with, String expected) {
+        assertThat(SHARED).contains(what);
+        assertThat(changes(SHARED, SHARED.replace(what, with)))
+                .containsExactly("change virtual-router front: " + expected);
+    }
+
+    @Test
+    void virtualRoutersThatComeAndGoAndTheirPasswordsAreSeen() {
+        String without = SHARED.replaceFirst("virtual-routers:\n.*\n", "").replace("192.0.2.240:80", "192.0.2.1:80");
+        assertThat(changes(without, SHARED))
+                .contains("add virtual-router front: [192.0.2.240/24] router-id 51, [d1 eth0 priority 150, d2 eth0"
+                        + " priority 140]");
+        assertThat(changes(SHARED, without)).anyMatch(change -> change.startsWith("remove virtual-router front: "));
+        String two = SHARED.replace("preempt: true", "version: 2");
+        String secret = SHARED.replace("preempt: true", "version: 2, password: \"mars\"");
+        String other = secret.replace("mars", "venus");
+        assertThat(changes(two, secret)).containsExactly("change virtual-router front: password added");
+        assertThat(changes(secret, other)).containsExactly("change virtual-router front: password changed");
+        assertThat(changes(other, two)).containsExactly("change virtual-router front: password removed");
+    }
+
     @Test
     void connectionIdsOfQuicAreSeen() {
         String before = """

@@ -150,6 +150,20 @@ class TopologyTest {
     }
 
     @Test
+    void anAddressThatDirectorsShareIsGivenToNone() {
+        Topology topology = Topology.of(new DescriptionReader()
+                .read(Path.of("../examples/ultramonkey.yaml"))
+                .description()
+                .orElseThrow());
+        assertThat(topology.directors()).extracting(Node::name).containsExactly("director1", "director2");
+        assertThat(nodeOf(topology, "www1").receives()).containsExactly("web");
+        assertThat(topology.nodes())
+                .flatExtracting(Node::links)
+                .flatExtracting(Link::addresses)
+                .doesNotContain(Descriptions.cidr("192.168.6.240/24"));
+    }
+
+    @Test
     void realServersWhosePacketsAreStillTheServicesRunTheDaemonAndAnswerEverywhere() throws Exception {
         Description description = new DescriptionReader()
                 .read(Path.of("../examples/xdp.yaml"))

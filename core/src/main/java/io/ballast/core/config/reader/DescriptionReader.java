@@ -16,6 +16,7 @@ import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * Reads {@code ballast.yaml}. Whatever the text is, the answer is a valid description or the mistakes in it, as many
@@ -101,11 +102,16 @@ public final class DescriptionReader {
 
     /** A warning where the file of a description has a secret in it that everybody on this machine can read. */
     public static Optional<Problem> exposed(Path file, Description description) {
-        Optional<String> secret = description.services().values().stream()
-                .filter(service ->
-                        service.quic().flatMap(ServiceSpec.Quic::encryption).isPresent())
-                .findFirst()
-                .map(service -> "services." + service.name() + ".quic.key");
+        Optional<String> secret = Stream.concat(
+                        description.virtualRouters().values().stream()
+                                .filter(router -> router.password().isPresent())
+                                .map(router -> "virtual-routers." + router.name() + ".password"),
+                        description.services().values().stream()
+                                .filter(service -> service.quic()
+                                        .flatMap(ServiceSpec.Quic::encryption)
+                                        .isPresent())
+                                .map(service -> "services." + service.name() + ".quic.key"))
+                .findFirst();
         try {
             PosixFileAttributes attributes =
                     secret.isPresent() ? Files.readAttributes(file, PosixFileAttributes.class) : null;

@@ -146,8 +146,8 @@ final class VirtualRouterSchema {
             "look-ahead",
             Types.duration("300ms", "1s"),
             "500ms",
-            "How much is queued in the kernel, which sends it in time: so long may the daemon stand still and stay master. A"
-                    + " node that hangs is given up so much later.",
+            "How much is queued in the kernel, which sends it in time: so long may the daemon stand still and stay master."
+                    + " One that hangs for good is given up so much later.",
             "1s");
     private static final Key<Integer> REPEAT =
             Key.withDefault("repeat", Types.integer(1, 100), "5", "Announcements of each address at once.", "3");
@@ -194,6 +194,7 @@ final class VirtualRouterSchema {
     private VirtualRouterSchema() {}
 
     private static @Nullable VirtualRouterSpec virtualRouter(Values v) {
+        Problems.Mark mark = v.scope().problems().mark();
         List<Cidr> addresses = List.copyOf(v.get(ADDRESSES));
         if (!v.broken(ADDRESSES)) {
             addresses(v, addresses);
@@ -218,6 +219,9 @@ final class VirtualRouterSchema {
         nodes(v, spec);
         if (!v.broken(ADDRESSES) && !v.broken(NODES)) {
             onTheirInterfaces(v, spec);
+            if (!v.scope().problems().anyErrorSince(mark)) {
+                hardlyMeant(v, spec);
+            }
         }
         return v.broken(ADDRESSES) || v.broken(NODES) ? null : spec;
     }
@@ -294,18 +298,15 @@ final class VirtualRouterSchema {
     private static boolean isInterface(Scope scope, NodeSpec node, String device, Node at) {
         scope.enter(INTERFACE.name());
         boolean known = node.interfaceNamed(device).isPresent();
+        String near = Suggestions.didYouMean(
+                device, node.interfaces().stream().map(InterfaceSpec::name).toList());
         if (device.equals("lo")) {
             scope.error(at, "nobody else is on lo; name the interface that leads to the other nodes");
         } else if (!known) {
             scope.error(
                     at,
                     "the node " + node.name() + " has no interface " + device + " under nodes"
-                            + Suggestions.didYouMean(
-                                    device,
-                                    node.interfaces().stream()
-                                            .map(InterfaceSpec::name)
-                                            .toList())
-                            + "; add it there, with the node's own address");
+                            + (near.isEmpty() ? "; add it there, with the node's own address" : near));
         }
         scope.leave();
         return known && !device.equals("lo");
@@ -419,32 +420,53 @@ final class VirtualRouterSchema {
         scope.leave();
     }
 
-    /** What the interfaces have, and are to have. */
+    /** What the nodes must have of their own, and what not. */
     private static void onTheirInterfaces(Values v, VirtualRouterSpec spec) {
         Scope scope = v.scope();
-        spec.nodes().forEach((name, member) -> {
-            NodeSpec node = scope.nodes.get(name);
-            InterfaceSpec device = node == null
-                    ? null
-                    : node.interfaceNamed(member.interfaceName()).orElse(null);
-            if (device != null) {
-                scope.enter(NODES.name());
-                scope.enter(name);
-                sender(v, spec, name, device);
-                owner(v, spec, name, member, device);
-                scope.leave();
-                scope.leave();
-            }
+        scope.enter(NODES.name());
+        devices(scope, spec).forEach((name, device) -> {
+            scope.enter(name);
+            sender(v, spec, name, device);
+            scope.leave();
         });
+        scope.leave();
         scope.enter(ADDRESSES.name());
         for (int i = 0; i < spec.addresses().size(); i++) {
-            Cidr cidr = spec.addresses().get(i);
             scope.enter(i);
-            taken(scope, spec, cidr.address(), item(v, i));
-            network(scope, spec, cidr, item(v, i));
+            taken(scope, spec, spec.addresses().get(i).address(), item(v, i));
             scope.leave();
         }
         scope.leave();
+    }
+
+    /** What is allowed, but hardly meant. */
+    private static void hardlyMeant(Values v, VirtualRouterSpec spec) {
+        Scope scope = v.scope();
+        scope.enter(NODES.name());
+        devices(scope, spec).forEach((name, device) -> {
+            scope.enter(name);
+            owner(v, spec, name, device);
+            together(v, spec, name);
+            scope.leave();
+        });
+        scope.leave();
+        scope.enter(ADDRESSES.name());
+        for (int i = 0; i < spec.addresses().size(); i++) {
+            scope.enter(i);
+            network(scope, spec, spec.addresses().get(i), item(v, i));
+            scope.leave();
+        }
+        scope.leave();
+    }
+
+    /** The members' interfaces by their nodes. */
+    private static SequencedMap<String, InterfaceSpec> devices(Scope scope, VirtualRouterSpec spec) {
+        SequencedMap<String, InterfaceSpec> devices = new LinkedHashMap<>();
+        spec.nodes()
+                .forEach((name, member) -> Optional.ofNullable(scope.nodes.get(name))
+                        .flatMap(node -> node.interfaceNamed(member.interfaceName()))
+                        .ifPresent(device -> devices.put(name, device)));
+        return devices;
     }
 
     /** Advertisements come from an address of the node's own; for IPv6 every interface has a link-local one. */
@@ -464,10 +486,12 @@ final class VirtualRouterSchema {
         }
     }
 
-    private static void owner(Values v, VirtualRouterSpec spec, String node, Member member, InterfaceSpec device) {
-        if (member.priority() != VirtualRouterSpec.OWNER) {
+    private static void owner(Values v, VirtualRouterSpec spec, String node, InterfaceSpec device) {
+        Member member = spec.nodes().get(node);
+        if (member == null || member.priority() != VirtualRouterSpec.OWNER) {
             return;
         }
+        v.scope().enter(PRIORITY.name());
         spec.addresses().stream()
                 .filter(c -> device.addresses().stream()
                         .noneMatch(own -> own.address().equals(c.address())))
@@ -475,9 +499,10 @@ final class VirtualRouterSchema {
                 .ifPresent(c -> v.scope()
                         .warning(
                                 place(v, node, PRIORITY.name()),
-                                "is for the node whose own addresses they are, and " + device.name() + " of " + node
+                                "255 is for the node whose own addresses they are, and " + device.name() + " of " + node
                                         + " has no " + Addresses.print(c.address())
                                         + "; write 254, unless it is to be master whatever preempt says"));
+        v.scope().leave();
     }
 
     /** Tells of a node that has the address for itself. What others have on lo is theirs: so real servers do. */
@@ -503,26 +528,43 @@ final class VirtualRouterSchema {
     }
 
     private static void network(Scope scope, VirtualRouterSpec spec, Cidr cidr, Node at) {
-        if (cidr.address().isLinkLocalAddress()) {
-            return;
-        }
-        for (Map.Entry<String, Member> entry : spec.nodes().entrySet()) {
-            NodeSpec node = scope.nodes.get(entry.getKey());
-            String device = entry.getValue().interfaceName();
-            List<Cidr> networks = node == null
-                    ? List.of()
-                    : node.interfaceNamed(device).stream()
-                            .flatMap(i -> i.addresses().stream())
-                            .filter(own -> isIpv6(own) == isIpv6(cidr)
-                                    && !own.address().isLinkLocalAddress())
-                            .toList();
-            if (!networks.isEmpty() && networks.stream().noneMatch(n -> n.contains(cidr.address()))) {
+        for (Map.Entry<String, InterfaceSpec> device : devices(scope, spec).entrySet()) {
+            List<Cidr> networks = networks(device.getValue()).stream()
+                    .filter(own -> isIpv6(own) == isIpv6(cidr))
+                    .toList();
+            if (!cidr.address().isLinkLocalAddress()
+                    && !networks.isEmpty()
+                    && networks.stream().noneMatch(n -> n.contains(cidr.address()))) {
                 scope.warning(
                         at,
-                        Addresses.print(cidr.address()) + " is in no network of " + device + " of " + entry.getKey()
-                                + " (" + networks.getFirst() + "), so clients and routers there need a route to it");
+                        Addresses.print(cidr.address()) + " is in no network of "
+                                + device.getValue().name() + " of " + device.getKey() + " (" + networks.getFirst()
+                                + "), so clients and routers there need a route to it");
                 return;
             }
+        }
+    }
+
+    /** Multicast goes no farther than the network. */
+    private static void together(Values v, VirtualRouterSpec spec, String node) {
+        SequencedMap<String, InterfaceSpec> devices = devices(v.scope(), spec);
+        Map.Entry<String, InterfaceSpec> first = devices.firstEntry();
+        InterfaceSpec device = devices.get(node);
+        if (spec.unicast() || first == null || device == null) {
+            return;
+        }
+        List<Cidr> around = networks(first.getValue());
+        List<Cidr> its = networks(device);
+        if (!around.isEmpty()
+                && !its.isEmpty()
+                && its.stream().noneMatch(own -> around.stream().anyMatch(net -> net.contains(own.address())))) {
+            v.scope()
+                    .warning(
+                            place(v, node, INTERFACE.name()),
+                            device.name() + " of " + node + " (" + its.getFirst() + ") is in no network of "
+                                    + first.getValue().name() + " of " + first.getKey() + " (" + around.getFirst()
+                                    + "), so they may not hear each other, and then both have the addresses; name"
+                                    + " interfaces of one network, or set unicast: true");
         }
     }
 
@@ -587,13 +629,16 @@ final class VirtualRouterSchema {
         return "";
     }
 
-    /** Own addresses of the members, where they advertise. */
-    private static List<Cidr> networks(Scope scope, VirtualRouterSpec router) {
-        return router.nodes().entrySet().stream()
-                .flatMap(entry -> Optional.ofNullable(scope.nodes.get(entry.getKey())).stream()
-                        .flatMap(node -> node.interfaceNamed(entry.getValue().interfaceName()).stream()))
-                .flatMap(device -> device.addresses().stream())
+    /** Addresses that tell networks apart. */
+    private static List<Cidr> networks(InterfaceSpec device) {
+        return device.addresses().stream()
                 .filter(cidr -> !cidr.address().isLinkLocalAddress())
+                .toList();
+    }
+
+    private static List<Cidr> networks(Scope scope, VirtualRouterSpec router) {
+        return devices(scope, router).values().stream()
+                .flatMap(device -> networks(device).stream())
                 .toList();
     }
 

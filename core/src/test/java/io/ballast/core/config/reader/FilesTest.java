@@ -64,6 +64,17 @@ class FilesTest {
                                 + " read the file: chmod 600 " + file + "]");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
         assertThat(read(file)).isEqualTo("[]");
+        Files.writeString(directory.resolve("shared.yaml"), """
+                nodes:
+                  d1: { interfaces: { eth0: { addresses: 192.0.2.1/24 } } }
+                  d2: { interfaces: { eth0: { addresses: 192.0.2.2/24 } } }
+                virtual-routers:
+                  front: { router-id: 1, addresses: 192.0.2.9/24, nodes: { d1: , d2: }, version: 2, password: mars }
+                services:
+                  web: { listen: "192.0.2.9:80", servers: ["192.0.2.11:80"] }
+                """);
+        assertThat(read(directory.resolve("shared.yaml")))
+                .contains("warning: virtual-routers.front.password: is a secret");
         Files.writeString(file, Files.readString(file).replaceFirst("key: .*nonce-length: 14", ""));
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r--r--"));
         assertThat(read(file)).as("nothing secret in it").isEqualTo("[]");

@@ -77,6 +77,7 @@ class FuzzTest {
     void noTextConfusesTheReader() throws IOException {
         List<byte[]> corpus = new ArrayList<>();
         corpus.add(Files.readAllBytes(Path.of("../examples/farm.yaml")));
+        corpus.add(Files.readAllBytes(Path.of("../examples/ultramonkey.yaml")));
         Mistakes.all().forEach(c -> corpus.add(c.bytes()));
         String fixed = System.getProperty("ballast.seed", "");
         String longer = System.getProperty("ballast.simulate", "");

@@ -1,0 +1,194 @@
+package io.ballast.core.config.reader;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.Description;
+import io.ballast.core.config.Problem;
+import io.ballast.core.config.ServerSpec;
+import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.config.VirtualRouterSpec.Checksum;
+import io.ballast.core.config.VirtualRouterSpec.Member;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Objects;
+import org.junit.jupiter.api.Test;
+
+class VirtualRoutersTest {
+    private static final String NODES = """
+            nodes:
+              d1: { interfaces: { eth0: { addresses: [192.0.2.1/24, "2001:db8::1/64"] }, eth1: { addresses: 10.0.0.1/24 } } }
+              d2: { interfaces: { eth0: { addresses: [192.0.2.2/24, "2001:db8::2/64"] }, eth1: { addresses: 10.0.0.2/24 } } }
+              d3: { interfaces: { eth0: { addresses: [192.0.2.3/24, "2001:db8::3/64"] } } }
+              www: { interfaces: { eth7: { addresses: 172.16.0.9/24 }, eth0: { addresses: 192.0.2.11/24 } } }
+            """;
+    private static final String ROUTER = """
+            virtual-routers:
+              front:
+                router-id: 51
+                addresses: [192.0.2.240/24]
+                nodes: { d2: , d1: }
+            """;
+    private static final String SERVICE = """
+            services:
+              web: { listen: "192.0.2.240:80", servers: [www] }
+            """;
+
+    private static Description read(String text) {
+        ReadResult result = new DescriptionReader().read("t", text);
+        assertThat(result.problems()).isEmpty();
+        return result.description().orElseThrow();
+    }
+
+    private static VirtualRouterSpec router(String text) {
+        return Objects.requireNonNull(read(text).virtualRouters().get("front"));
+    }
+
+    private static ServiceSpec service(Description description, String name) {
+        return Objects.requireNonNull(description.services().get(name));
+    }
+
+    @Test
+    void theExampleIsRead() {
+        ReadResult result = new DescriptionReader().read(Path.of("../examples/ultramonkey.yaml"));
+        assertThat(result.problems()).isEmpty();
+        Description farm = result.description().orElseThrow();
+        VirtualRouterSpec front = Objects.requireNonNull(farm.virtualRouters().get("front"));
+        assertThat(front.interval()).isEqualTo(Duration.ofMillis(100));
+        assertThat(front.nodes().get("director2")).isEqualTo(new Member("eth0", 100));
+        assertThat(farm.directors(service(farm, "web"))).containsExactly("director1", "director2");
+    }
+
+    @Test
+    void whatIsNotWrittenHasADefault() {
+        VirtualRouterSpec front = router(NODES + ROUTER + SERVICE);
+        assertThat(front.toString())
+                .isEqualTo("VirtualRouterSpec[name=front, routerId=51, addresses=[192.0.2.240/24],"
+                        + " nodes={d2=Member[interfaceName=eth0, priority=150],"
+                        + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
+                        + " preemptDelay=PT0S, unicast=false, checksum=PSEUDO_HEADER, password=none, lookAhead=PT0.5S,"
+                        + " announcements=5, announceAgain=PT5S]");
+    }
+
+    @Test
+    void everyKeyIsRead() {
+        String more = ROUTER.replace("nodes: { d2: , d1: }", """
+                nodes: { d2: { interface: eth1, priority: 7 }, d1: { interface: eth1 } }
+                    interval: 40950ms
+                    preempt: false
+                    unicast: true
+                    checksum: rfc9568
+                    look-ahead: 1s
+                    gratuitous-arp: { repeat: 3, again-after: 0s }
+                """.strip()).replace("192.0.2.240/24", "10.0.0.240/24");
+        VirtualRouterSpec front = router(NODES + more + SERVICE.replace("192.0.2.240", "10.0.0.240"));
+        assertThat(front.nodes().get("d2")).isEqualTo(new Member("eth1", 7));
+        assertThat(front.nodes().get("d1")).isEqualTo(new Member("eth1", 140));
+        assertThat(front.interval()).isEqualTo(Duration.ofMillis(40_950));
+        assertThat(front.preempt()).isFalse();
+        assertThat(front.unicast()).isTrue();
+        assertThat(front.checksum()).isEqualTo(Checksum.RFC9568);
+        assertThat(front.lookAhead()).isEqualTo(Duration.ofSeconds(1));
+        assertThat(front.announcements()).isEqualTo(3);
+        assertThat(front.announceAgain()).isZero();
+    }
+
+    @Test
+    void aPasswordOfVersion2IsNotShown() {
+        String two =
+                ROUTER + "    version: 2\n    interval: 255s\n    preempt-delay: 1000s\n    password: \"so long!\"\n";
+        VirtualRouterSpec front = router(NODES + two + SERVICE);
+        assertThat(front.password()).contains("so long!");
+        assertThat(front.interval()).isEqualTo(Duration.ofSeconds(255));
+        assertThat(front.preemptDelay()).isEqualTo(Duration.ofSeconds(1000));
+        assertThat(front.toString()).contains("version=2", "password=...").doesNotContain("so long!");
+        assertThat(new DescriptionReader()
+                        .read("t", NODES + two.replace("version: 2", "version: 3") + SERVICE)
+                        .errors())
+                .isNotEmpty()
+                .noneMatch(problem -> problem.toString().contains("so long!"));
+    }
+
+    @Test
+    void addressesOfBothFamiliesAreToldApart() {
+        VirtualRouterSpec front = router(NODES
+                + ROUTER.replace("[192.0.2.240/24]", "[\"2001:db8::240/64\", 192.0.2.240/24, \"fe80::240/64\"]")
+                + SERVICE);
+        assertThat(front.addresses(true)).hasToString("[2001:db8::240/64, fe80::240/64]");
+        assertThat(front.addresses(false)).hasToString("[192.0.2.240/24]");
+    }
+
+    @Test
+    void manyNodesHaveAPriorityEach() {
+        var nodes = new StringBuilder("nodes:\n");
+        var members = new StringBuilder();
+        for (int i = 1; i <= 17; i++) {
+            nodes.append("  n%d: { interfaces: { eth0: { addresses: 192.0.2.%d/24 } } }\n".formatted(i, i));
+            members.append("n%d: , ".formatted(i));
+        }
+        ReadResult result = new DescriptionReader()
+                .read("t", nodes + ROUTER.replace("d2: , d1:", members) + SERVICE.replace("www", "\"a:1\""));
+        assertThat(result.problems())
+                .extracting(Problem::message)
+                .containsExactly(
+                        "has priority 1 like n16, so the higher of their own addresses decides; give it another");
+    }
+
+    @Test
+    void theOrderOfTheKeysDoesNotMatter() {
+        Description usual = read(NODES + ROUTER + SERVICE);
+        assertThat(read(ROUTER + NODES + SERVICE)).isEqualTo(usual);
+        assertThat(read(ROUTER + SERVICE + NODES)).isEqualTo(usual);
+        assertThat(read(SERVICE + ROUTER + NODES)).isEqualTo(usual);
+        assertThat(read(NODES + SERVICE + ROUTER)).isEqualTo(usual);
+        assertThat(service(usual, "web").servers())
+                .as("the address in the network of those that direct the service")
+                .extracting(ServerSpec::address)
+                .hasToString("[192.0.2.11:80]");
+    }
+
+    @Test
+    void whoMayComeToHaveAnAddressDirectsItsServices() {
+        Description description = read(NODES + ROUTER + """
+                services:
+                  web: { listen: "192.0.2.240:80", servers: [www] }
+                  own: { listen: "192.0.2.3:80", servers: [www] }
+                  both: { listen: ["192.0.2.3:81", "192.0.2.240:81"], servers: ["www:80"] }
+                  named: { listen: "192.0.2.240:82", servers: [www], directors: [d1, d2] }
+                  any: { listen: "0.0.0.0:83", servers: [www] }
+                """);
+        assertThat(description.directors(service(description, "web"))).containsExactly("d1", "d2");
+        assertThat(description.directors(service(description, "own"))).containsExactly("d3");
+        assertThat(description.directors(service(description, "both"))).containsExactly("d1", "d2", "d3");
+        assertThat(description.directors(service(description, "named"))).containsExactly("d1", "d2");
+        assertThat(description.directors(service(description, "any"))).isEmpty();
+        for (ServiceSpec service : description.services().values()) {
+            for (String node : description.nodes().keySet()) {
+                assertThat(description.directs(node, service))
+                        .as("%s directs %s", node, service.name())
+                        .isEqualTo(description.directors(service).contains(node));
+            }
+        }
+    }
+
+    @Test
+    void aServiceThatChangesIsReadBesideTheVirtualRoutersAsBefore() {
+        var reader = new DescriptionReader();
+        String text = NODES + ROUTER + """
+                services:
+                  web:
+                    listen: 192.0.2.240:80
+                    servers: [www]
+                """;
+        reader.read("t", text);
+        String weighed = text.replace("[www]", "[{ address: www, weight: 2 }]");
+        assertThat(reader.read("t", weighed)).isEqualTo(new DescriptionReader().read("t", weighed));
+        assertThat(reader.wholeReadings()).isEqualTo(1);
+        String directed = text.replace("[www]", "[www]\n    directors: [d1]");
+        ReadResult result = reader.read("t", directed);
+        assertThat(result).isEqualTo(new DescriptionReader().read("t", directed));
+        assertThat(result.problems()).hasSize(1);
+        String renumbered = text.replace("51", "52");
+        assertThat(reader.read("t", renumbered)).isEqualTo(new DescriptionReader().read("t", renumbered));
+    }
+}
