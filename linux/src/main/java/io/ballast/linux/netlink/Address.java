@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param flags what the kernel says about it, or is to do with it
  * @param preferred how long it is chosen as a source for new connections; null for ever
  * @param valid how long it exists; null for ever. The kernel counts in whole seconds and removes it by itself
+ * @param protocol who has put it there (IFA_PROTO, Linux 5.18): 0 for nobody in particular, 1 to 3 for the kernel itself
  */
 public record Address(
         int link,
@@ -27,7 +28,8 @@ public record Address(
         Scope scope,
         Set<Flag> flags,
         @Nullable Duration preferred,
-        @Nullable Duration valid) {
+        @Nullable Duration valid,
+        int protocol) {
 
     /** IFA_F_... */
     public enum Flag {
@@ -79,27 +81,35 @@ public record Address(
 
     public Address {
         new Prefix(address, prefixLength); // for its check
+        if (protocol < 0 || protocol > 255) {
+            throw new IllegalArgumentException("protocol " + protocol + ": from 0 to 255");
+        }
         flags = Set.copyOf(flags);
     }
 
     /** An address to add that stays, of scope universe, without flags. */
     public static Address of(int link, InetAddress address, int prefixLength) {
-        return new Address(link, address, prefixLength, null, Scope.UNIVERSE, Set.of(), null, null);
+        return new Address(link, address, prefixLength, null, Scope.UNIVERSE, Set.of(), null, null, 0);
     }
 
     /** This address with another scope. */
     public Address withScope(Scope newScope) {
-        return new Address(link, address, prefixLength, peer, newScope, flags, preferred, valid);
+        return new Address(link, address, prefixLength, peer, newScope, flags, preferred, valid, protocol);
     }
 
     /** This address with these flags, of which a request heeds NODAD, HOMEADDRESS, NOPREFIXROUTE, MCAUTOJOIN. */
     public Address withFlags(Set<Flag> newFlags) {
-        return new Address(link, address, prefixLength, peer, scope, newFlags, preferred, valid);
+        return new Address(link, address, prefixLength, peer, scope, newFlags, preferred, valid, protocol);
     }
 
     /** This address for so long; preferred zero for one that is no source of new connections. */
     public Address withLifetime(@Nullable Duration newPreferred, @Nullable Duration newValid) {
-        return new Address(link, address, prefixLength, peer, scope, flags, newPreferred, newValid);
+        return new Address(link, address, prefixLength, peer, scope, flags, newPreferred, newValid, protocol);
+    }
+
+    /** This address with the mark of whoever puts it there, 1 to 255; {@code ip -d address} shows it. */
+    public Address withProtocol(int newProtocol) {
+        return new Address(link, address, prefixLength, peer, scope, flags, preferred, valid, newProtocol);
     }
 
     /** {@code 192.0.2.6/25} */

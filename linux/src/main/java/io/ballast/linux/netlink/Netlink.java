@@ -3,11 +3,16 @@ package io.ballast.linux.netlink;
 import io.ballast.linux.Errno;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.NetlinkSocket;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +26,9 @@ import org.jspecify.annotations.Nullable;
 final class Netlink implements AutoCloseable {
     /** How often a dump is asked for before giving up on a table that never stands still. */
     static final int DUMP_ATTEMPTS = 10;
+
+    /** How many changes go in one datagram: of as many refusals each finds room in a socket's receive buffer. */
+    private static final int BATCH = 64;
 
     /** The kernel answers before a request returns; so this only ends what a defect would make wait for ever. */
     private static final long ANSWER_LIMIT = TimeUnit.SECONDS.toNanos(10);
@@ -87,6 +95,60 @@ final class Netlink implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /**
+     * Asks for many changes, with few turns to the kernel and back. It makes them in their order, and those behind one
+     * that it refuses as well.
+     *
+     * @param object what is changed by the request of an index; asked for only on failure
+     * @return the refusals by the requests' indexes
+     */
+    synchronized SortedMap<Integer, LinuxException> changeAll(
+            List<NetlinkMessage.Writer> requests, String call, IntFunction<String> object) throws IOException {
+        SortedMap<Integer, LinuxException> refused = new TreeMap<>();
+        for (int from = 0; from < requests.size(); from += BATCH) {
+            int end = Math.min(from + BATCH, requests.size());
+            // Only once all have answered: what a name is asked for over the same socket.
+            for (Map.Entry<Integer, NetlinkMessage> answer :
+                    changeBatch(requests.subList(from, end), call).entrySet()) {
+                int index = from + answer.getKey();
+                try {
+                    check(answer.getValue(), call, () -> object.apply(index));
+                } catch (LinuxException e) {
+                    refused.put(index, e);
+                }
+            }
+        }
+        return refused;
+    }
+
+    /** The answers, of which the kernel gives one for the last request and for each that it refuses. */
+    private SortedMap<Integer, NetlinkMessage> changeBatch(List<NetlinkMessage.Writer> requests, String call)
+            throws IOException {
+        ByteArrayOutputStream datagram = new ByteArrayOutputStream();
+        int last = requests.size() - 1;
+        if (sequence > Integer.MAX_VALUE - requests.size()) {
+            sequence = 0;
+        }
+        int first = sequence + 1;
+        for (int i = 0; i <= last; i++) {
+            sequence++;
+            datagram.writeBytes(requests.get(i)
+                    .flag(i == last ? NetlinkMessage.NLM_F_ACK : 0)
+                    .finish(sequence));
+        }
+        line.send(datagram.toByteArray());
+        SortedMap<Integer, NetlinkMessage> answers = new TreeMap<>();
+        while (!answers.containsKey(last)) {
+            for (NetlinkMessage message : receive(call, () -> requests.size() + " at once")) {
+                int index = message.sequence() - first;
+                if (index >= 0 && index <= last && message.type() == NetlinkMessage.NLMSG_ERROR) {
+                    answers.put(index, message);
+                }
+            }
+        }
+        return answers;
     }
 
     /** Asks for one thing. The reader makes a result of every message that can be the answer. */

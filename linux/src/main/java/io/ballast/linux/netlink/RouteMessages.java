@@ -78,6 +78,7 @@ final class RouteMessages {
     private static final int IFA_LOCAL = 2;
     private static final int IFA_CACHEINFO = 6;
     private static final int IFA_FLAGS = 8;
+    private static final int IFA_PROTO = 11;
 
     private static final int NDM = 12;
     private static final int NDA_DST = 1;
@@ -275,7 +276,12 @@ final class RouteMessages {
     // Addresses.
 
     static Writer getAddresses() {
-        return new Writer(RTM_GETADDR, NLM_F_DUMP).i32(0).i32(0);
+        return getAddresses(0);
+    }
+
+    /** Of one interface; of all for 0. Kernels that do not look at the number (before 4.20) tell all. */
+    static Writer getAddresses(int link) {
+        return new Writer(RTM_GETADDR, NLM_F_DUMP).i32(0).i32(link);
     }
 
     static Writer addAddress(Address address, boolean replace) {
@@ -310,6 +316,9 @@ final class RouteMessages {
                     .i32(0)
                     .i32(0)
                     .end(lifetimes);
+        }
+        if (address.protocol() != 0) {
+            request.attributeU8(IFA_PROTO, address.protocol());
         }
         return request;
     }
@@ -349,7 +358,8 @@ final class RouteMessages {
                 new Scope(Byte.toUnsignedInt(header.get(3))),
                 Address.Flag.of(attributes.i32(IFA_FLAGS, Byte.toUnsignedInt(header.get(2)))),
                 lifetime(lifetimes, 0),
-                lifetime(lifetimes, 4));
+                lifetime(lifetimes, 4),
+                attributes.u8(IFA_PROTO, 0));
     }
 
     private static @Nullable Duration lifetime(@Nullable ByteBuffer lifetimes, int at) {

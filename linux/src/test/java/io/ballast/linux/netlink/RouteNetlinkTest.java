@@ -16,11 +16,13 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -149,6 +151,29 @@ class RouteNetlinkTest {
             Assumptions.assumeTrue(e.errno() != Errno.EOPNOTSUPP, "this kernel lacks the driver: " + e.getMessage());
             throw e;
         }
+    }
+
+    @Test
+    void manyAddressesAreChangedAtOnceAndRefusalsSayWhy() throws Exception {
+        int wire = wire().index();
+        List<Address> many = IntStream.range(0, 200)
+                .mapToObj(i -> Address.of(wire, ip("198.51.100." + (1 + i)), 24).withProtocol(112))
+                .toList();
+        List<Address> there = List.of(many.get(0), many.get(63), many.get(64), many.get(199));
+        assertThat(mine.addAll(there)).isEmpty();
+        Map<Address, LinuxException> refused = mine.addAll(many);
+        assertThat(refused.keySet()).containsExactlyElementsOf(there);
+        assertThat(refused.get(many.get(64)))
+                .hasMessageStartingWith("RTM_NEWADDR 198.51.100.65/24 on a0: EEXIST: file exists");
+        assertThat(mine.addresses(wire).stream().filter(address -> address.protocol() == 112))
+                .hasSameSizeAs(many);
+        assertThat(mine.replaceAll(many)).isEmpty();
+        assertThat(mine.removeAll(many.reversed())).isEmpty();
+        assertThat(mine.removeAll(List.of(many.get(7))).values())
+                .extracting(LinuxException::errno)
+                .containsExactly(Errno.EADDRNOTAVAIL);
+        assertThat(mine.addAll(List.of())).isEmpty();
+        assertThatThrownBy(() -> mine.addresses(4711)).hasMessageContaining("ENODEV");
     }
 
     @Test

@@ -2,11 +2,17 @@ package io.ballast.takeover.address;
 
 import io.ballast.linux.Capability;
 import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.Sysctl;
+import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.NewLink;
+import io.ballast.linux.netlink.Route;
 import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -39,9 +45,31 @@ final class Segment implements AutoCloseable {
     /** Puts the wire there, up at both ends; again, where it was taken away. */
     void connect() throws Exception {
         mine.create(new NewLink.Veth("eth0", "eth0", there));
+        // Otherwise link-local addresses come into use a second later.
+        here.call(() -> Sysctl.write("net.ipv6.conf.eth0.accept_dad", "0"));
+        there.call(() -> Sysctl.write("net.ipv6.conf.eth0.accept_dad", "0"));
         theirs.setUp(far().index(), true);
         mine.setUp(near().index(), true);
         await("the wire", () -> near().running());
+        settle();
+    }
+
+    /** Waits until this end's IPv6 addresses are in use, which the kernel does a little later. */
+    void settle() throws InterruptedException {
+        int link = near().index();
+        await("IPv6 addresses in use", () -> {
+            List<InetAddress> local = get(mine::routes).stream()
+                    .filter(route -> route.type() == Route.Type.LOCAL)
+                    .map(route -> route.destination().address())
+                    .toList();
+            List<Address> own = get(() -> mine.addresses(link)).stream()
+                    .filter(address -> address.address() instanceof Inet6Address)
+                    .toList();
+            return !own.isEmpty()
+                    && own.stream()
+                            .allMatch(address -> !address.flags().contains(Address.Flag.TENTATIVE)
+                                    && local.contains(address.address()));
+        });
     }
 
     Link near() {
