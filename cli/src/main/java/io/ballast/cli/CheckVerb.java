@@ -79,10 +79,12 @@ final class CheckVerb implements Verb {
         int servers = description.services().values().stream()
                 .mapToInt(s -> s.servers().size())
                 .sum();
+        int routers = description.virtualRouters().size();
         int warnings = result.problems().size();
         return file + ": ok: " + count(description.services().size(), "service") + ", "
                 + count(servers, "real server") + ", "
                 + count(description.nodes().size(), "node")
+                + (routers == 0 ? "" : ", " + count(routers, "virtual router"))
                 + (warnings == 0 ? "" : "; " + count(warnings, "warning"));
     }
 

@@ -23,6 +23,8 @@ class CheckVerbTest {
         assertThat(console.err()).isEmpty();
         assertThat(console.code()).isEqualTo(Exit.DONE);
         assertThat(console.out()).isEqualTo("../examples/farm.yaml: ok: 1 service, 3 real servers, 5 nodes\n");
+        assertThat(Console.run("check", "../examples/ultramonkey.yaml").out())
+                .isEqualTo("../examples/ultramonkey.yaml: ok: 1 service, 2 real servers, 5 nodes, 1 virtual router\n");
     }
 
     @Test

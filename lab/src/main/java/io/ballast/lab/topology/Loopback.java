@@ -105,6 +105,10 @@ public final class Loopback {
                 .toList();
         List<String> notes = new ArrayList<>(topology.notes());
         notes.addAll(notes());
+        if (topology.directors().size() > 1) {
+            notes.add("only " + topology.directors().getFirst().name()
+                    + " directs the services: without network namespaces, directors cannot share an address");
+        }
         return new Topology(topology.name(), nodes, List.of(), sites, echoes, List.copyOf(notes));
     }
 
@@ -132,7 +136,8 @@ public final class Loopback {
                     DescriptionText.map(device).computeIfPresent("addresses", (_, v) -> each(v, this::cidr));
                 }
             }
-            // Two directors of one address would be two listeners on it.
+            // Two directors of one address would be two listeners on it, and neither would have to take it over.
+            root.remove("virtual-routers");
             List<Node> directors = topology.directors();
             for (Object service : DescriptionText.map(root.get("services")).values()) {
                 Map<String, @Nullable Object> map = DescriptionText.map(service);

@@ -115,6 +115,20 @@ class LoopbackTest {
     }
 
     @Test
+    void ofDirectorsThatShareAnAddressOneIsLeftAndThatIsSaid() throws Exception {
+        String text = Files.readString(Path.of("../examples/ultramonkey.yaml"))
+                .replace("engine: xdp", "engine: userspace")
+                .replace("forwarding: dr", "forwarding: proxy");
+        Description after = moved(text);
+        assertThat(after.virtualRouters()).isEmpty();
+        assertThat(web(after).directors()).containsExactly("director1");
+        assertThat(loopback.apply(Topology.of(read(text))).notes())
+                .contains("only director1 directs the services: without network namespaces, directors cannot share an"
+                        + " address");
+        assertThat(loopback.apply(Topology.of(read(farm()))).notes()).noneMatch(note -> note.startsWith("only "));
+    }
+
+    @Test
     void withoutIpv6ItsAddressesAreLeftOutAndThatIsSaid() throws Exception {
         Loopback four = new Loopback(1, 2, Optional.empty());
         Topology topology = Topology.of(read(farm()));
