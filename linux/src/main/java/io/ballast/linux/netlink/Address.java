@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param flags what the kernel says about it, or is to do with it
  * @param preferred how long it is chosen as a source for new connections; null for ever
  * @param valid how long it exists; null for ever. The kernel counts in whole seconds and removes it by itself
- * @param protocol who has put it there (IFA_PROTO, Linux 5.18): 0 for nobody in particular, 1 to 3 for the kernel itself
+ * @param protocol who has put it there (IFA_PROTO, Linux 5.18): 0 for nobody in particular, to 3 the kernel itself
  */
 public record Address(
         int link,
@@ -107,7 +107,7 @@ public record Address(
         return new Address(link, address, prefixLength, peer, scope, flags, newPreferred, newValid, protocol);
     }
 
-    /** This address with the mark of whoever puts it there, 1 to 255; {@code ip -d address} shows it. */
+    /** This address with the mark of whoever puts it there, 1 to 255, which newer versions of ip(8) show. */
     public Address withProtocol(int newProtocol) {
         return new Address(link, address, prefixLength, peer, scope, flags, preferred, valid, newProtocol);
     }

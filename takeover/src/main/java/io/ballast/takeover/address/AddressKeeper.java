@@ -24,26 +24,28 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Puts virtual routers' addresses on interfaces and takes them away again, so that everything else there stays as it was.
+ * Puts virtual routers' addresses on interfaces and takes them away again, so that everything else there stays as it
+ * was.
  *
  * <p>What is put there has a mark and a lifetime. By the mark ({@value #PROTOCOL} as the address's protocol, which
- * {@code ip -d address} shows) a daemon knows what an earlier one has left behind ({@link #removeLeftovers}); an address
- * without it was given by somebody else, is told of, and is never taken away. The lifetime is renewed; when nobody is left
- * to do so, the kernel removes the address by itself. That is the second net only: it is the lease at the interface that
- * keeps a daemon that died or hangs from being heard.
+ * newer versions of ip(8) show) a daemon knows what an earlier one has left behind ({@link #removeLeftovers}); an
+ * address without it was given by somebody else, is told of, and is never taken away. The lifetime is renewed; when
+ * nobody is left to do so, the kernel removes the address by itself. That is the second net only: it is the lease at
+ * the interface that keeps a daemon that died or hangs from being heard.
  *
- * <p>An interface usually has an address of the same network already. IPv4 addresses of one network are a row: the first
- * stands for it in routes, and takes the others with it where it goes, unless {@code promote_secondaries} is set. What is
- * put there after it comes behind it and is removed alone. Where a virtual address is the first of its network, that
- * setting is needed, or giving it up would take what came later away as well; so it is set here, and set back by
- * {@link #close}. Of IPv6, the network's route belongs to all its addresses, and renewing a lifetime renews it too, which
- * would end a route that had no end before: so a virtual address gets no route (noprefixroute) where another address has
- * brought it. IPv6 addresses are used at once, without asking whether others have them as another node has had until now,
- * and are no source of new connections as long as there is another.
+ * <p>An interface usually has an address of the same network already. IPv4 addresses of one network are a row: the
+ * first stands for it in routes, and takes the others with it where it goes, unless {@code promote_secondaries} is set.
+ * What is put there after it comes behind it and is removed alone. Where a virtual address is the first of its network,
+ * that setting is needed, or giving it up would take what came later away as well; so it is set here, and set back by
+ * {@link #close}. Of IPv6, the network's route belongs to all its addresses, and renewing a lifetime renews it too,
+ * which would end a route that had no end before: so a virtual address gets no route (noprefixroute) where another
+ * address has brought it. IPv6 addresses are used at once, without asking whether others have them as another node has
+ * had until now, and are no source of new connections as long as there is another.
  *
- * <p>A change waits for its turn among all changes to the system's network, however long these take. Whoever must not wait
- * has a thread of its own for this. Of IPv6, each costs Linux a look at all addresses of the interface: a few hundred there
- * are no matter, five thousand take seconds. Not thread-safe; times are nanoseconds of one clock that never goes back.
+ * <p>A change waits for its turn among all changes to the system's network, however long these take. Whoever must not
+ * wait has a thread of its own for this. Of IPv6, each costs Linux a look at all addresses of the interface: a few
+ * hundred there are no matter, five thousand take seconds. Not thread-safe; times are nanoseconds of one clock that
+ * never goes back.
  */
 public final class AddressKeeper implements AutoCloseable {
     /** The mark of addresses that are put here (IFA_PROTO): the number of VRRP among the protocols of IP. */

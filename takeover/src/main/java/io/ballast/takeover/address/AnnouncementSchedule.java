@@ -1,9 +1,9 @@
 package io.ballast.takeover.address;
 
 /**
- * When the addresses of a virtual router are announced: several times at once, since nobody confirms an announcement and
- * a switch that has just lost a link loses frames as well; again after a while, for the same reason; and, where it is
- * wanted, every so often as long as this node has them.
+ * When the addresses of a virtual router are announced: several times at once, since nobody confirms an announcement
+ * and a switch that has just lost a link loses frames as well; again after a while, for the same reason; and, where it
+ * is wanted, every so often as long as this node has them.
  *
  * <p>Times are nanoseconds of one clock that never goes back. Not thread-safe.
  */

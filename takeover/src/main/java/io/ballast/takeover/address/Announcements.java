@@ -50,7 +50,7 @@ public final class Announcements {
         return arp(ARP_REQUEST, mac, address, EVERYBODY);
     }
 
-    /** A gratuitous ARP reply, for hosts that learn from replies only; its target is its sender (RFC 5944 section 4.6). */
+    /** A gratuitous ARP reply, for who learns from replies only. Its target is its sender (RFC 5944 section 4.6). */
     public static byte[] arpReply(MacAddress mac, Inet4Address address) {
         return arp(ARP_REPLY, mac, address, mac);
     }

@@ -23,15 +23,15 @@ import java.util.function.Consumer;
 
 /**
  * Tells the network of one interface which addresses are at this machine now ({@link Announcements}), as often as
- * settings say. It has no thread: whoever has one asks when something is {@link #due} and calls {@link #tick} then, which
- * sends no more than a bounded number of frames and never waits.
+ * settings say. It has no thread: whoever has one asks when something is {@link #due} and calls {@link #tick} then,
+ * which sends no more than a bounded number of frames and never waits.
  *
  * <p>Every address is announced once before one is announced twice, also across virtual routers that became master
  * together: the first announcement is the one that matters.
  *
- * <p>What cannot be sent ends nothing and is told once until it changes. The kernel's ENOBUFS, which is also what it says
- * where a program on the interface drops the frame because this node's lease has not begun yet, is tried again at a later
- * tick, for a tenth of a second.
+ * <p>What cannot be sent ends nothing and is told once until it changes. The kernel's ENOBUFS, which is also what it
+ * says where a program on the interface drops the frame because this node's lease has not begun yet, is tried again at
+ * a later tick, for a tenth of a second.
  *
  * <p>Times are nanoseconds of one clock that never goes back. Not thread-safe.
  */
@@ -170,7 +170,7 @@ public final class Announcer implements AutoCloseable {
         }
     }
 
-    /** Announces what is announced for this virtual router from the beginning: somebody may have been told otherwise. */
+    /** Announces from the beginning what is announced for this virtual router: somebody may have heard otherwise. */
     public void again(String router, long now) {
         turns.stream().filter(series -> series.router.equals(router)).forEach(series -> series.schedule.begin(now));
     }

@@ -214,7 +214,8 @@ class AnnouncerTest {
                 assertThat(failures)
                         .containsExactly(
                                 "addresses cannot be announced by eth0: write packet: ENETDOWN: network is down",
-                                "addresses cannot be announced by eth0: write packet: ENXIO: no such device or address");
+                                "addresses cannot be announced by eth0:"
+                                        + " write packet: ENXIO: no such device or address");
             }
         }
     }
