@@ -215,7 +215,9 @@ public final class TimedSends implements AutoCloseable {
             long timespec = memory.address() + place;
             request(OP_TIMEOUT, LINK, -1, timespec, 1, TIMEOUT_ABSOLUTE | TIMEOUT_IS_SUCCESS, OF_TIMEOUT | number);
             long of = (long) number << STREAM | slot;
-            request(OP_SEND, (byte) 0, socket.fd(), timespec + TIMESPEC, datagram.length, 0, of);
+            // One that waited for room would come late, and could not be taken back.
+            int dontWait = Constants.MSG_DONTWAIT;
+            request(OP_SEND, (byte) 0, socket.fd(), timespec + TIMESPEC, datagram.length, dontWait, of);
         }
 
         /** Makes sure that nothing of what was queued is sent any more. When this returns, nothing is. */
@@ -242,7 +244,10 @@ public final class TimedSends implements AutoCloseable {
             return sent;
         }
 
-        /** How many the kernel could not send; {@link #lastError} says why. Those taken back are not among them. */
+        /**
+         * How many the kernel could not send, also because there was no room (EAGAIN); {@link #lastError} says why. Those
+         * taken back are not among them.
+         */
         public long failed() {
             reap();
             return failed;

@@ -3,6 +3,8 @@ package io.ballast.linux;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
@@ -14,6 +16,7 @@ import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class TimedSendsTest {
     private static final long MS = 1_000_000;
@@ -25,6 +28,7 @@ class TimedSendsTest {
     void open() throws Exception {
         receiver = new DatagramSocket(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
         receiver.setSoTimeout(5000);
+        receiver.setReceiveBufferSize(1 << 20); // for what comes while this thread is not looking
         try (Kernel kernel = Kernel.open()) {
             int fd = kernel.socket(Constants.AF_INET, Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC, 0);
             socket = Descriptor.own(LinuxException.check(fd, "socket", "udp"), "udp");
@@ -149,6 +153,32 @@ class TimedSendsTest {
                     }
                 })
                 .hasMessage("4 bytes do not fit into 2");
+    }
+
+    @Test
+    @Timeout(30)
+    void whatFindsNoRoomIsNotSentLater() throws Exception {
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment two = kernel.allocate(ValueLayout.JAVA_INT, 2);
+            int type = Constants.SOCK_DGRAM | Constants.SOCK_CLOEXEC;
+            LinuxException.check(kernel.socketpair(Constants.AF_UNIX, type, 0, two), "socketpair", "unix");
+            try (Descriptor full = Descriptor.own(two.getAtIndex(ValueLayout.JAVA_INT, 0), "full");
+                    Descriptor unread = Descriptor.own(two.getAtIndex(ValueLayout.JAVA_INT, 1), "unread");
+                    TimedSends all = TimedSends.open();
+                    TimedSends.Stream sends = all.stream(full, 5000, 16)) {
+                assertThat(unread.isOpen()).isTrue();
+                for (int i = 0; i < 5000; i++) {
+                    sends.add(0, datagram(i));
+                }
+                all.flush();
+                while (sends.pending() > 0) {
+                    Thread.onSpinWait();
+                }
+                assertThat(sends.sent()).isPositive();
+                assertThat(sends.sent() + sends.failed()).isEqualTo(5000);
+                assertThat(sends.lastError()).isEqualTo(Errno.EAGAIN);
+            }
+        }
     }
 
     @Test

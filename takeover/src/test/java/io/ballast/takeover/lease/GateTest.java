@@ -426,7 +426,8 @@ final class GateTest {
                 stream.add(0, new byte[] {1});
             }
             sends.flush();
-            while (stream.pending() > 0) {
+            long until = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+            while (stream.pending() > 0 && System.nanoTime() < until) {
                 Thread.onSpinWait();
             }
             // There is room for them for ever: nobody receives them.
