@@ -21,6 +21,7 @@
 #define SOLICITATION 135	/* RFC 4861 */
 #define ADVERTISEMENT 136
 #define ARP_REQUEST 1		/* RFC 826 */
+#define ADVERTISED 0x76727270	/* The mark of this node's VRRP advertisements; see Takeover */
 
 enum way {
 	ARRIVES,
@@ -196,11 +197,23 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 	return about.type == (way == ARRIVES ? SOLICITATION : ADVERTISEMENT) && is_shut6(skb, about.target_be, way);
 }
 
+static __always_inline bool lives(void)
+{
+	__u32 zero = 0;
+	__u64 *until = bpf_map_lookup_elem(&alive_until, &zero);
+
+	return until && bpf_ktime_get_ns() < *(volatile __u64 *)until;
+}
+
 static __always_inline int gate(struct __sk_buff *skb, enum way way)
 {
 	__u32 at = offsetof(struct ethhdr, h_proto);
 	bool drops = false;
 	__be16 type_be;
+
+	/* One that was queued for a time at which the process stood still: others may be master by now. */
+	if (way == LEAVES && skb->mark == ADVERTISED && !lives())
+		return TC_ACT_SHOT;
 
 	for (int i = 0; i <= TAGS; i++) {
 		if (bpf_skb_load_bytes(skb, at, &type_be, sizeof(type_be)))

@@ -9,6 +9,7 @@ import io.ballast.cli.control.RunVerb;
 import io.ballast.cli.control.ServerVerb;
 import io.ballast.cli.control.StatusVerb;
 import io.ballast.cli.control.StopVerb;
+import io.ballast.cli.control.TakeoverVerb;
 import io.ballast.cli.control.TraceVerb;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,6 +32,7 @@ final class Verbs {
             "server",
             "connections",
             "trace",
+            "takeover",
             "events",
             "doctor",
             "completion",
@@ -77,6 +79,7 @@ final class Verbs {
             case "server" -> new ServerVerb();
             case "connections" -> new ConnectionsVerb();
             case "trace" -> new TraceVerb();
+            case "takeover" -> new TakeoverVerb();
             case "events" -> new EventsVerb();
             case "doctor" -> new DoctorVerb();
             case "completion" -> new CompletionVerb();

@@ -31,6 +31,7 @@ import io.ballast.director.Trace;
 import io.ballast.node.http.HttpException;
 import io.ballast.node.http.Request;
 import io.ballast.node.http.Response;
+import io.ballast.takeover.wire.Manner;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.InputStream;
@@ -83,6 +84,7 @@ final class ControlApi {
     }
 
     private final Node node;
+    private final TakeoverDuty takeover;
     private final Configuration configuration;
     private final Journal journal;
     private final Metrics metrics;
@@ -91,12 +93,14 @@ final class ControlApi {
 
     ControlApi(
             Node node,
+            TakeoverDuty takeover,
             Configuration configuration,
             Journal journal,
             Metrics metrics,
             Resolution.Resolver resolver,
             Actions actions) {
         this.node = node;
+        this.takeover = takeover;
         this.configuration = configuration;
         this.journal = journal;
         this.metrics = metrics;
@@ -159,6 +163,7 @@ final class ControlApi {
             case "apply" -> single(request, "POST", () -> outcome(change(request, true), true));
             case "reload" -> single(request, "POST", () -> outcome(configuration.reload(), true));
             case "stop" -> single(request, "POST", () -> stop(request));
+            case "takeover" -> takeover(request, path.subList(2, path.size()));
             default -> throw unknown(request);
         };
     }
@@ -205,6 +210,37 @@ final class ControlApi {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    // ---- Takeover
+
+    private Response takeover(Request request, List<String> rest) throws HttpException, InterruptedException {
+        if (rest.isEmpty()) {
+            allow(request, "GET", "PATCH");
+        } else if (rest.size() == 1) {
+            allow(request, "PATCH");
+        } else {
+            throw unknown(request);
+        }
+        Set<String> names = takeover.names();
+        if (request.method().equals("PATCH")) {
+            if (!rest.isEmpty() && !names.contains(rest.getFirst())) {
+                throw new HttpException(
+                        404,
+                        names.isEmpty()
+                                ? "this node takes part in no virtual router"
+                                : "this node takes part in no virtual router " + rest.getFirst() + "; there are "
+                                        + String.join(", ", names));
+            }
+            JsonObject body = body(request);
+            only(body, Set.of("operator"));
+            String wish = text(body, "operator").orElse("");
+            Manner manner = Manner.of(wish)
+                    .orElseThrow(() -> new HttpException(
+                            400, "operator \"" + wish + "\": expected normal, preferred, yielding or withdrawn"));
+            takeover.manner(rest.isEmpty() ? names : Set.of(rest.getFirst()), manner);
+        }
+        return json(200, TakeoverDuty.json(takeover.status()));
     }
 
     // ---- Services

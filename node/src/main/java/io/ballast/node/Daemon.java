@@ -28,6 +28,7 @@ import io.ballast.linux.Processes;
 import io.ballast.linux.Signal;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.node.http.UnixHttpServer;
+import io.ballast.takeover.wire.LocalAddresses;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.InetAddress;
@@ -130,6 +131,7 @@ public final class Daemon {
     private final ControlLoop loop;
     private final Node node;
     private final RealServerDuty realServer;
+    private final TakeoverDuty takeover;
     private final WorkerSupervisor workers;
     private final Configuration configuration;
     private final Processes.@Nullable FileLimit fileLimit;
@@ -302,6 +304,11 @@ public final class Daemon {
                 options.directories().realServer(),
                 options.directories().bpf(),
                 options.directories().instance());
+        this.takeover = new TakeoverDuty(
+                events,
+                name,
+                listener -> LocalAddresses.open(listener, options.directories().instance()),
+                (elsewhere, devices) -> loop.execute(() -> node.xdp().shared(elsewhere, devices)));
         String build = Build.id();
         this.workers = new WorkerSupervisor(
                 loop,
@@ -462,7 +469,13 @@ public final class Daemon {
                     },
                     events.journal());
             ControlApi api = new ControlApi(
-                    node, configuration, events.journal(), metrics, Resolution.Resolver.SYSTEM, new FromApi());
+                    node,
+                    takeover,
+                    configuration,
+                    events.journal(),
+                    metrics,
+                    Resolution.Resolver.SYSTEM,
+                    new FromApi());
             server = UnixHttpServer.open(
                     options.directories().controlSocket(),
                     UnixHttpServer.Limits.standard(
@@ -498,6 +511,7 @@ public final class Daemon {
             if (open != null) {
                 open.close();
             }
+            takeover.close();
             node.close();
             realServer.close();
             loop.close();
@@ -563,6 +577,7 @@ public final class Daemon {
             Map<String, Forwarding> adopted) {
         node.begin(first.services(), resolution, overrides, adopted);
         realServer.become(part(first));
+        takeover.become(first.description());
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
 
@@ -686,6 +701,7 @@ public final class Daemon {
                     () -> {
                         node.apply(next.services(), next.resolution());
                         realServer.become(part(next));
+                        takeover.become(next.description());
                         if (next.services().size() < before.size() / 2) {
                             heap.expectLess();
                         }
@@ -803,8 +819,20 @@ public final class Daemon {
                 : drain ? "connections have " + atMost.toSeconds() + " s to end" : "connections end now";
         var _ = events.happened(Severity.INFO, "daemon.stop", name, "stopping: " + how, Map.of());
         tellManager(() -> notify.stopping(how, atMost.plus(STOP_PATIENCE)));
-        node.checks().close();
         leaving = keepWorker;
+        var _ = Thread.ofVirtual().name("leaving").start(() -> {
+            // Others have the addresses before anything ends here.
+            try {
+                takeover.leave();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+            loop.execute(() -> ending(keepWorker, atMost));
+        });
+    }
+
+    private void ending(boolean keepWorker, Duration atMost) {
+        node.checks().close();
         if (keepWorker) {
             workers.leave();
             node.engines().close();
@@ -886,7 +914,9 @@ public final class Daemon {
                 overridden,
                 node.xdp().condition(),
                 chosen(),
-                Stream.concat(node.xdp().warnings().stream(), realServer.troubles().stream())
+                Stream.concat(
+                                node.xdp().warnings().stream(),
+                                Stream.concat(realServer.troubles().stream(), takeover.trouble().stream()))
                         .filter(trouble -> !trouble.isEmpty())
                         .toList());
     }

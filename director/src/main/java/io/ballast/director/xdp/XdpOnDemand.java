@@ -187,6 +187,9 @@ public final class XdpOnDemand implements ForwardingEngine {
     /** Whether {@link #devices} are right for these. */
     private Set<InetAddress> looked = Set.of();
 
+    private Set<InetAddress> elsewhere = Set.of();
+    private Set<String> coming = Set.of();
+
     /** What the services take, and what there is room for. */
     private XdpDirector.Capacity need = NOTHING;
 
@@ -395,7 +398,7 @@ public final class XdpOnDemand implements ForwardingEngine {
         Set<Inet4Address> asked = new HashSet<>();
         for (Forwarding service : wanted.values()) {
             for (InetAddress address : service.method().keepsPort() ? addresses(service) : Set.<InetAddress>of()) {
-                if (address instanceof Inet4Address ipv4) {
+                if (address instanceof Inet4Address ipv4 && !elsewhere.contains(address)) {
                     asked.add(ipv4);
                 }
             }
@@ -557,7 +560,9 @@ public final class XdpOnDemand implements ForwardingEngine {
         }
     }
 
-    private void tell(Map<InetAddress, String> heard) {
+    private void tell(Map<InetAddress, String> answering) {
+        Map<InetAddress, String> heard = new LinkedHashMap<>(answering);
+        heard.keySet().removeAll(elsewhere);
         heard.forEach((address, who) -> {
             if (!who.equals(impostors.get(address))) {
                 events.note(true, Addresses.print(address), impostor(address, who));
@@ -580,6 +585,31 @@ public final class XdpOnDemand implements ForwardingEngine {
                 + " net.ipv4.conf.all.arp_announce=2 (`ballast run` does there)";
     }
 
+    private List<String> devices(Set<InetAddress> addresses, Set<InetAddress> servers, Set<String> also)
+            throws IOException {
+        Set<String> found = new LinkedHashSet<>(kernel.devices(addresses, servers));
+        found.addAll(also);
+        return List.copyOf(found);
+    }
+
+    /**
+     * Which addresses move between nodes: others may answer for those that they have, and packets for those that come to
+     * this node are to be met at once.
+     *
+     * @param others addresses that other nodes have now
+     * @param interfaces where addresses may come
+     */
+    public void shared(Set<InetAddress> others, Set<String> interfaces) {
+        elsewhere = Set.copyOf(others);
+        if (!interfaces.equals(coming)) {
+            coming = Set.copyOf(interfaces);
+            looked = Set.of();
+            if (!wanted.isEmpty()) {
+                var _ = settle();
+            }
+        }
+    }
+
     private void look() {
         Set<InetAddress> addresses = new HashSet<>();
         Set<InetAddress> servers = new HashSet<>();
@@ -589,7 +619,8 @@ public final class XdpOnDemand implements ForwardingEngine {
         });
         Set<InetAddress> all = new HashSet<>(addresses);
         all.addAll(servers);
-        run(() -> kernel.devices(addresses, servers), found -> {
+        Set<String> also = coming;
+        run(() -> devices(addresses, servers, also), found -> {
             XdpDirector.Capacity room = capacity.atLeast(need);
             if (opened != null && found.equals(devices) && room.equals(capacity)) {
                 looked = all;

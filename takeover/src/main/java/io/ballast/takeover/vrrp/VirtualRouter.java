@@ -79,6 +79,19 @@ public final class VirtualRouter {
             // Its other limits are those of what it advertises.
             var _ = new Advertisement(version, routerId, priority, interval, addresses);
         }
+
+        /** The same with another priority, and whether it preempts at once or not at all. */
+        public Settings of(int otherPriority, boolean preempts) {
+            return new Settings(
+                    version,
+                    routerId,
+                    otherPriority,
+                    interval,
+                    addresses,
+                    preempts,
+                    preempts == preempt ? preemptDelay : 0,
+                    own);
+        }
     }
 
     /** Where decisions go. Calls come in the order in which things are to be done. */
@@ -336,12 +349,16 @@ public final class VirtualRouter {
         return due;
     }
 
-    /** Advertisements could not be sent for so long that others have taken the addresses, or may have. */
+    /**
+     * Advertisements could not be sent for so long that others have taken the addresses, or may have. Whoever has would be
+     * heard within an interval.
+     */
     public void lapsed(long now) {
         if (role == Role.MASTER) {
             output.silence();
             output.release();
             wait(null, "this node stood still for too long", now);
+            due = now + settings.interval() + skew(settings.interval());
         } else if (role == Role.LEAVING) {
             end(Role.STOPPED, "this node stood still for too long", now);
         }
@@ -422,6 +439,11 @@ public final class VirtualRouter {
     /** What the role is due to, for people. */
     public String why() {
         return why;
+    }
+
+    /** How long a silence the others bear, in nanoseconds: of those that come after this node the first. */
+    public long borne() {
+        return down(settings.interval());
     }
 
     /** The priority now. */

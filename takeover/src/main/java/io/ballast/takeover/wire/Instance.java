@@ -29,18 +29,11 @@ import org.jspecify.annotations.Nullable;
 
 /** One {@link VirtualRouter} with the sockets that it advertises by. Of the takeover thread. */
 final class Instance implements VirtualRouter.Output, AutoCloseable {
-    /** What the operator wants beside what the description says. */
-    enum Manner {
-        /** Nothing. */
-        NORMAL,
-        /** Others are to have the addresses, where there are any. */
-        YIELDING,
-        /** It takes no part. */
-        WITHDRAWN
-    }
-
-    /** The lowest priority that there is; of who gives way to everybody. */
+    /** Of who gives way to everybody. */
     private static final int LAST = 1;
+
+    /** Of who comes before everybody but the addresses' owner. */
+    private static final int FIRST = 254;
 
     private static final int TRANSITIONS = 16;
     private static final int PEERS = 64;
@@ -137,8 +130,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         link = found;
         source = own;
         trouble = "";
-        router.configure(member.settings(own), now);
-        adapt(now);
+        router.configure(settings(), now);
         wires.ownership().enter(member, found);
         if (router.role() == Role.FAULT) {
             router.whole(now);
@@ -223,31 +215,27 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 lose(reason(e), now);
             }
         }
-        router.configure(other.settings(source == null ? nobody : source), now);
-        adapt(now);
+        router.configure(settings(), now);
+    }
+
+    /** The description's, as the operator bends them. */
+    private VirtualRouter.Settings settings() {
+        VirtualRouter.Settings described = member.settings(source == null ? nobody : source);
+        return switch (manner) {
+            case NORMAL, WITHDRAWN -> described;
+            case PREFERRED -> described.of(Math.max(FIRST, described.priority()), true);
+            case YIELDING -> described.of(LAST, described.preempt());
+        };
     }
 
     void manner(Manner wanted, String why, long now) {
         manner = wanted;
-        switch (wanted) {
-            case NORMAL, YIELDING -> {
-                adapt(now);
-                if (wanted == Manner.YIELDING && router.role() == Role.MASTER) {
-                    router.leave(why, now);
-                } else if (trouble.isEmpty()) {
-                    router.start(now);
-                }
-            }
-            case WITHDRAWN -> {
-                restart = false;
-                router.leave(why, now);
-            }
-        }
-    }
-
-    private void adapt(long now) {
-        if (member.priority() != Advertisement.OWNER) {
-            router.priority(manner == Manner.YIELDING ? LAST : member.priority(), now);
+        router.configure(settings(), now);
+        restart = false;
+        if (wanted == Manner.WITHDRAWN || (wanted == Manner.YIELDING && router.role() == Role.MASTER)) {
+            router.leave(why, now);
+        } else if (trouble.isEmpty()) {
+            router.start(now);
         }
     }
 
@@ -358,9 +346,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     // ---- Time
 
-    /** This process has stood still: longer than what was queued for it. */
-    void lapsed(long now) {
-        if (owns && now - lastQueued >= 3 * member.interval()) {
+    /** This process has stood still since then, longer than what was queued for it. */
+    void lapsed(long since, long now) {
+        long sent = lastQueued;
+        if (sent > since) {
+            sent -= Math.ceilDiv(sent - since, member.interval()) * member.interval();
+        }
+        if (owns && now - sent >= router.borne()) {
             router.lapsed(now);
         }
     }
@@ -412,6 +404,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     @Override
     public void advertise(Advertisement advertisement) {
         cancel();
+        wires.ownership().live();
         Map<Sender, byte[]> encoded = new LinkedHashMap<>();
         for (Sender sender : senders) {
             encoded.put(sender, encode(advertisement, sender));
@@ -513,7 +506,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 since,
                 router.why(),
                 router.priority(),
-                manner != Manner.NORMAL,
+                manner,
                 owns ? Optional.ofNullable(source) : router.master(),
                 Map.copyOf(peers),
                 sent,

@@ -6,7 +6,7 @@ import java.util.Optional;
 
 /**
  * What having the addresses of virtual routers means on this machine. Called by the takeover thread only, which must not
- * wait for it: what can fail says so to whom it was given for that, and is tried again at {@link #tick}.
+ * wait for it: what fails is told to whom it was given for that.
  */
 public interface Ownership extends AutoCloseable {
     /** Takes care of a virtual router's addresses from now on; none of them is this node's yet. */
@@ -24,20 +24,17 @@ public interface Ownership extends AutoCloseable {
     /** Somebody else has claimed them, wrongly: tell the network again. */
     void announce(Membership member, long now);
 
-    /** When {@link #tick} has something to do, by {@link System#nanoTime}. */
-    long due();
-
-    /** Does what is due. */
-    void tick(long now);
-
     /** Where the signs of life go that the lease lives on; empty where there is no lease. */
     Optional<Descriptor> lifeline();
 
     /** For how many nanoseconds a sign of life is good. */
     long lease();
 
-    /** This process had stood still, and lives: the lease that was over begins anew. */
-    void revive();
+    /** Until when the lease runs, by {@link System#nanoTime}; {@link Long#MAX_VALUE} where there is none. */
+    long aliveUntil();
+
+    /** This process lives, and knows what it does: the lease runs from now on, also where it was over. */
+    void live();
 
     /** Everything has been released and left. */
     @Override

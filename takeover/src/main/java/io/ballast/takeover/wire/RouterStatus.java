@@ -13,7 +13,9 @@ import java.util.Optional;
  *
  * @param since when the role began
  * @param why what it is due to
- * @param master whom a backup hears
+ * @param priority now
+ * @param manner what the operator wants of it
+ * @param master whom a backup hears, or this node's own address where it is master
  * @param peers who has been heard, with what was heard last
  * @param sent advertisements
  * @param unsent advertisements that the kernel could not send
@@ -28,7 +30,7 @@ public record RouterStatus(
         Instant since,
         String why,
         int priority,
-        boolean withdrawn,
+        Manner manner,
         Optional<InetAddress> master,
         Map<InetAddress, Peer> peers,
         long sent,

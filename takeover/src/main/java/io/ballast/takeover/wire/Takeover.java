@@ -133,22 +133,13 @@ public final class Takeover implements AutoCloseable {
         return over.getCount() == 0 ? CompletableFuture.completedFuture(List.of()) : answer;
     }
 
-    /** Gives the addresses of these to others, where there are others, until {@link #normal}. */
-    public void giveWay(Set<String> names) {
-        manner(names, Instance.Manner.YIELDING, "released by the operator");
-    }
-
-    /** Takes no part in these until {@link #normal}. */
-    public void withdraw(Set<String> names) {
-        manner(names, Instance.Manner.WITHDRAWN, "in maintenance");
-    }
-
-    /** Takes part in these as the description says. */
-    public void normal(Set<String> names) {
-        manner(names, Instance.Manner.NORMAL, "");
-    }
-
-    private void manner(Set<String> names, Instance.Manner manner, String why) {
+    /** What the operator wants of these from now on, until he wants something else. */
+    public void manner(Set<String> names, Manner manner) {
+        String why = switch (manner) {
+            case NORMAL, PREFERRED -> "";
+            case YIELDING -> "released by the operator";
+            case WITHDRAWN -> "in maintenance";
+        };
         submit(() -> instances.values().stream()
                 .filter(instance -> names.contains(instance.member().name()))
                 .forEach(instance -> instance.manner(manner, why, System.nanoTime())));
@@ -233,13 +224,15 @@ public final class Takeover implements AutoCloseable {
 
     private void step() throws IOException {
         poll.await(due());
-        boolean stoodStill = stoodStill(System.nanoTime());
+        long since = stoodStillSince(System.nanoTime());
         read();
         long now = System.nanoTime();
-        if (stoodStill) {
-            all().forEach(instance -> instance.lapsed(now));
+        if (since != NEVER) {
+            all().forEach(instance -> instance.lapsed(since, now));
             nextSign = now;
-            ownership().revive();
+            if (all().stream().anyMatch(Instance::owns)) {
+                ownership().live();
+            }
         }
         for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
             task.run();
@@ -248,7 +241,6 @@ public final class Takeover implements AutoCloseable {
             look();
         }
         all().forEach(instance -> instance.tick(now));
-        ownership().tick(now);
         retire();
         live(now);
         sends().flush();
@@ -288,7 +280,7 @@ public final class Takeover implements AutoCloseable {
     }
 
     private long due() {
-        long due = Math.min(lookAt, ownership().due());
+        long due = lookAt;
         boolean owning = false;
         for (Instance instance : all()) {
             due = Math.min(due, instance.due());
@@ -330,18 +322,21 @@ public final class Takeover implements AutoCloseable {
         }
     }
 
-    /** Whether this process has been away for longer than what was queued for it. */
-    private boolean stoodStill(long now) {
+    /** Since when, at the latest, this process has been away for longer than what was queued for it; else NEVER. */
+    private long stoodStillSince(long now) {
         List<Instance> owners = all().stream().filter(Instance::owns).toList();
         if (owners.isEmpty()) {
-            return false;
+            return NEVER;
         }
+        long until = ownership().aliveUntil();
         if (life != null) {
-            return now >= nextSign - SIGN_OF_LIFE + ownership().lease();
+            return now < until ? NEVER : until - ownership().lease();
         }
-        return owners.stream()
+        long queued = owners.stream().mapToLong(Instance::lastQueued).min().orElse(now);
+        boolean late = owners.stream()
                 .anyMatch(instance ->
-                        now - instance.lastQueued() >= 3 * instance.member().interval());
+                        now - instance.lastQueued() > instance.member().interval());
+        return late ? queued : NEVER;
     }
 
     // ---- What is heard
@@ -469,7 +464,8 @@ public final class Takeover implements AutoCloseable {
             } else {
                 own = own(link, member, addresses).orElse(null);
                 why = own == null
-                        ? member.device() + " has no " + (member.ipv6() ? "link-local IPv6" : "IPv4")
+                        ? member.device() + " has no "
+                                + (!member.ipv6() ? "IPv4" : member.peers().isEmpty() ? "link-local IPv6" : "IPv6")
                                 + " address to advertise from"
                         : "";
             }
@@ -491,7 +487,9 @@ public final class Takeover implements AutoCloseable {
                         && address.address() instanceof Inet6Address == member.ipv6()
                         && !address.flags().contains(Address.Flag.TENTATIVE)
                         && !address.flags().contains(Address.Flag.DADFAILED)
-                        && (!member.ipv6() || address.address().isLinkLocalAddress())
+                        && (!member.ipv6()
+                                || address.address().isLinkLocalAddress()
+                                        == member.peers().isEmpty())
                         && (member.priority() == 255
                                 || member.addresses().stream()
                                         .noneMatch(shared -> shared.address().equals(address.address()))))

@@ -309,7 +309,7 @@ class VirtualRouterTest {
         master();
         router.lapsed(900 * MS);
         assertThat(done).containsExactly("silence", "release", "MASTER -> BACKUP: this node stood still for too long");
-        assertThat(router.due()).isEqualTo(900 * MS + 36_093_750);
+        assertThat(router.due()).isEqualTo(900 * MS + 16_093_750);
     }
 
     @Test

@@ -102,14 +102,6 @@ class TakeoverTest {
         public void announce(Membership member, long now) {}
 
         @Override
-        public long due() {
-            return Long.MAX_VALUE;
-        }
-
-        @Override
-        public void tick(long now) {}
-
-        @Override
         public Optional<Descriptor> lifeline() {
             return Optional.empty();
         }
@@ -120,7 +112,12 @@ class TakeoverTest {
         }
 
         @Override
-        public void revive() {}
+        public long aliveUntil() {
+            return Long.MAX_VALUE;
+        }
+
+        @Override
+        public void live() {}
 
         @Override
         public void close() {}
@@ -328,23 +325,26 @@ class TakeoverTest {
                 "the higher one is master",
                 () -> high.owns && low.status().master().isPresent());
 
-        high.takeover.giveWay(Set.of("front"));
+        high.takeover.manner(Set.of("front"), Manner.YIELDING);
         await("the other has them", () -> low.owns && !high.owns);
         await("it stands by", () -> high.status().role() == Role.BACKUP);
         assertThat(high.status().priority()).isEqualTo(1);
-        assertThat(high.status().withdrawn()).isTrue();
+        assertThat(high.status().manner()).isEqualTo(Manner.YIELDING);
 
-        low.takeover.withdraw(Set.of("front"));
+        low.takeover.manner(Set.of("front"), Manner.WITHDRAWN);
         await("who gave way has to do after all", () -> high.owns && !low.owns);
         await("the other is out", () -> low.status().role() == Role.STOPPED);
 
-        high.takeover.giveWay(Set.of("front"));
+        high.takeover.manner(Set.of("front"), Manner.YIELDING);
         await("nobody else is there", () -> high.roles.getLast() == Role.MASTER && high.roles.contains(Role.LEAVING));
         assertThat(high.owns).isTrue();
 
-        low.takeover.normal(Set.of("front"));
+        low.takeover.manner(Set.of("front"), Manner.NORMAL);
         await("the other has them again", () -> low.owns && !high.owns);
-        high.takeover.normal(Set.of("front"));
+        high.takeover.manner(Set.of("front"), Manner.NORMAL);
         await("as described", () -> high.owns && !low.owns);
+
+        low.takeover.manner(Set.of("front"), Manner.PREFERRED);
+        await("the lower one is wanted", () -> low.owns && !high.owns);
     }
 }

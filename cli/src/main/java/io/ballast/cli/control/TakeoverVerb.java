@@ -1,0 +1,211 @@
+package io.ballast.cli.control;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import io.ballast.cli.Exit;
+import io.ballast.cli.Failure;
+import io.ballast.cli.Invocation;
+import io.ballast.cli.Json;
+import io.ballast.cli.Parameter;
+import io.ballast.cli.Table;
+import io.ballast.cli.Terminal.Style;
+import io.ballast.cli.ValueKind;
+import io.ballast.cli.Verb;
+import io.ballast.cli.VerbSpec;
+import java.io.PrintStream;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** {@code ballast takeover}: virtual routers of this node, and whose their addresses are. */
+public final class TakeoverVerb implements Verb {
+    private static final Parameter ROUTER = Parameter.optional(
+            "router", ValueKind.TEXT, "the virtual router, as the description names it; without it, all of them");
+
+    @Override
+    public VerbSpec spec() {
+        return VerbSpec.of("takeover", "Show who has the addresses that move between nodes, and move them")
+                .describe("What is asked for here holds until something else is, or the daemon is started again.");
+    }
+
+    @Override
+    public List<Verb> verbs() {
+        return List.of(
+                new Status(),
+                new Wish(
+                        "release",
+                        "yielding",
+                        "Give addresses to another node, if one is there, and take them again only without one",
+                        "ballast takeover release",
+                        "before this machine is restarted"),
+                new Wish(
+                        "prefer",
+                        "preferred",
+                        "Have addresses come to this node, whatever its priority, while it works",
+                        "ballast takeover prefer front",
+                        "this node is to be master of front"),
+                new Wish(
+                        "withdraw",
+                        "withdrawn",
+                        "Give addresses up and take no part any more: maintenance",
+                        "ballast takeover withdraw",
+                        "whatever happens to the others, this node does not step in"),
+                new Wish(
+                        "resume",
+                        "normal",
+                        "Do as the description says again",
+                        "ballast takeover resume",
+                        "the end of release, prefer and withdraw"));
+    }
+
+    @Override
+    public int run(Invocation call) {
+        return Exit.USAGE;
+    }
+
+    private static final class Status implements Verb {
+        @Override
+        public VerbSpec spec() {
+            return VerbSpec.of("status", "Show each virtual router: role, master, peers, and how it came to that")
+                    .option(ControlClient.SOCKET)
+                    .example("ballast takeover status", "who has the addresses?");
+        }
+
+        @Override
+        public int run(Invocation call) throws Failure {
+            return show(call, ControlClient.of(call).get("/v1/takeover"));
+        }
+    }
+
+    private static final class Wish implements Verb {
+        private final String name;
+        private final String wish;
+        private final String summary;
+        private final String example;
+        private final String why;
+
+        Wish(String name, String wish, String summary, String example, String why) {
+            this.name = name;
+            this.wish = wish;
+            this.summary = summary;
+            this.example = example;
+            this.why = why;
+        }
+
+        @Override
+        public VerbSpec spec() {
+            return VerbSpec.of(name, summary)
+                    .parameter(ROUTER)
+                    .option(ControlClient.SOCKET)
+                    .example(example, why);
+        }
+
+        @Override
+        public int run(Invocation call) throws Failure {
+            JsonObject body = new JsonObject();
+            body.addProperty("operator", wish);
+            String path = call.optionalParameter("router")
+                    .map(router -> "/v1/takeover/" + ControlClient.encode(router))
+                    .orElse("/v1/takeover");
+            return show(call, ControlClient.of(call).call("PATCH", path, Optional.of(body)));
+        }
+    }
+
+    private static int show(Invocation call, JsonObject answer) {
+        if (call.json()) {
+            call.terminal().json(answer);
+            return Exit.DONE;
+        }
+        PrintStream out = call.terminal().out();
+        List<JsonObject> routers = Json.objects(answer, "routers");
+        if (routers.isEmpty()) {
+            out.println("this node takes part in no virtual router");
+            return Exit.DONE;
+        }
+        Table table = new Table("ROUTER", "ADDRESSES", "ON", "ROLE", ">FOR", ">PRIORITY", "MASTER");
+        for (JsonObject router : routers) {
+            String operator = Json.text(router, "operator");
+            table.row(
+                    Json.text(router, "name") + (operator.equals("normal") ? "" : " (" + operator + ")"),
+                    String.join(", ", texts(router, "addresses")),
+                    Json.text(router, "interface"),
+                    Json.text(router, "role"),
+                    age(Json.text(router, "since")),
+                    Long.toString(Json.number(router, "priority")),
+                    router.has("master") ? Json.text(router, "master") : "-");
+        }
+        table.lines().forEach(out::println);
+        for (JsonObject router : routers) {
+            out.println();
+            details(call, router);
+        }
+        return Exit.DONE;
+    }
+
+    private static void details(Invocation call, JsonObject router) {
+        PrintStream out = call.terminal().out();
+        out.println(Json.text(router, "name") + " (VRRP version " + Json.number(router, "version") + ", router "
+                + Json.number(router, "routerId") + ", " + Json.text(router, "family") + "): every "
+                + Json.number(router, "intervalMillis") + " ms, " + Json.number(router, "sent") + " sent"
+                + (Json.number(router, "unsent") > 0 ? ", " + Json.number(router, "unsent") + " could not be" : ""));
+        for (JsonObject peer : Json.objects(router, "peers")) {
+            out.println("  heard " + Json.text(peer, "address") + ", priority " + Json.number(peer, "priority") + ", "
+                    + Json.number(peer, "advertisements") + " times, last " + age(Json.text(peer, "heard")) + " ago");
+        }
+        if (router.get("jitter") instanceof JsonObject jitter) {
+            jitter(jitter).ifPresent(line -> out.println("  " + line));
+        }
+        if (router.get("discarded") instanceof JsonObject discarded) {
+            for (Map.Entry<String, JsonElement> each : discarded.entrySet()) {
+                out.println("  discarded " + each.getValue().getAsLong() + ": " + each.getKey());
+            }
+        }
+        for (JsonObject transition : Json.objects(router, "transitions")) {
+            out.println("  " + Json.text(transition, "time") + " " + Json.text(transition, "from") + " -> "
+                    + Json.text(transition, "to") + ": " + Json.text(transition, "why"));
+        }
+        for (String notice : texts(router, "notices")) {
+            out.println(call.terminal().style(Style.YELLOW, "  warning: ") + notice);
+        }
+    }
+
+    /** How late the master's advertisements arrive; nothing before one has. */
+    private static Optional<String> jitter(JsonObject jitter) {
+        StringBuilder line = new StringBuilder();
+        for (JsonObject bucket : Json.objects(jitter, "buckets")) {
+            long count = Json.number(bucket, "count");
+            if (count > 0) {
+                line.append(line.isEmpty() ? "arrived off time by " : ", ")
+                        .append(bucket.has("upToMicros") ? "<= " + micros(Json.number(bucket, "upToMicros")) : "more")
+                        .append(": ")
+                        .append(count);
+            }
+        }
+        return line.isEmpty()
+                ? Optional.empty()
+                : Optional.of(line + "; worst " + micros(Json.number(jitter, "worstMicros")));
+    }
+
+    private static String micros(long micros) {
+        return micros < 1000 ? micros + " us" : micros / 1000 + " ms";
+    }
+
+    private static List<String> texts(JsonObject json, String name) {
+        return json.get(name) instanceof JsonArray array
+                ? array.asList().stream().map(JsonElement::getAsString).toList()
+                : List.of();
+    }
+
+    private static String age(String since) {
+        long seconds = Math.max(
+                0, Duration.between(Instant.parse(since), Instant.now()).toSeconds());
+        return seconds < 120
+                ? seconds + " s"
+                : seconds < 7200
+                        ? seconds / 60 + " min"
+                        : seconds < 172_800 ? seconds / 3600 + " h" : seconds / 86_400 + " d";
+    }
+}

@@ -1,0 +1,355 @@
+package io.ballast.node;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import io.ballast.core.config.Addresses;
+import io.ballast.core.config.Description;
+import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.event.Event.Severity;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import io.ballast.takeover.wire.Jitter;
+import io.ballast.takeover.wire.Manner;
+import io.ballast.takeover.wire.Membership;
+import io.ballast.takeover.wire.Ownership;
+import io.ballast.takeover.wire.RouterStatus;
+import io.ballast.takeover.wire.Takeover;
+import java.io.IOException;
+import java.net.Inet6Address;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/** This node's part in the virtual routers of the description; the thread of them begins with the first one. */
+final class TakeoverDuty implements AutoCloseable {
+    /** Makes what adds addresses to this machine, for who hears of it. */
+    @FunctionalInterface
+    interface OwnershipMaker {
+        Ownership make(Takeover.Listener listener) throws IOException;
+    }
+
+    private static final Duration ANSWER = Duration.ofSeconds(5);
+    private static final Duration LEAVING = Duration.ofSeconds(10);
+
+    /** Hears which shared addresses other nodes have now, and by which interfaces they may come to this one. */
+    @FunctionalInterface
+    interface Sharing {
+        void shared(Set<InetAddress> elsewhere, Set<String> devices);
+    }
+
+    private final EventLog events;
+    private final String node;
+    private final OwnershipMaker ownership;
+    private final Sharing sharing;
+    private final Set<Membership.Key> here = new HashSet<>();
+    private @Nullable Takeover takeover;
+    private List<Membership> members = List.of();
+    private String trouble = "";
+    private boolean ended;
+
+    TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing) {
+        this.events = events;
+        this.node = node;
+        this.ownership = ownership;
+        this.sharing = sharing;
+    }
+
+    private final class ToJournal implements Takeover.Listener {
+        @Override
+        public void changed(Membership member, Role from, Role to, int priority, String why) {
+            share(member.key(), to == Role.MASTER || to == Role.LEAVING);
+            var _ = events.happened(
+                    to == Role.FAULT ? Severity.ERROR : Severity.INFO,
+                    "takeover." + word(to),
+                    member.name(),
+                    member + ": " + word(from) + " -> " + word(to) + ": " + why,
+                    Map.of(
+                            "router", member.name(),
+                            "family", member.ipv6() ? "ipv6" : "ipv4",
+                            "from", word(from),
+                            "to", word(to),
+                            "priority", Integer.toString(priority)));
+        }
+
+        @Override
+        public void note(boolean warning, Membership member, String message) {
+            tell(warning, member.name(), member + ": " + message);
+        }
+
+        @Override
+        public void note(boolean warning, String message) {
+            tell(warning, "takeover", message);
+        }
+
+        private void tell(boolean warning, String subject, String message) {
+            var _ = events.happened(
+                    warning ? Severity.WARNING : Severity.INFO, "takeover.note", subject, message, Map.of());
+        }
+    }
+
+    private synchronized void share(Membership.Key key, boolean isHere) {
+        if (isHere) {
+            here.add(key);
+        } else {
+            here.remove(key);
+        }
+        share();
+    }
+
+    private void share() {
+        Set<InetAddress> elsewhere = new HashSet<>();
+        Set<String> devices = new HashSet<>();
+        for (Membership member : members) {
+            devices.add(member.device());
+            if (!here.contains(member.key())) {
+                member.addresses().forEach(cidr -> elsewhere.add(cidr.address()));
+            }
+        }
+        sharing.shared(elsewhere, devices);
+    }
+
+    private static String word(Role role) {
+        return role.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** What this node is to do in these virtual routers. */
+    static List<Membership> members(Description description, String node) {
+        List<Membership> members = new ArrayList<>();
+        for (VirtualRouterSpec router : description.virtualRouters().values()) {
+            VirtualRouterSpec.Member own = router.nodes().get(node);
+            if (own == null) {
+                continue;
+            }
+            for (boolean ipv6 : new boolean[] {false, true}) {
+                List<Cidr> addresses = router.addresses(ipv6);
+                if (!addresses.isEmpty()) {
+                    members.add(member(router, own, addresses, peers(description, router, node, ipv6)));
+                }
+            }
+        }
+        return members;
+    }
+
+    private static Membership member(
+            VirtualRouterSpec router, VirtualRouterSpec.Member own, List<Cidr> addresses, List<InetAddress> peers) {
+        return new Membership(
+                router.name(),
+                own.interfaceName(),
+                router.version(),
+                router.routerId(),
+                own.priority(),
+                router.interval().toNanos(),
+                addresses,
+                router.preempt(),
+                router.preemptDelay().toNanos(),
+                peers,
+                switch (router.checksum()) {
+                    case PSEUDO_HEADER -> Checksum.PSEUDO_HEADER;
+                    case RFC9568 -> Checksum.MESSAGE;
+                },
+                router.password().orElse(""),
+                router.lookAhead().toNanos(),
+                router.announcements(),
+                router.announceAgain().toNanos());
+    }
+
+    /** The other nodes' own addresses, where advertisements go to each. */
+    private static List<InetAddress> peers(
+            Description description, VirtualRouterSpec router, String node, boolean ipv6) {
+        List<InetAddress> peers = new ArrayList<>();
+        router.nodes().forEach((name, member) -> {
+            NodeSpec other = description.nodes().get(name);
+            if (router.unicast() && other != null && !name.equals(node)) {
+                other.interfaces().stream()
+                        .filter(on -> on.name().equals(member.interfaceName()))
+                        .flatMap(on -> on.addresses().stream())
+                        .map(Cidr::address)
+                        .filter(address -> address instanceof Inet6Address == ipv6
+                                && !address.isLinkLocalAddress()
+                                && !router.hasAddress(address))
+                        .findFirst()
+                        .ifPresent(peers::add);
+            }
+        });
+        return peers;
+    }
+
+    /** Takes part in this description's virtual routers from now on. */
+    synchronized void become(Description description) {
+        if (ended) {
+            return;
+        }
+        members = members(description, node);
+        share();
+        if (takeover == null) {
+            if (members.isEmpty()) {
+                return;
+            }
+            try {
+                ToJournal journal = new ToJournal();
+                takeover = new Takeover(journal, () -> ownership.make(journal));
+                trouble = "";
+            } catch (IOException e) {
+                trouble = "this node takes part in no virtual router: " + e.getMessage();
+                var _ = events.happened(Severity.ERROR, "takeover.failed", "takeover", trouble, Map.of());
+                return;
+            }
+        }
+        takeover.become(members);
+    }
+
+    /** The names of the virtual routers that this node takes part in. */
+    synchronized Set<String> names() {
+        Set<String> names = new LinkedHashSet<>();
+        members.forEach(member -> names.add(member.name()));
+        return names;
+    }
+
+    /** Why there are no virtual routers although there should be; empty where there are. */
+    synchronized Optional<String> trouble() {
+        return trouble.isEmpty() ? Optional.empty() : Optional.of(trouble);
+    }
+
+    /** What the operator wants. */
+    synchronized void manner(Set<String> names, Manner manner) {
+        if (takeover != null) {
+            takeover.manner(names, manner);
+        }
+    }
+
+    /** How they stand; blocks for a moment. */
+    List<RouterStatus> status() throws InterruptedException {
+        Takeover running;
+        synchronized (this) {
+            running = takeover;
+        }
+        if (running == null) {
+            return List.of();
+        }
+        try {
+            return running.status().get(ANSWER.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException | TimeoutException e) {
+            throw new IllegalStateException("the takeover thread does not answer", e);
+        }
+    }
+
+    /** Gives all addresses to others, and ends. */
+    void leave() throws InterruptedException {
+        Takeover running = end();
+        if (running != null && !running.leave(LEAVING)) {
+            running.close();
+        }
+    }
+
+    @Override
+    public void close() {
+        Takeover running = end();
+        if (running != null) {
+            running.close();
+        }
+    }
+
+    /** Not waited for here: its thread says on its way what has become of the addresses. */
+    private synchronized @Nullable Takeover end() {
+        Takeover running = takeover;
+        takeover = null;
+        members = List.of();
+        ended = true;
+        return running;
+    }
+
+    // ---- For the control API
+
+    /** As GET /v1/takeover has it. */
+    static JsonObject json(List<RouterStatus> all) {
+        JsonArray routers = new JsonArray();
+        all.forEach(status -> routers.add(json(status)));
+        JsonObject json = new JsonObject();
+        json.add("routers", routers);
+        return json;
+    }
+
+    private static JsonObject json(RouterStatus status) {
+        Membership member = status.member();
+        JsonObject json = new JsonObject();
+        json.addProperty("name", member.name());
+        json.addProperty("family", member.ipv6() ? "ipv6" : "ipv4");
+        json.addProperty("routerId", member.routerId());
+        json.addProperty("version", member.version());
+        json.addProperty("interface", member.device());
+        json.addProperty("intervalMillis", member.interval() / 1_000_000);
+        JsonArray addresses = new JsonArray();
+        member.addresses().forEach(cidr -> addresses.add(cidr.toString()));
+        json.add("addresses", addresses);
+        json.addProperty("role", word(status.role()));
+        json.addProperty("since", status.since().toString());
+        json.addProperty("why", status.why());
+        json.addProperty("priority", status.priority());
+        json.addProperty("operator", status.manner().word());
+        status.master().ifPresent(master -> json.addProperty("master", Addresses.print(master)));
+        JsonArray peers = new JsonArray();
+        status.peers().forEach((address, peer) -> {
+            JsonObject each = new JsonObject();
+            each.addProperty("address", Addresses.print(address));
+            each.addProperty("priority", peer.priority());
+            each.addProperty("intervalMillis", peer.interval() / 1_000_000);
+            each.addProperty("heard", peer.heard().toString());
+            each.addProperty("advertisements", peer.count());
+            peers.add(each);
+        });
+        json.add("peers", peers);
+        json.addProperty("sent", status.sent());
+        json.addProperty("unsent", status.unsent());
+        JsonObject discarded = new JsonObject();
+        status.discarded()
+                .forEach((reason, count) -> discarded.addProperty(
+                        reason.name().toLowerCase(Locale.ROOT).replace('_', '-'), count));
+        json.add("discarded", discarded);
+        JsonArray notices = new JsonArray();
+        status.notices().forEach(notices::add);
+        json.add("notices", notices);
+        json.add("jitter", jitter(status.jitter()));
+        JsonArray transitions = new JsonArray();
+        for (RouterStatus.Transition transition : status.transitions()) {
+            JsonObject each = new JsonObject();
+            each.addProperty("time", transition.at().toString());
+            each.addProperty("from", word(transition.from()));
+            each.addProperty("to", word(transition.to()));
+            each.addProperty("why", transition.why());
+            transitions.add(each);
+        }
+        json.add("transitions", transitions);
+        return json;
+    }
+
+    private static JsonObject jitter(Jitter jitter) {
+        JsonObject json = new JsonObject();
+        JsonArray buckets = new JsonArray();
+        long[] bounds = Jitter.bounds();
+        long[] counts = jitter.counts();
+        for (int i = 0; i < counts.length; i++) {
+            JsonObject bucket = new JsonObject();
+            if (i < bounds.length) {
+                bucket.addProperty("upToMicros", bounds[i]);
+            }
+            bucket.addProperty("count", counts[i]);
+            buckets.add(bucket);
+        }
+        json.add("buckets", buckets);
+        json.addProperty("worstMicros", jitter.worst() / 1000);
+        return json;
+    }
+}

@@ -1,0 +1,316 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.LinuxException;
+import io.ballast.linux.RealTime;
+import io.ballast.linux.netlink.Link;
+import io.ballast.takeover.address.AddressKeeper;
+import io.ballast.takeover.address.Announcer;
+import io.ballast.takeover.lease.LeaseGate;
+import io.ballast.takeover.lease.LeaseGate.Guarded;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The addresses of this machine: those of virtual routers that it is master of are on its interfaces, announced to the
+ * network, and let through by the {@link LeaseGate}.
+ *
+ * <p>The gate opens and closes at once, on the takeover thread. Adding an address has to wait its turn among all changes of
+ * the machine's network, which may be long; so that, and the announcements that come after it, are a thread's of its own.
+ */
+public final class LocalAddresses implements Ownership {
+    private static final int PRIORITY = 40;
+    private static final long NEVER = Long.MAX_VALUE;
+    private static final long LOOK = TimeUnit.SECONDS.toNanos(10);
+
+    /** What a membership is to this machine. */
+    private record Place(Link link, Set<Guarded> guarded) {}
+
+    private interface Task {
+        void run() throws IOException;
+    }
+
+    private final Takeover.Listener listener;
+    private final @Nullable LeaseGate gate;
+    private final Map<Membership.Key, Place> places = new HashMap<>();
+    private final LinkedBlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
+    private final Thread thread;
+
+    // Of its thread.
+    private final Map<Integer, Announcer> announcers = new HashMap<>();
+    private final Set<String> told = new HashSet<>();
+    private @Nullable AddressKeeper keeper;
+    private long look;
+    private boolean ended;
+
+    /**
+     * For the network namespace of the calling thread.
+     *
+     * @param instance the name of this node among others on the machine
+     */
+    public static LocalAddresses open(Takeover.Listener listener, String instance) {
+        LeaseGate gate = null;
+        try {
+            gate = LeaseGate.open(instance, LeaseGate.LEASE);
+        } catch (IOException e) {
+            listener.note(
+                    true,
+                    "where this daemon is killed or hangs, its addresses stay for up to "
+                            + AddressKeeper.LIFETIME.toSeconds()
+                            + " s and two nodes may have them: there is no lease, as "
+                            + e.getMessage());
+        }
+        return new LocalAddresses(listener, gate);
+    }
+
+    private LocalAddresses(Takeover.Listener listener, @Nullable LeaseGate gate) {
+        this.listener = listener;
+        this.gate = gate;
+        this.look = System.nanoTime() + LOOK;
+        this.thread = Thread.ofPlatform().name("addresses").daemon().unstarted(this::run);
+        thread.start();
+    }
+
+    // ---- On the takeover thread
+
+    private Place place(Membership member) {
+        return Objects.requireNonNull(places.get(member.key()), member::toString);
+    }
+
+    @Override
+    public void enter(Membership member, Link link) {
+        Set<Guarded> guarded = new HashSet<>();
+        member.addresses().forEach(cidr -> guarded.add(new Guarded(cidr.address(), link.index())));
+        places.put(member.key(), new Place(link, guarded));
+        LeaseGate lease = gate;
+        if (lease != null) {
+            try {
+                lease.protect(guarded);
+            } catch (IOException e) {
+                tell(member + ": its addresses have no lease: " + e.getMessage());
+            }
+        }
+        tasks.add(() -> {
+            List<Cidr> left = keeper().removeLeftovers(link.index());
+            if (!left.isEmpty()) {
+                listener.note(
+                        false, member, "what an earlier daemon had left on " + link.name() + " is removed: " + left);
+            }
+            if (lease != null) {
+                lease.guard(link.index());
+            }
+        });
+    }
+
+    @Override
+    public void leave(Membership member) {
+        Place place = place(member);
+        places.remove(member.key());
+        boolean last = places.values().stream()
+                .noneMatch(other -> other.link().index() == place.link().index());
+        tasks.add(() -> {
+            if (last) {
+                Announcer announcer = announcers.remove(place.link().index());
+                if (announcer != null) {
+                    announcer.close();
+                }
+            }
+            if (gate != null) {
+                if (last) {
+                    gate.unguard(place.link().index());
+                }
+                gate.forget(place.guarded());
+            }
+        });
+    }
+
+    @Override
+    public void acquire(Membership member, long now) {
+        Place place = place(member);
+        if (gate != null) {
+            gate.hold(place.guarded());
+        }
+        Link link = place.link();
+        tasks.add(() -> {
+            report(member, keeper().acquire(link, member.addresses(), System.nanoTime()));
+            if (link.address() != null) {
+                announcer(link)
+                        .announce(
+                                member.key().toString(),
+                                link.address(),
+                                addresses(member),
+                                new Announcer.Settings(member.announcements(), member.announceAgain(), 0, false),
+                                System.nanoTime());
+            }
+        });
+    }
+
+    private static List<InetAddress> addresses(Membership member) {
+        return member.addresses().stream().map(Cidr::address).toList();
+    }
+
+    @Override
+    public void release(Membership member, long now) {
+        Place place = place(member);
+        if (gate != null) {
+            gate.release(place.guarded());
+        }
+        int link = place.link().index();
+        tasks.add(() -> {
+            Announcer announcer = announcers.get(link);
+            if (announcer != null) {
+                announcer.stop(member.key().toString());
+            }
+            report(member, keeper().release(link, member.addresses()));
+        });
+    }
+
+    @Override
+    public void announce(Membership member, long now) {
+        int link = place(member).link().index();
+        tasks.add(() -> {
+            Announcer announcer = announcers.get(link);
+            if (announcer != null) {
+                announcer.again(member.key().toString(), System.nanoTime());
+            }
+        });
+    }
+
+    @Override
+    public Optional<Descriptor> lifeline() {
+        return Optional.ofNullable(gate).map(LeaseGate::ticks);
+    }
+
+    @Override
+    public long lease() {
+        return gate == null ? 0 : LeaseGate.LEASE.toNanos();
+    }
+
+    @Override
+    public long aliveUntil() {
+        return gate == null ? NEVER : gate.aliveUntil();
+    }
+
+    @Override
+    public void live() {
+        if (gate != null) {
+            gate.begin();
+        }
+    }
+
+    // ---- On its own thread
+
+    private AddressKeeper keeper() throws IOException {
+        AddressKeeper open = keeper;
+        if (open == null) {
+            open = AddressKeeper.open();
+            keeper = open;
+        }
+        return open;
+    }
+
+    private Announcer announcer(Link link) throws IOException {
+        Announcer open = announcers.get(link.index());
+        if (open == null) {
+            open = Announcer.open(link, this::tell);
+            announcers.put(link.index(), open);
+        }
+        return open;
+    }
+
+    private void report(Membership member, List<AddressKeeper.Problem> problems) {
+        problems.forEach(problem -> listener.note(true, member, problem.text()));
+    }
+
+    private void tell(String message) {
+        listener.note(true, message);
+    }
+
+    /** Says a thing that may be so for long only once. */
+    private void tellOnce(String message) {
+        if (told.add(message)) {
+            tell(message);
+        }
+    }
+
+    private void run() {
+        try {
+            RealTime.fifo(PRIORITY);
+        } catch (LinuxException e) {
+            // The takeover thread has said so.
+        }
+        while (!ended) {
+            try {
+                Task task = tasks.poll(Math.max(0, due() - System.nanoTime()), TimeUnit.NANOSECONDS);
+                if (task != null) {
+                    task.run();
+                }
+                work(System.nanoTime());
+            } catch (IOException | RuntimeException e) {
+                tellOnce("addresses: " + (e.getMessage() == null ? e : e.getMessage()));
+            } catch (InterruptedException e) {
+                return; // nobody does that
+            }
+        }
+    }
+
+    private long due() {
+        long due = Math.min(look, keeper == null ? NEVER : keeper.due());
+        for (Announcer announcer : announcers.values()) {
+            due = Math.min(due, announcer.due());
+        }
+        return due;
+    }
+
+    private void work(long now) throws IOException {
+        announcers.values().forEach(announcer -> announcer.tick(now));
+        if (keeper != null) {
+            keeper.renew(now).forEach(problem -> tellOnce(problem.text()));
+        }
+        if (now >= look) {
+            look = now + LOOK;
+            if (gate != null) {
+                gate.check().forEach(this::tellOnce);
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        tasks.add(() -> {
+            ended = true;
+            announcers.values().forEach(Announcer::close);
+            try {
+                if (keeper != null) {
+                    keeper.close();
+                }
+            } finally {
+                if (gate != null) {
+                    gate.close();
+                }
+            }
+        });
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
