@@ -4,8 +4,7 @@
  * who has it, passes only while this node holds the address, and for no longer than its daemon is alive. See LeaseGate.
  *
  * Two classifiers, for both directions of an interface, which drop and otherwise decide nothing; and a filter of the
- * socket by which the daemon's ticks come. Frames are read by copying: in what has just come in, a header may lie in a
- * fragment, where a program cannot point. What is too short to be read passes, since nobody else can read it either.
+ * socket by which the daemon's ticks come. What is too short to be read passes, since nobody else can read it either.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -99,6 +98,17 @@ struct neighbour {
 	__be32 target_be[4];
 };
 
+/* Of what has just come in, a header may lie where a program cannot point; the helper gets it. */
+static __always_inline bool is_missing(struct __sk_buff *skb, __u32 at, void *to, __u32 length)
+{
+	void *from = (void *)(long)skb->data + at;
+
+	if (from + length > (void *)(long)skb->data_end)
+		return bpf_skb_load_bytes(skb, at, to, length);
+	__builtin_memcpy(to, from, length);
+	return false;
+}
+
 static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way)
 {
 	__u32 zero = 0, *number;
@@ -145,7 +155,7 @@ static __always_inline bool drops_arp(struct __sk_buff *skb, __u32 at, enum way 
 {
 	struct arp arp;
 
-	if (bpf_skb_load_bytes(skb, at, &arp, sizeof(arp)) || arp.protocol_be != bpf_htons(ETH_P_IP) ||
+	if (is_missing(skb, at, &arp, sizeof(arp)) || arp.protocol_be != bpf_htons(ETH_P_IP) ||
 	    arp.hardware_length != ETH_ALEN || arp.protocol_length != 4)
 		return false;
 	if (way == LEAVES)
@@ -163,7 +173,7 @@ static __always_inline bool drops4(struct __sk_buff *skb, __u32 at, enum way way
 {
 	__be32 address_be;
 
-	if (bpf_skb_load_bytes(skb, at + (way == ARRIVES ? 16 : 12), &address_be, sizeof(address_be)))
+	if (is_missing(skb, at + (way == ARRIVES ? 16 : 12), &address_be, sizeof(address_be)))
 		return false;
 	return is_shut4(skb, &address_be, way);
 }
@@ -174,7 +184,7 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 	struct ip6 ip;
 	__u8 next;
 
-	if (bpf_skb_load_bytes(skb, at + 4, &ip, sizeof(ip)))
+	if (is_missing(skb, at + 4, &ip, sizeof(ip)))
 		return false;
 	if (is_shut6(skb, way == ARRIVES ? ip.destination_be : ip.source_be, way))
 		return true;
@@ -186,13 +196,13 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 			__u8 length;	/* in 8 bytes, without the first 8 */
 		} options;
 
-		if (bpf_skb_load_bytes(skb, at, &options, sizeof(options)))
+		if (is_missing(skb, at, &options, sizeof(options)))
 			return false;
 		next = options.next;
 		at += 8 + 8 * options.length;
 	}
 	/* Behind other headers a question gets an answer of the kernel, which has none of them, and does not leave. */
-	if (next != IPPROTO_ICMPV6 || bpf_skb_load_bytes(skb, at, &about, sizeof(about)))
+	if (next != IPPROTO_ICMPV6 || is_missing(skb, at, &about, sizeof(about)))
 		return false;
 	return about.type == (way == ARRIVES ? SOLICITATION : ADVERTISEMENT) && is_shut6(skb, about.target_be, way);
 }
@@ -216,7 +226,7 @@ static __always_inline int gate(struct __sk_buff *skb, enum way way)
 		return TC_ACT_SHOT;
 
 	for (int i = 0; i <= TAGS; i++) {
-		if (bpf_skb_load_bytes(skb, at, &type_be, sizeof(type_be)))
+		if (is_missing(skb, at, &type_be, sizeof(type_be)))
 			return TC_ACT_UNSPEC;
 		at += sizeof(type_be);
 		if (type_be != bpf_htons(ETH_P_8021Q) && type_be != bpf_htons(ETH_P_8021AD))

@@ -26,6 +26,7 @@ import java.io.IOException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -235,6 +236,35 @@ final class LeaseGateTest {
         while (reached(OWN).isEmpty()) {}
         assertThat(gate.dropped()).containsOnlyKeys(GUARDED);
         assertThat(gate.dropped().values()).allMatch(dropped -> dropped.arriving() > 0);
+    }
+
+    /** Of a frame longer than a page, a packet socket puts only the Ethernet header where programs can point. */
+    @Test
+    void headersThatLieElsewhereAreReadToo() throws Exception {
+        LeaseGate gate = guarding(LONG);
+        netlink(node, netlink -> netlink.setMtu(eth0, 9000));
+        byte[] data = new byte[6000];
+        int link = neighbour.call(() -> {
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                int index = netlink.link("eth0").orElseThrow().index();
+                netlink.setMtu(index, 9000);
+                return index;
+            }
+        });
+        byte[] ipv4 = Frames.frame(Frames.ip("10.77.0.2", "10.77.0.100", Frames.UDP, data));
+        byte[] ipv6 = Frames.frame(Frames.ip("2001:db8:77::2", "2001:db8:77::100", Frames.UDP, data));
+        neighbour.call(() -> {
+            try (NativeSocket socket = NativeSocket.packet(link, 3)) { // ETH_P_ALL
+                socket.write(ByteBuffer.wrap(ipv4), NativeSocket.NO_DEADLINE);
+                socket.write(ByteBuffer.wrap(ipv6), NativeSocket.NO_DEADLINE);
+            }
+            return true;
+        });
+        long until = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+        while (!gate.dropped().values().stream().allMatch(dropped -> dropped.arriving() > 0)) {
+            assertThat(System.nanoTime()).as("they passed").isLessThan(until);
+            LockSupport.parkNanos(1_000_000);
+        }
     }
 
     @Test
