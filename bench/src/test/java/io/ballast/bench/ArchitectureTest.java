@@ -114,7 +114,7 @@ class ArchitectureTest {
         "health, core linux",
         "director, core linux health",
         "takeover, core linux health",
-        "node, core linux health director",
+        "node, core linux health director takeover",
         "cli, core node",
         "lab, core linux health director node cli",
         "bench, core linux health director takeover node cli lab"

@@ -575,6 +575,7 @@ public final class Daemon {
             Resolution resolution,
             Map<String, Map<String, ServerOverride>> overrides,
             Map<String, Forwarding> adopted) {
+        node.userspace().shared(TakeoverDuty.addresses(first.description(), name));
         node.begin(first.services(), resolution, overrides, adopted);
         realServer.become(part(first));
         takeover.become(first.description());
@@ -699,6 +700,7 @@ public final class Daemon {
         try {
             var _ = node.ask(
                     () -> {
+                        node.userspace().shared(TakeoverDuty.addresses(next.description(), name));
                         node.apply(next.services(), next.resolution());
                         realServer.become(part(next));
                         takeover.become(next.description());

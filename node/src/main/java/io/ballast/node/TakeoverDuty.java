@@ -143,6 +143,13 @@ final class TakeoverDuty implements AutoCloseable {
         return members;
     }
 
+    /** The addresses that may come to this node. */
+    static Set<InetAddress> addresses(Description description, String node) {
+        Set<InetAddress> addresses = new HashSet<>();
+        members(description, node).forEach(member -> member.addresses().forEach(cidr -> addresses.add(cidr.address())));
+        return addresses;
+    }
+
     private static Membership member(
             VirtualRouterSpec router, VirtualRouterSpec.Member own, List<Cidr> addresses, List<InetAddress> peers) {
         return new Membership(

@@ -18,13 +18,17 @@ final class ListeningSockets {
 
     private ListeningSockets() {}
 
-    /** Opens a listening or bound socket; {@code backlog} 0 is the system's maximum. */
-    static Descriptor open(Endpoint endpoint, int backlog) throws IOException {
+    /**
+     * Opens a listening or bound socket; {@code backlog} 0 is the system's maximum.
+     *
+     * @param comes whether the address may be another node's now, and come to this machine later
+     */
+    static Descriptor open(Endpoint endpoint, int backlog, boolean comes) throws IOException {
         InetSocketAddress address = endpoint.socketAddress();
+        Sockets.Options options = Sockets.Options.DEFAULT.withFreeBind(comes);
         return endpoint.protocol() == Protocol.TCP
-                ? Sockets.listenTcp(
-                        address, Sockets.Options.DEFAULT.withBacklog(backlog == 0 ? LONGEST_BACKLOG : backlog))
-                : Sockets.bindUdp(address, Sockets.Options.DEFAULT);
+                ? Sockets.listenTcp(address, options.withBacklog(backlog == 0 ? LONGEST_BACKLOG : backlog))
+                : Sockets.bindUdp(address, options);
     }
 
     /**

@@ -14,6 +14,7 @@ import io.ballast.linux.Descriptor;
 import io.ballast.linux.Errno;
 import io.ballast.linux.MessageChannel;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -70,6 +71,7 @@ public final class UserspaceEngine implements ForwardingEngine {
     private final Map<String, ServiceStatistics> unused = new HashMap<>();
     private @Nullable Attached current;
     private boolean adopted;
+    private Set<InetAddress> shared = Set.of();
     private boolean flushScheduled;
     private boolean retryScheduled;
     private int explaining;
@@ -125,6 +127,14 @@ public final class UserspaceEngine implements ForwardingEngine {
     @Override
     public String name() {
         return "userspace";
+    }
+
+    /**
+     * Which addresses may be another node's now and come to this machine later: services listen there nevertheless. Said
+     * before services are put.
+     */
+    public void shared(Set<InetAddress> addresses) {
+        shared = Set.copyOf(addresses);
     }
 
     @Override
@@ -467,7 +477,8 @@ public final class UserspaceEngine implements ForwardingEngine {
                 continue;
             }
             try {
-                ListeningSocket socket = new ListeningSocket(ListeningSockets.open(endpoint, opening.backlog));
+                ListeningSocket socket = new ListeningSocket(
+                        ListeningSockets.open(endpoint, opening.backlog, shared.contains(endpoint.address())));
                 opening.socket = socket;
                 opened.put(new ListenerKey(opening.service, endpoint), socket);
                 opened(endpoint, opening);
