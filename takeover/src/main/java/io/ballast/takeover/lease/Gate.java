@@ -155,18 +155,13 @@ final class Gate implements AutoCloseable {
         }
     }
 
-    /**
-     * From now on they are held, or not.
-     *
-     * @throws IllegalArgumentException one is not guarded
-     */
+    /** From now on they are held, or not. One that is not guarded passes anyway. */
     void hold(Collection<Guarded> some, boolean held) {
         for (Guarded address : some) {
             Integer number = numbers.get(address);
-            if (number == null) {
-                throw new IllegalArgumentException(address + " is not guarded");
+            if (number != null) {
+                INT.setVolatile(states, number * STATE + HELD, held ? 1 : 0);
             }
-            INT.setVolatile(states, number * STATE + HELD, held ? 1 : 0);
         }
     }
 

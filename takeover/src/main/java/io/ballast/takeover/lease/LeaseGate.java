@@ -232,20 +232,12 @@ public final class LeaseGate implements AutoCloseable {
         gate.forget(addresses);
     }
 
-    /**
-     * From now on this node holds them.
-     *
-     * @throws IllegalArgumentException one is not guarded
-     */
+    /** From now on this node holds them. Those that are not guarded are no matter, here and below: they pass anyway. */
     public void hold(Collection<Guarded> addresses) {
         gate.hold(addresses, true);
     }
 
-    /**
-     * From now on this node does not hold them.
-     *
-     * @throws IllegalArgumentException one is not guarded
-     */
+    /** From now on this node does not hold them. */
     public void release(Collection<Guarded> addresses) {
         gate.hold(addresses, false);
     }

@@ -23,6 +23,9 @@ import io.ballast.linux.netlink.TrafficControl.Classifier;
 import io.ballast.linux.netlink.TrafficControl.Direction;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.SocketTimeoutException;
@@ -336,30 +339,38 @@ final class LeaseGateTest {
         assertNoAnswers();
         assertThat(names(Direction.INGRESS)).containsExactly(NAME + " with clsact");
 
-        // Somebody who knows the way already would be answered in the smallest gap between the two.
+        // Somebody who knows the way already would find the smallest gap between the two.
         netlink(
                 neighbour,
                 netlink ->
                         netlink.setNeighbour(netlink.link("eth0").orElseThrow().index(), VIP4, mac()));
+        DatagramSocket receiver = open(node.call(() -> new DatagramSocket(0, VIP4)));
+        receiver.setSoTimeout(1);
+        DatagramSocket sender = open(neighbour.call(() -> new DatagramSocket()));
+        sender.connect(receiver.getLocalSocketAddress());
         AtomicBoolean ends = new AtomicBoolean();
-        AtomicLong asked = new AtomicLong();
-        AtomicLong answered = new AtomicLong();
-        Thread asking = Thread.ofPlatform().start(() -> ask(ends, asked, answered));
+        AtomicLong sent = new AtomicLong();
+        Thread sending = Thread.ofPlatform().start(() -> send(sender, ends, sent));
         LeaseGate gate = gate(LONG);
         assertThat(gate.left()).containsExactly(eth0);
         gate.protect(GUARDED);
         gate.begin();
         for (int i = 0; i < 20; i++) {
-            long before = asked.get();
+            long before = sent.get();
             gate.guard(eth0);
-            while (asked.get() < before + 2) {
-                assertThat(asking.isAlive()).isTrue();
+            while (sent.get() < before + 100) {
+                assertThat(sending.isAlive()).isTrue();
                 Thread.onSpinWait();
             }
         }
+        assertThat(receives(receiver)).isFalse();
+        gate.hold(GUARDED);
+        while (!receives(receiver)) {
+            assertThat(sending.isAlive()).isTrue();
+        }
+        gate.release(GUARDED);
         ends.set(true);
-        asking.join();
-        assertThat(answered).hasValue(0);
+        sending.join();
         assertThat(gate.left()).isEmpty();
         assertThat(gate.check()).isEmpty();
         for (Direction direction : Direction.values()) {
@@ -383,22 +394,23 @@ final class LeaseGateTest {
         });
     }
 
-    private void ask(AtomicBoolean ends, AtomicLong asked, AtomicLong answered) {
+    private static void send(DatagramSocket sender, AtomicBoolean ends, AtomicLong sent) {
         try {
-            neighbour.call(() -> {
-                while (!ends.get()) {
-                    asked.incrementAndGet();
-                    try {
-                        Ping.echo(VIP4, null, null, NativeSocket.deadlineIn(1_000_000));
-                        answered.incrementAndGet();
-                    } catch (SocketTimeoutException e) {
-                        // as it is to be
-                    }
-                }
-                return true;
-            });
+            while (!ends.get()) {
+                sender.send(new DatagramPacket(new byte[8], 8));
+                sent.incrementAndGet();
+            }
         } catch (IOException e) {
-            throw new AssertionError(e);
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static boolean receives(DatagramSocket receiver) throws IOException {
+        try {
+            receiver.receive(new DatagramPacket(new byte[8], 8));
+            return true;
+        } catch (SocketTimeoutException e) {
+            return false;
         }
     }
 
@@ -424,20 +436,27 @@ final class LeaseGateTest {
 
     @Test
     void whoIsAskedBeforeTheGateIsNamed() throws Exception {
-        LeaseGate gate = guarding(LONG);
+        LeaseGate gate = gate(LONG);
+        gate.protect(GUARDED);
         try (Gate theirs = Gate.load(LONG);
                 BpfProgram program = theirs.program(Direction.EGRESS)) {
+            control(control -> control.addClsact(eth0));
+            control(control -> control.add(eth0, Direction.EGRESS, program.fd(), "behind"));
+            gate.guard(eth0);
+            assertThat(gate.check()).isEmpty();
+            control(control -> control.add(eth0, Direction.EGRESS, program.fd(), "ballast www1 mss"));
+            assertThat(gate.check()).isEmpty();
             control(control -> control.add(eth0, Direction.EGRESS, program.fd(), "theirs"));
         }
-        assertThat(names(Direction.EGRESS)).containsExactly("theirs", NAME + " with clsact");
+        assertThat(names(Direction.EGRESS)).containsExactly("theirs", "ballast www1 mss", NAME, "behind");
         assertThat(gate.check())
                 .singleElement()
                 .asString()
                 .startsWith(
                         "on eth0, bpf classifier theirs of priority 1 is asked about leaving packets before the gate");
         gate.close();
-        // Theirs stays, and the clsact with it.
-        assertThat(names(Direction.EGRESS)).containsExactly("theirs");
+        // Those of others stay, and their clsact.
+        assertThat(names(Direction.EGRESS)).containsExactly("theirs", "ballast www1 mss", "behind");
         assertThat(names(Direction.INGRESS)).isEmpty();
     }
 
