@@ -64,8 +64,10 @@ final class Constants {
     static final int F_SETFL = 4;
     static final int F_DUPFD_CLOEXEC = 1030;
     static final int O_WRONLY = 1;
+    static final int O_RDWR = 2;
     static final int O_NONBLOCK = 0x800;
     static final int O_CLOEXEC = 0x80000;
+    static final int S_IFIFO = 0x1000;
     static final int LOCK_EX = 2;
 
     static final int EPOLL_CLOEXEC = 0x80000;

@@ -27,8 +27,8 @@ import java.nio.charset.StandardCharsets;
  *
  * <p>Public for the packages below this one only; other rooms use what those offer (a rule of the build checks it).
  *
- * <p>An instance is confined to the thread that opened it. errno is captured by the linker in the same transition as the
- * call, so nothing that the JVM does in between can change it.
+ * <p>An instance is confined to the thread that opened it. errno is captured by the linker in the same transition as
+ * the call, so nothing that the JVM does in between can change it.
  */
 public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final MemoryLayout STATE = Linker.Option.captureStateLayout();
@@ -75,6 +75,7 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     private static final int MOUNT = number(165, 40);
     private static final int UMOUNT2 = number(166, 39);
     private static final int STATFS = number(137, 43);
+    private static final int MKNODAT = number(259, 33);
     private static final int SETSID = number(112, 157);
     private static final int PRCTL = number(157, 167);
     private static final int CAPSET = number(126, 91);
@@ -207,6 +208,11 @@ public final class Kernel implements AutoCloseable, SegmentAllocator {
     /** Opens an existing file. */
     int open(String path, int flags) {
         return call(OPENAT, AT_FDCWD, string(path).address(), flags, 0, 0, 0);
+    }
+
+    /** Makes a file that is none: the mode says what, and who may what. */
+    int mknod(String path, int mode) {
+        return call(MKNODAT, AT_FDCWD, string(path).address(), mode, 0, 0, 0);
     }
 
     int read(int fd, MemorySegment bytes) {

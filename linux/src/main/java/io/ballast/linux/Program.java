@@ -10,6 +10,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -18,16 +19,17 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Runs a program that is not trusted to behave, such as a check or a hook: until its end or a deadline, keeping a bounded
- * part of its output. It exists beside {@link ProcessBuilder} because that one cannot do three things. It cannot end
- * more than one process, so that what a script started would live on after it. It waits for the end of the output, which
- * does not come while a child that was left behind holds it open, or gathers it without bound. And it says only that
- * a program could not be run, where the error number tells a missing program from a lack of memory.
+ * Runs a program that is not trusted to behave, such as a check or a hook: until its end or a deadline, keeping a
+ * bounded part of its output. It exists beside {@link ProcessBuilder} because that one cannot do three things. It
+ * cannot end more than one process, so that what a script started would live on after it. It waits for the end of the
+ * output, which does not come while a child that was left behind holds it open, or gathers it without bound. And it
+ * says only that a program could not be run, where the error number tells a missing program from a lack of memory.
  *
- * <p>So the program leads a session of its own, which is killed as a whole; processes that left the session are found by
- * a mark in the environment that they inherited. When the program itself ends in time, what is left of its session's group
- * is killed too, and so is what still holds its output; or a program that starts something each time it is run would fill
- * the machine. Only who moved to a session of its own and let go of the output, as daemons do, is left alone.
+ * <p>So the program leads a session of its own, which is killed as a whole; processes that left the session are found
+ * by a mark in the environment that they inherited. When the program itself ends in time, what is left of its session's
+ * group is killed too, and so is what still holds its output; or a program that starts something each time it is run
+ * would fill the machine. Only who moved to a session of its own and let go of the output, as daemons do, is left
+ * alone.
  */
 public final class Program {
 
@@ -40,7 +42,33 @@ public final class Program {
     private static final int LOOK_MILLIS = 100;
     private static final int POLLFD_SIZE = 8;
 
+    /** Of the service manager, and not the program's business. */
+    private static final List<String> NOT_PASSED_ON = List.of(
+            "NOTIFY_SOCKET",
+            "WATCHDOG_PID",
+            "WATCHDOG_USEC",
+            "LISTEN_PID",
+            "LISTEN_FDS",
+            "LISTEN_FDNAMES",
+            "INVOCATION_ID",
+            "JOURNAL_STREAM");
+
     private Program() {}
+
+    /** This process's environment, as far as it is a program's business. */
+    public static Map<String, String> environment() {
+        Map<String, String> environment = new HashMap<>(System.getenv());
+        NOT_PASSED_ON.forEach(environment::remove);
+        return environment;
+    }
+
+    /** What becomes of processes that are still there when the program itself has ended in time. */
+    public enum Remains {
+        /** They are killed, as this class says. */
+        KILLED,
+        /** They go on; what they print is thrown away. */
+        LEFT
+    }
 
     /** How a run ended. */
     public enum End {
@@ -75,6 +103,13 @@ public final class Program {
      */
     public static Result run(List<String> command, Map<String, String> environment, int keep, long deadlineNanos)
             throws IOException {
+        return run(command, environment, keep, deadlineNanos, Remains.KILLED);
+    }
+
+    /** As {@link #run(List, Map, int, long)}. */
+    public static Result run(
+            List<String> command, Map<String, String> environment, int keep, long deadlineNanos, Remains remains)
+            throws IOException {
         String path = command.getFirst();
         byte[] random = new byte[8];
         ThreadLocalRandom.current().nextBytes(random);
@@ -105,7 +140,7 @@ public final class Program {
             }
             try (Descriptor pidfd = Descriptor.own(LinuxException.check(opened, "pidfd_open", path), path)) {
                 End end = watch(kernel, child, pidfd, output, errors, deadlineNanos);
-                if (end == End.EXITED) {
+                if (end == End.EXITED && remains == Remains.KILLED) {
                     // Before it is reaped: so long its number cannot become another group's.
                     child.killGroup(kernel);
                 }
@@ -113,7 +148,12 @@ public final class Program {
                 output.rest(kernel);
                 errors.rest(kernel);
                 if (end == End.EXITED && !(output.ended && errors.ended)) {
-                    child.killOthers(kernel);
+                    if (remains == Remains.KILLED) {
+                        child.killOthers(kernel);
+                    } else {
+                        output.discard();
+                        errors.discard();
+                    }
                 }
                 if (end == End.EXITED) {
                     int signal = status & 0x7f;
@@ -337,6 +377,35 @@ public final class Program {
             for (int taken = 0; taken < PIPE_CAPACITY && kept.size() < keep && some(kernel); taken += 4096) {
                 // some() does it
             }
+        }
+
+        /** Goes on to take what comes, until nobody can write any more, so that whoever does is not ended by it. */
+        void discard() throws IOException {
+            if (ended) {
+                return;
+            }
+            Pollable pipe = new Pollable(read.duplicate().release(), () -> "pipe");
+            Thread.ofVirtual().name("discard").start(() -> {
+                try (Kernel kernel = Kernel.open()) {
+                    MemorySegment bytes = kernel.allocate(4096, 1);
+                    int fd = pipe.enter();
+                    try {
+                        int count;
+                        do {
+                            count = kernel.read(fd, bytes);
+                            if (count == -Errno.EAGAIN.number()) {
+                                pipe.await(false, Pollable.NEVER);
+                            }
+                        } while (count > 0 || count == -Errno.EAGAIN.number() || count == -Errno.EINTR.number());
+                    } finally {
+                        pipe.leave();
+                    }
+                } catch (IOException e) {
+                    // Only from waiting, which fails where the machine is out of memory: then its writer is ended.
+                } finally {
+                    pipe.close();
+                }
+            });
         }
 
         String text() {

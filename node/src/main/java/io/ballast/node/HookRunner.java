@@ -1,29 +1,22 @@
 package io.ballast.node;
 
 import io.ballast.core.event.Event.Severity;
-import java.io.ByteArrayOutputStream;
-import java.io.File;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
+import io.ballast.linux.Hook;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 
 /**
  * Runs the operator's notify hooks: programs that hear what happened.
  *
- * <p>A hook can do no harm to the daemon: each runs on a virtual thread, no more than {@value #AT_A_TIME} at a time (the
- * others wait their turn, up to a limit), it is killed with all its children after a time-out, and of what
- * it prints the first {@value #OUTPUT} bytes are read. However it ends, that is told.
+ * <p>A hook can do no harm to the daemon: each runs on a virtual thread, no more than {@value #AT_A_TIME} at a time
+ * (the others wait their turn, up to a limit), it is killed with all its children after a time-out, and of what it
+ * prints the first {@value Hook#OUTPUT} bytes are read. However it ends, that is told.
  */
 final class HookRunner {
     static final int AT_A_TIME = 8;
-    static final int OUTPUT = 4096;
     static final Duration TIMEOUT = Duration.ofSeconds(30);
     static final int MOST_WAITING = 1000;
 
@@ -86,81 +79,25 @@ final class HookRunner {
         });
     }
 
-    private void runNow(List<String> command, String subject, Map<String, String> facts) throws InterruptedException {
-        ProcessBuilder builder =
-                new ProcessBuilder(command).redirectErrorStream(true).redirectInput(new File("/dev/null"));
-        facts.forEach((name, value) -> builder.environment()
-                .put("BALLAST_" + name.toUpperCase(Locale.ROOT).replace('-', '_'), value.replace('\0', ' ')));
-        long begun = System.nanoTime();
-        Process process;
-        try {
-            process = builder.start();
-        } catch (IOException e) {
-            told(Severity.ERROR, "notify.failed", subject, command, "cannot be started: " + e.getMessage(), "", begun);
-            return;
-        }
-        ByteArrayOutputStream output = new ByteArrayOutputStream();
-        Thread reader = Thread.ofVirtual().name("hook-output").start(() -> read(process.getInputStream(), output));
-        boolean inTime = process.waitFor(timeout.toNanos(), TimeUnit.NANOSECONDS);
-        if (!inTime) {
-            process.descendants().forEach(ProcessHandle::destroyForcibly);
-            process.destroyForcibly();
-            var _ = process.waitFor();
-        }
-        // A child that the hook left behind may hold the pipe open for as long as it likes.
-        var _ = reader.join(Duration.ofMillis(200));
-        String said = output.toString(StandardCharsets.UTF_8).strip();
-        if (!inTime) {
-            told(
-                    Severity.ERROR,
-                    "notify.failed",
-                    subject,
-                    command,
-                    "was killed: it did not end in " + timeout.toSeconds() + " s",
-                    said,
-                    begun);
-        } else if (process.exitValue() != 0) {
-            told(
-                    Severity.WARNING,
-                    "notify.failed",
-                    subject,
-                    command,
-                    "ended with exit code " + process.exitValue() + (said.isEmpty() ? "" : ": " + firstLine(said)),
-                    said,
-                    begun);
-        } else {
-            told(Severity.INFO, "notify.ran", subject, command, "ran", said, begun);
-        }
-    }
-
-    private void told(
-            Severity severity, String type, String subject, List<String> words, String how, String output, long begun) {
+    private void runNow(List<String> words, String subject, Map<String, String> facts) throws InterruptedException {
+        Hook.Result result = Hook.run(words, facts, timeout);
         String command = String.join(" ", words);
         Map<String, String> data = new LinkedHashMap<>();
         data.put("command", command);
-        data.put("millis", Long.toString(TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begun)));
-        if (!output.isEmpty()) {
-            data.put("output", output);
+        data.put("millis", Long.toString(result.took().toMillis()));
+        if (!result.output().isEmpty()) {
+            data.put("output", result.output());
         }
-        ended.onEnd(severity, type, subject, "the hook " + command + " " + how, data);
-    }
-
-    private static String firstLine(String text) {
-        int end = text.indexOf('\n');
-        return end < 0 ? text : text.substring(0, end);
-    }
-
-    private static void read(InputStream in, ByteArrayOutputStream output) {
-        try (in) {
-            byte[] buffer = new byte[1024];
-            for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
-                int wanted = Math.min(n, OUTPUT - output.size());
-                if (wanted > 0) {
-                    output.write(buffer, 0, wanted);
-                }
-            }
-        } catch (IOException e) {
-            // The process was killed; what it had said until then is enough.
-        }
+        Severity severity = switch (result.end()) {
+            case RAN -> Severity.INFO;
+            case FAILED -> Severity.WARNING;
+            case KILLED, NOT_STARTED -> Severity.ERROR;
+        };
+        ended.onEnd(
+                severity,
+                result.end() == Hook.End.RAN ? "notify.ran" : "notify.failed",
+                subject,
+                "the hook " + command + " " + result.how(),
+                data);
     }
 }

@@ -2,6 +2,7 @@ package io.ballast.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.linux.Hook;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -70,7 +71,7 @@ class HookRunnerTest {
         runner(Duration.ofSeconds(60)).run(shell("head -c 1000000 /dev/zero | tr '\\0' x"), "web", Map.of());
         Told end = next();
         assertThat(end.type()).isEqualTo("notify.ran");
-        assertThat(end.data().get("output")).hasSize(HookRunner.OUTPUT);
+        assertThat(end.data().get("output")).hasSize(Hook.OUTPUT);
     }
 
     @Test

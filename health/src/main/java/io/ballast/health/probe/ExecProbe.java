@@ -12,32 +12,19 @@ import io.ballast.linux.Program;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
  * An external program, by the rules of Nagios plugins: the exit code decides, the first line of the output is the
  * reason, and what follows a {@code |} in it is performance data. A program that is missing or cannot be executed is a
- * mistake in the description, which would otherwise go unnoticed: the check fails and says so. One that cannot be started
- * for lack of memory, processes or descriptors is the director's problem, and inconclusive.
+ * mistake in the description, which would otherwise go unnoticed: the check fails and says so. One that cannot be
+ * started for lack of memory, processes or descriptors is the director's problem, and inconclusive.
  */
 final class ExecProbe implements Probe {
 
     /** Bytes of output that are kept, as many as Nagios keeps. */
     static final int MAX_OUTPUT = 8192;
-
-    /** Of the service manager, and not the program's business. */
-    private static final List<String> NOT_PASSED_ON = List.of(
-            "NOTIFY_SOCKET",
-            "WATCHDOG_PID",
-            "WATCHDOG_USEC",
-            "LISTEN_PID",
-            "LISTEN_FDS",
-            "LISTEN_FDNAMES",
-            "INVOCATION_ID",
-            "JOURNAL_STREAM");
 
     private final List<String> command;
     private final BlockingCalls calls;
@@ -88,16 +75,10 @@ final class ExecProbe implements Probe {
 
     private static Ran execute(List<String> command, Deadline deadline) {
         try {
-            return new Ended(Program.run(command, environment(), MAX_OUTPUT, deadline.nanoTime()));
+            return new Ended(Program.run(command, Program.environment(), MAX_OUTPUT, deadline.nanoTime()));
         } catch (IOException e) {
             return new NotStarted(e);
         }
-    }
-
-    private static Map<String, String> environment() {
-        Map<String, String> environment = new HashMap<>(System.getenv());
-        NOT_PASSED_ON.forEach(environment::remove);
-        return environment;
     }
 
     static String fill(String word, ProbeTarget target) {

@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.takeover.hook;
+
+import org.jspecify.annotations.NullMarked;
