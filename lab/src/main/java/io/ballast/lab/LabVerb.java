@@ -19,6 +19,7 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.LabStore;
 import io.ballast.lab.farm.Privileges;
+import io.ballast.lab.farm.RouterRole;
 import io.ballast.lab.topology.Site;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Node;
@@ -153,6 +154,7 @@ public final class LabVerb implements Verb {
                 table.row(node.name(), does(topology, node), Texts.addresses(node));
             }
             table.lines().forEach(l -> terminal.out().println("  " + l));
+            RouterRole.lines(lab.roles()).forEach(line -> terminal.out().println("  virtual router " + line));
             for (String note : notes(lab)) {
                 terminal.out().println(terminal.style(Style.YELLOW, "note: ") + note);
             }
@@ -200,6 +202,7 @@ public final class LabVerb implements Verb {
                 services.add(service.name(), urls);
             }
             json.add("services", services);
+            json.add("virtualRouters", roles(lab.roles()));
             JsonArray notes = new JsonArray();
             notes(lab).forEach(notes::add);
             json.add("notes", notes);
@@ -293,6 +296,7 @@ public final class LabVerb implements Verb {
                         process.alive() ? "running" : "ended");
             }
             table.lines().forEach(l -> terminal.out().println("  " + l));
+            RouterRole.lines(LabStore.roles(lab)).forEach(line -> terminal.out().println("  virtual router " + line));
             terminal.out().println("  files in " + lab.directory());
         }
 
@@ -321,8 +325,22 @@ public final class LabVerb implements Verb {
                 processes.add(one);
             }
             json.add("processes", processes);
+            json.add("virtualRouters", roles(LabStore.roles(lab)));
             return json;
         }
+    }
+
+    private static JsonArray roles(List<RouterRole> roles) {
+        JsonArray array = new JsonArray();
+        for (RouterRole role : roles) {
+            JsonObject one = new JsonObject();
+            one.addProperty("router", role.router());
+            one.addProperty("family", role.ipv6() ? "ipv6" : "ipv4");
+            one.addProperty("node", role.node());
+            one.addProperty("role", role.role());
+            array.add(one);
+        }
+        return array;
     }
 
     private static final class Exec implements Verb {

@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
 
 /** The daemon of one node, as {@code ballast run} starts it, and what may befall it. */
 public final class Daemon {
+    /** Its name among the programs of its node. */
+    static final String ROLE = "daemon";
+
     private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final Duration UP_PATIENCE = Duration.ofSeconds(10);
 
@@ -59,6 +62,10 @@ public final class Daemon {
 
     /** A client of its control API. */
     public ControlClient control() {
+        return control(directory);
+    }
+
+    static ControlClient control(Path directory) {
         return new ControlClient(directory.resolve("run").resolve("control.sock"));
     }
 
@@ -72,7 +79,7 @@ public final class Daemon {
         words.addAll(List.of("--run-dir", directory.resolve("run").toString()));
         words.addAll(List.of("--state-dir", directory.resolve("state").toString()));
         words.addAll(options);
-        process = host.start(node, "daemon", Jvm.ballast(words));
+        process = host.start(node, ROLE, Jvm.ballast(words));
     }
 
     /** Waits until the control API answers. */
@@ -113,6 +120,11 @@ public final class Daemon {
         } catch (Failure e) {
             throw new IOException(e.getMessage(), e);
         }
+    }
+
+    /** What its node is in virtual routers; nothing while it does not answer. */
+    public List<RouterRole> roles() {
+        return RouterRole.of(node, control());
     }
 
     /** Tells it to read its file again (SIGHUP). */

@@ -4,6 +4,7 @@ import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.core.config.reader.ReadResult;
 import io.ballast.lab.farm.LabRecord.Kind;
@@ -154,9 +155,53 @@ public final class Lab implements AutoCloseable {
             daemon.awaitReady();
             progress.accept("the daemon on " + daemon.node() + " (pid " + daemon.pid() + ")");
         }
+        awaitMasters(progress);
         silent = awaitAnswers(progress);
         record = record.withReady();
         record.write(directory);
+    }
+
+    /** Waits until each virtual router has one master; where that takes too long, the lab is up as it is. */
+    private void awaitMasters(Consumer<String> progress) throws InterruptedException {
+        if (network == null || description.virtualRouters().isEmpty()) {
+            return;
+        }
+        long until = System.nanoTime() + PATIENCE.toNanos();
+        while (!allSettled() && System.nanoTime() < until) {
+            Thread.sleep(20);
+        }
+        RouterRole.lines(roles()).forEach(line -> progress.accept("the virtual router " + line));
+    }
+
+    private boolean allSettled() {
+        List<RouterRole> roles = roles();
+        return description.virtualRouters().values().stream()
+                .flatMap(router -> router.addresses().stream())
+                .allMatch(cidr -> settled(cidr.address(), roles));
+    }
+
+    private static boolean settled(InetAddress address, List<RouterRole> roles) {
+        List<RouterRole> of = roles.stream()
+                .filter(role -> role.addresses().contains(address))
+                .toList();
+        return of.stream().filter(RouterRole::master).count() == 1
+                && of.stream().allMatch(role -> role.master() || role.role().equals("backup"));
+    }
+
+    /** What the nodes are in virtual routers, those that run and answer. */
+    public List<RouterRole> roles() {
+        return description.virtualRouters().isEmpty()
+                ? List.of()
+                : daemons.values().stream()
+                        .flatMap(daemon -> daemon.roles().stream())
+                        .toList();
+    }
+
+    /** The virtual router whose address it is, if it is one's; without namespaces there are none. */
+    public Optional<VirtualRouterSpec> virtualRouter(InetAddress address) {
+        return description.virtualRouters().values().stream()
+                .filter(router -> router.hasAddress(address))
+                .findFirst();
     }
 
     /** Those that direct come first. On loopback two of them would want the same addresses. */
@@ -179,16 +224,17 @@ public final class Lab implements AutoCloseable {
     }
 
     /**
-     * Waits until a client gets to the servers of services whose packets the kernel forwards: addresses have to be known
-     * all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
+     * Waits until a client gets to the servers of services whose packets the kernel forwards, or whose address is a
+     * virtual router's: addresses have to be known all around first, which no daemon sees as a whole. Where that takes too long, the lab is up as it is.
      *
      * @return where no client got through
      */
     private Optional<InetSocketAddress> awaitAnswers(Consumer<String> progress)
             throws IOException, InterruptedException {
         List<Endpoint> asked = description.services().values().stream()
-                .filter(s -> s.engine() != EngineKind.USERSPACE)
-                .flatMap(s -> s.listen().stream())
+                .flatMap(s -> s.listen().stream()
+                        .filter(e -> s.engine() != EngineKind.USERSPACE
+                                || virtualRouter(e.address()).isPresent()))
                 .toList();
         if (network == null) {
             return Optional.empty();

@@ -157,6 +157,17 @@ public final class LabStore {
                         "the lab's description is wrong: " + result.errors().getFirst()));
     }
 
+    /** What a lab's nodes are in virtual routers, those that run and answer. */
+    public static List<RouterRole> roles(Info lab) {
+        return lab.processes().stream()
+                .filter(process -> process.alive() && process.role().equals(Daemon.ROLE))
+                .map(RunningProcess::node)
+                .distinct()
+                .flatMap(node ->
+                        RouterRole.of(node, Daemon.control(lab.directory().resolve(node))).stream())
+                .toList();
+    }
+
     /** A program on a lab's node, ready to start. */
     public ProcessBuilder at(String name, String node, List<String> command) throws IOException {
         Path lab = directory.resolve(name);
