@@ -55,6 +55,7 @@ public final class AddressKeeper implements AutoCloseable {
     public static final Duration LIFETIME = Duration.ofSeconds(10);
 
     private static final int RENEWALS_PER_LIFETIME = 3;
+    private static final int ATTEMPTS_PER_LIFETIME = 10;
 
     /**
      * What is not as it should be with an address.
@@ -85,7 +86,7 @@ public final class AddressKeeper implements AutoCloseable {
     private final Map<Integer, List<Address>> others = new HashMap<>();
 
     private final Map<Integer, Sysctl.Change> settings = new LinkedHashMap<>();
-    private long renewed;
+    private long due;
 
     private AddressKeeper(RouteNetlink netlink, Duration lifetime) {
         this.netlink = netlink;
@@ -109,7 +110,7 @@ public final class AddressKeeper implements AutoCloseable {
      */
     public List<Problem> acquire(Link link, Collection<Cidr> addresses, long now) throws IOException {
         if (held.isEmpty()) {
-            renewed = now;
+            due = now + lifetime.toNanos() / RENEWALS_PER_LIFETIME;
         }
         List<Problem> problems = new ArrayList<>();
         Set<Cidr> wanted = new LinkedHashSet<>(addresses);
@@ -288,25 +289,26 @@ public final class AddressKeeper implements AutoCloseable {
 
     /** When {@link #renew} is to be called; {@link Long#MAX_VALUE} where nothing is held. */
     public long due() {
-        return held.isEmpty() ? Long.MAX_VALUE : renewed + lifetime.toNanos() / RENEWALS_PER_LIFETIME;
+        return held.isEmpty() ? Long.MAX_VALUE : due;
     }
 
     /**
      * Renews the lifetimes, where that is due, and puts there again what somebody has removed.
      *
      * @return what was not as it should be; what is {@link Kind#ABSENT} is not held any more
-     * @throws IOException when the kernel could not be asked at all; it is due again at once
+     * @throws IOException when the kernel could not be asked at all; it is due again a little later
      */
     public List<Problem> renew(long now) throws IOException {
         List<Problem> problems = new ArrayList<>();
         if (now < due()) {
             return problems;
         }
+        due = now + lifetime.toNanos() / ATTEMPTS_PER_LIFETIME;
         for (Map.Entry<Integer, Set<Cidr>> entry : held.entrySet()) {
             renew(entry.getKey(), entry.getValue(), problems);
         }
         held.values().removeIf(Set::isEmpty);
-        renewed = now;
+        due = now + lifetime.toNanos() / RENEWALS_PER_LIFETIME;
         return problems;
     }
 

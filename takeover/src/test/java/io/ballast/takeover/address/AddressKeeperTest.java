@@ -1,6 +1,7 @@
 package io.ballast.takeover.address;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -353,6 +354,15 @@ class AddressKeeperTest {
                 .containsExactly(tuple(Kind.ABSENT, VIP6), tuple(Kind.ABSENT, ALONE6));
         assertThat(problems.getFirst().text()).startsWith("RTM_NEWADDR 2001:db8::100/64 on eth0: ");
         assertThat(marked()).containsExactlyInAnyOrder(VIP, ALONE, SINGLE);
+    }
+
+    @Test
+    void aRenewalThatFailsIsTriedAgainALittleLater() throws Exception {
+        acquire(keeper, ALL);
+        long due = keeper.due();
+        close(keeper); // so that the kernel cannot be asked
+        assertThatThrownBy(() -> keeper.renew(due)).isInstanceOf(IOException.class);
+        assertThat(keeper.due()).isEqualTo(due + AddressKeeper.LIFETIME.toNanos() / 10);
     }
 
     @Test
