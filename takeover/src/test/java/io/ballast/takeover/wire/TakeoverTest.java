@@ -4,10 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.linux.Capability;
-import io.ballast.linux.Descriptor;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Address;
-import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
@@ -18,11 +16,8 @@ import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -49,83 +44,7 @@ class TakeoverTest {
 
     private NetworkNamespace left;
     private NetworkNamespace right;
-    private final List<Node> nodes = new ArrayList<>();
-
-    /** One of them, which only remembers whose the addresses are. */
-    private final class Node implements Takeover.Listener, Ownership {
-        final List<String> notes = new CopyOnWriteArrayList<>();
-        final List<Role> roles = new CopyOnWriteArrayList<>();
-        volatile boolean owns;
-        final Takeover takeover;
-
-        Node(NetworkNamespace in) throws IOException {
-            takeover = in.call(() -> new Takeover(this, () -> this));
-            nodes.add(this);
-        }
-
-        @Override
-        public void changed(Membership member, Role from, Role to, int priority, String why) {
-            roles.add(to);
-        }
-
-        @Override
-        public void note(boolean warning, Membership member, String message) {
-            notes.add(message);
-        }
-
-        @Override
-        public void note(boolean warning, String message) {
-            notes.add(message);
-        }
-
-        @Override
-        public void enter(Membership member, Link link) {
-            assertThat(link.name()).isEqualTo("eth0");
-        }
-
-        @Override
-        public void leave(Membership member) {
-            assertThat(owns).isFalse();
-        }
-
-        @Override
-        public void acquire(Membership member, long now) {
-            owns = true;
-        }
-
-        @Override
-        public void release(Membership member, long now) {
-            owns = false;
-        }
-
-        @Override
-        public void announce(Membership member, long now) {}
-
-        @Override
-        public Optional<Descriptor> lifeline() {
-            return Optional.empty();
-        }
-
-        @Override
-        public long lease() {
-            return 0;
-        }
-
-        @Override
-        public long aliveUntil() {
-            return Long.MAX_VALUE;
-        }
-
-        @Override
-        public void live() {}
-
-        @Override
-        public void close() {}
-
-        RouterStatus status() throws Exception {
-            return takeover.status().get(10, TimeUnit.SECONDS).getFirst();
-        }
-    }
+    private final List<RememberingNode> nodes = new ArrayList<>();
 
     @BeforeEach
     void wire() throws Exception {
@@ -142,6 +61,12 @@ class TakeoverTest {
                     () -> mine.link("eth0").orElseThrow().running()
                             && theirs.link("eth0").orElseThrow().running());
         }
+    }
+
+    private RememberingNode node(NetworkNamespace in) throws IOException {
+        RememberingNode node = new RememberingNode(in);
+        nodes.add(node);
+        return node;
     }
 
     private static void up(RouteNetlink netlink, String address) throws IOException {
@@ -199,8 +124,8 @@ class TakeoverTest {
     @ParameterizedTest
     @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "V2")
     void theHigherPriorityHasTheAddressesAndTheOtherTakesThemOver(Way way) throws Exception {
-        Node high = new Node(left);
-        Node low = new Node(right);
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
         high.takeover.become(List.of(leftMember(way, 150)));
         low.takeover.become(List.of(rightMember(way, 100)));
         await("the higher one is master", () -> high.owns && !low.owns);
@@ -216,15 +141,15 @@ class TakeoverTest {
         assertThat(high.roles).endsWith(Role.LEAVING, Role.STOPPED);
         assertThat(low.notes).isEmpty();
 
-        Node again = new Node(left);
+        RememberingNode again = node(left);
         again.takeover.become(List.of(leftMember(way, 150)));
         await("it takes them back", () -> again.owns && !low.owns);
     }
 
     @Test
     void aCutWireMakesTwoMastersAndItsEndOne() throws Exception {
-        Node high = new Node(left);
-        Node low = new Node(right);
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
         high.takeover.become(List.of(leftMember(Way.V3, 150)));
         low.takeover.become(List.of(rightMember(Way.V3, 100)));
         await(
@@ -248,7 +173,7 @@ class TakeoverTest {
         try (RouteNetlink mine = left.call(RouteNetlink::open)) {
             int link = mine.link("eth0").orElseThrow().index();
             mine.deleteLink(link);
-            Node node = new Node(left);
+            RememberingNode node = node(left);
             node.takeover.become(List.of(leftMember(Way.V3, 150)));
             await("it knows", () -> node.status().why().equals("there is no interface eth0"));
             for (int i = 0; i < 2; i++) {
@@ -266,8 +191,8 @@ class TakeoverTest {
 
     @Test
     void whatCannotBeRightIsSaidOnce() throws Exception {
-        Node high = new Node(left);
-        Node low = new Node(right);
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
         high.takeover.become(List.of(leftMember(Way.V2, 150)));
         low.takeover.become(List.of(rightMember(Way.V2_PASSWORD, 100)));
         await("both are master", () -> high.owns && low.owns);
@@ -279,8 +204,8 @@ class TakeoverTest {
 
     @Test
     void otherSettingsAreTakenUpWithoutGivingUpTheRole() throws Exception {
-        Node high = new Node(left);
-        Node low = new Node(right);
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
         high.takeover.become(List.of(leftMember(Way.V3, 150)));
         low.takeover.become(List.of(rightMember(Way.V3, 100)));
         await(
@@ -317,8 +242,8 @@ class TakeoverTest {
 
     @Test
     void theOperatorMovesAddresses() throws Exception {
-        Node high = new Node(left);
-        Node low = new Node(right);
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
         high.takeover.become(List.of(leftMember(Way.V3, 150)));
         low.takeover.become(List.of(rightMember(Way.V3, 100)));
         await(

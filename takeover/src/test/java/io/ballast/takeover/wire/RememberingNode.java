@@ -1,0 +1,88 @@
+package io.ballast.takeover.wire;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.linux.Descriptor;
+import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.netlink.Link;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+
+/** A node that only remembers whether the addresses are its own. */
+final class RememberingNode implements Takeover.Listener, Ownership {
+    final List<String> notes = new CopyOnWriteArrayList<>();
+    final List<Role> roles = new CopyOnWriteArrayList<>();
+    volatile boolean owns;
+    final Takeover takeover;
+
+    RememberingNode(NetworkNamespace in) throws IOException {
+        takeover = in.call(() -> new Takeover(this, () -> this));
+    }
+
+    @Override
+    public void changed(Membership member, Role from, Role to, int priority, String why) {
+        roles.add(to);
+    }
+
+    @Override
+    public void note(boolean warning, Membership member, String message) {
+        notes.add(message);
+    }
+
+    @Override
+    public void note(boolean warning, String message) {
+        notes.add(message);
+    }
+
+    @Override
+    public void enter(Membership member, Link link) {
+        assertThat(link.name()).isEqualTo("eth0");
+    }
+
+    @Override
+    public void leave(Membership member) {
+        assertThat(owns).isFalse();
+    }
+
+    @Override
+    public void acquire(Membership member, long now) {
+        owns = true;
+    }
+
+    @Override
+    public void release(Membership member, long now) {
+        owns = false;
+    }
+
+    @Override
+    public void announce(Membership member, long now) {}
+
+    @Override
+    public Optional<Descriptor> lifeline() {
+        return Optional.empty();
+    }
+
+    @Override
+    public long lease() {
+        return 0;
+    }
+
+    @Override
+    public long aliveUntil() {
+        return Long.MAX_VALUE;
+    }
+
+    @Override
+    public void live() {}
+
+    @Override
+    public void close() {}
+
+    RouterStatus status() throws Exception {
+        return takeover.status().get(10, TimeUnit.SECONDS).getFirst();
+    }
+}
