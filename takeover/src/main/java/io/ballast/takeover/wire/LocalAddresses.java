@@ -1,5 +1,6 @@
 package io.ballast.takeover.wire;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.LinuxException;
@@ -7,9 +8,11 @@ import io.ballast.linux.RealTime;
 import io.ballast.linux.netlink.Link;
 import io.ballast.takeover.address.AddressKeeper;
 import io.ballast.takeover.address.Announcer;
+import io.ballast.takeover.address.Duplicates;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
 import java.io.IOException;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -49,6 +52,8 @@ public final class LocalAddresses implements Ownership {
 
     // Of its thread.
     private final Map<Integer, Announcer> announcers = new HashMap<>();
+    private final Map<Integer, Duplicates> duplicates = new HashMap<>();
+    private final Map<Integer, Set<Inet4Address>> held = new HashMap<>();
     private final Set<String> told = new HashSet<>();
     private @Nullable AddressKeeper keeper;
     private long look;
@@ -110,6 +115,10 @@ public final class LocalAddresses implements Ownership {
             if (lease != null) {
                 lease.guard(link.index());
             }
+            // So that a takeover starts nothing that takes time when it is first done.
+            announcer(link);
+            duplicates(link);
+            report(member, keeper().acquire(link, List.of(), System.nanoTime()));
         });
     }
 
@@ -125,6 +134,11 @@ public final class LocalAddresses implements Ownership {
                 if (announcer != null) {
                     announcer.close();
                 }
+                Duplicates heard = duplicates.remove(place.link().index());
+                if (heard != null) {
+                    heard.close();
+                }
+                held.remove(place.link().index());
             }
             if (gate != null) {
                 if (last) {
@@ -154,6 +168,18 @@ public final class LocalAddresses implements Ownership {
                                 System.nanoTime());
             }
         });
+        // When everybody has been told.
+        tasks.add(() -> {
+            if (!member.ipv6()) {
+                Set<Inet4Address> here = held.computeIfAbsent(link.index(), _ -> new HashSet<>());
+                here.addAll(ipv4(member));
+                duplicates(link).holds(here);
+            }
+        });
+    }
+
+    private static List<Inet4Address> ipv4(Membership member) {
+        return addresses(member).stream().map(Inet4Address.class::cast).toList();
     }
 
     private static List<InetAddress> addresses(Membership member) {
@@ -173,6 +199,12 @@ public final class LocalAddresses implements Ownership {
                 announcer.stop(member.key().toString());
             }
             report(member, keeper().release(link, member.addresses()));
+            Set<Inet4Address> here = held.get(link);
+            Duplicates heard = duplicates.get(link);
+            if (here != null && heard != null && !member.ipv6()) {
+                here.removeAll(Set.copyOf(ipv4(member)));
+                heard.holds(here);
+            }
         });
     }
 
@@ -225,6 +257,19 @@ public final class LocalAddresses implements Ownership {
         if (open == null) {
             open = Announcer.open(link, this::tell);
             announcers.put(link.index(), open);
+        }
+        return open;
+    }
+
+    private Duplicates duplicates(Link link) throws IOException {
+        Duplicates open = duplicates.get(link.index());
+        if (open == null) {
+            open = Duplicates.start(
+                    link,
+                    link.address() == null ? Set.of() : Set.of(link.address()),
+                    other -> tell(other.mac() + " has the address " + Addresses.print(other.address()) + " as well, on "
+                            + link.name() + ": two machines have it, and clients get to either"));
+            duplicates.put(link.index(), open);
         }
         return open;
     }
@@ -291,6 +336,7 @@ public final class LocalAddresses implements Ownership {
         tasks.add(() -> {
             ended = true;
             announcers.values().forEach(Announcer::close);
+            duplicates.values().forEach(Duplicates::close);
             try {
                 if (keeper != null) {
                     keeper.close();
