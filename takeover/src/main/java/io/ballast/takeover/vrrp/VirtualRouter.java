@@ -181,6 +181,15 @@ public final class VirtualRouter {
         change(Role.LEAVING, because, now);
     }
 
+    /** Gives the addresses up at once, for another to take, and waits as a backup. What is not master stays as it is. */
+    public void stepDown(String because, long now) {
+        if (role == Role.MASTER) {
+            output.farewell(advertisement(LEAVES));
+            output.release();
+            wait(null, because, now);
+        }
+    }
+
     /** Must not have the addresses, as something is missing that they need. */
     public void fault(String because, long now) {
         if (role != Role.STOPPED) {

@@ -1,0 +1,152 @@
+package io.ballast.takeover.track;
+
+import io.ballast.takeover.vrrp.Advertisement;
+import io.ballast.takeover.vrrp.VirtualRouter;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.net.InetAddress;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * Several virtual routers of a node that move together: a director with an address outside and one inside is of use only
+ * with both. All of them are master, or none is.
+ *
+ * <ul>
+ *   <li>None becomes master before all of them could: one whose master has fallen silent waits, since where others still
+ *       hear theirs, it is a network that has failed and not a node.
+ *   <li>Where one has lost to another node, the others step down at once.
+ *   <li>Where one is at fault, all are, until none is.
+ * </ul>
+ *
+ * <p>So they need one priority, different from every other node's: where one node wins on one network and another on the
+ * other, both lose for ever. Everything that happens to a member is told by way of the group. Not thread-safe.
+ */
+public final class SyncGroup {
+    private static final long NEVER = Long.MAX_VALUE;
+
+    private final List<VirtualRouter> members;
+    private final Map<VirtualRouter, String> faults = new HashMap<>();
+    private boolean takesPart;
+
+    /** Of members that take no part yet. */
+    public SyncGroup(List<VirtualRouter> members) {
+        this.members = List.copyOf(members);
+        if (this.members.isEmpty()) {
+            throw new IllegalArgumentException("a group of none");
+        }
+    }
+
+    private boolean all(Role role) {
+        return members.stream().allMatch(member -> member.role() == role);
+    }
+
+    private boolean any(Role role) {
+        return members.stream().anyMatch(member -> member.role() == role);
+    }
+
+    /** As {@link VirtualRouter#start}, for all; while one is at fault, not yet. */
+    public void start(long now) {
+        takesPart = true;
+        if (!faults.isEmpty()) {
+            return;
+        }
+        if (any(Role.LEAVING) && !all(Role.LEAVING)) {
+            // Some have found a new master, so that none may stay.
+            members.forEach(member -> member.stop("another of its group has been taken over", now));
+        }
+        members.forEach(member -> member.start(now));
+    }
+
+    /** As {@link VirtualRouter#stop}, for all. */
+    public void stop(String because, long now) {
+        takesPart = false;
+        members.forEach(member -> member.stop(because, now));
+    }
+
+    /** As {@link VirtualRouter#leave}, for all. */
+    public void leave(String because, long now) {
+        takesPart = false;
+        members.forEach(member -> member.leave(because, now));
+    }
+
+    /** As {@link VirtualRouter#lapsed}, for all. */
+    public void lapsed(long now) {
+        members.forEach(member -> member.lapsed(now));
+    }
+
+    /** As {@link VirtualRouter#priority(int, long)}, for all. */
+    public void priority(int value, long now) {
+        members.forEach(member -> member.priority(value, now));
+    }
+
+    /** As {@link VirtualRouter#fault}: for this member, and for the others because of it. */
+    public void fault(VirtualRouter member, String because, long now) {
+        faults.put(require(member), because);
+        member.fault(because, now);
+        for (VirtualRouter other : members) {
+            other.fault("another of its group is at fault: " + because, now);
+        }
+    }
+
+    /** As {@link VirtualRouter#whole}: for all, when no member is at fault any more. */
+    public void whole(VirtualRouter member, long now) {
+        if (faults.remove(require(member)) == null || !faults.isEmpty()) {
+            return;
+        }
+        if (!takesPart) {
+            members.forEach(each -> each.stop("takes no part", now));
+            return;
+        }
+        members.forEach(each -> each.whole(now));
+        start(now);
+    }
+
+    /** As {@link VirtualRouter#heard}, by a member. */
+    public void heard(VirtualRouter member, Advertisement ad, InetAddress from, long at, long now) {
+        boolean was = require(member).role() == Role.MASTER;
+        member.heard(ad, from, at, now);
+        if (was && member.role() == Role.BACKUP) {
+            for (VirtualRouter other : members) {
+                other.stepDown("another of its group: " + member.why(), now);
+            }
+        }
+    }
+
+    /** As {@link VirtualRouter#tick}; who would become master waits for the others. */
+    public void tick(long now) {
+        boolean together = all(Role.BACKUP) && now >= due();
+        for (VirtualRouter member : members) {
+            if (together || member.role() != Role.BACKUP) {
+                member.tick(now);
+            }
+        }
+    }
+
+    /** As {@link VirtualRouter#due}. */
+    public long due() {
+        long latest = Long.MIN_VALUE;
+        long leaving = NEVER;
+        for (VirtualRouter member : members) {
+            if (member.role() == Role.BACKUP) {
+                latest = Math.max(latest, member.due());
+            } else {
+                leaving = Math.min(leaving, member.due());
+            }
+        }
+        return all(Role.BACKUP) ? latest : leaving;
+    }
+
+    /** Why its members are at fault, for people, each by its own; empty where none is. */
+    public List<String> faults() {
+        return members.stream().map(faults::get).filter(Objects::nonNull).toList();
+    }
+
+    private VirtualRouter require(VirtualRouter member) {
+        if (members.stream().noneMatch(each -> each == member)) {
+            throw new IllegalArgumentException("of another group");
+        }
+        return member;
+    }
+}
