@@ -232,15 +232,46 @@ final class ControlApi {
                                 : "this node takes part in no virtual router " + rest.getFirst() + "; there are "
                                         + String.join(", ", names));
             }
-            JsonObject body = body(request);
-            only(body, Set.of("operator"));
-            String wish = text(body, "operator").orElse("");
-            Manner manner = Manner.of(wish)
-                    .orElseThrow(() -> new HttpException(
-                            400, "operator \"" + wish + "\": expected normal, preferred, yielding or withdrawn"));
-            takeover.manner(rest.isEmpty() ? names : Set.of(rest.getFirst()), manner);
+            Set<String> wished = rest.isEmpty() ? names : Set.of(rest.getFirst());
+            Optional<String> warning = takeover.manner(wished, manner(body(request), wished));
+            JsonObject answer = TakeoverDuty.json(takeover.status());
+            warning.ifPresent(text -> answer.addProperty("warning", text));
+            return json(200, answer);
         }
         return json(200, TakeoverDuty.json(takeover.status()));
+    }
+
+    /** What the operator wants: said by a word, or by the node that is to have the addresses. */
+    private Manner manner(JsonObject body, Set<String> routers) throws HttpException {
+        only(body, Set.of("operator", "prefer"));
+        Optional<String> preferred = text(body, "prefer");
+        if (preferred.isEmpty()) {
+            String wish = text(body, "operator").orElse("");
+            return Manner.of(wish)
+                    .orElseThrow(() -> new HttpException(
+                            400, "operator \"" + wish + "\": expected normal, preferred, yielding or withdrawn"));
+        }
+        for (String router : routers) {
+            Set<String> nodes = takeover.nodes(router);
+            if (!nodes.contains(preferred.get())) {
+                throw new HttpException(
+                        400,
+                        "the node " + preferred.get() + " takes no part in the virtual router " + router
+                                + "; there are " + String.join(", ", nodes));
+            }
+        }
+        if (preferred.get().equals(takeover.node())) {
+            return Manner.PREFERRED;
+        }
+        for (String router : routers) {
+            if (takeover.nodes(router).size() > 2) {
+                throw new HttpException(
+                        409,
+                        "more than two nodes share " + router + ", and this one cannot say which of the others has it:"
+                                + " ask " + preferred.get() + " itself");
+            }
+        }
+        return Manner.YIELDING;
     }
 
     // ---- Services

@@ -308,7 +308,8 @@ public final class Daemon {
                 events,
                 name,
                 listener -> LocalAddresses.open(listener, options.directories().instance()),
-                (elsewhere, devices) -> loop.execute(() -> node.xdp().shared(elsewhere, devices)));
+                (elsewhere, devices) -> loop.execute(() -> node.xdp().shared(elsewhere, devices)),
+                new MannerStore(options.directories().manners()));
         String build = Build.id();
         this.workers = new WorkerSupervisor(
                 loop,
@@ -456,6 +457,7 @@ public final class Daemon {
         try {
             Metrics metrics = new Metrics(
                     node,
+                    takeover,
                     new Metrics.Workers() {
                         @Override
                         public List<WorkerSupervisor.Status> status() {

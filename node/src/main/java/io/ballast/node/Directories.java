@@ -99,6 +99,11 @@ public record Directories(Path run, Path state) {
         return state.resolve("overrides.json");
     }
 
+    /** What the operator wants of virtual routers. */
+    public Path manners() {
+        return state.resolve("takeover.json");
+    }
+
     /** The events. */
     public Path journal() {
         return state.resolve("journal");

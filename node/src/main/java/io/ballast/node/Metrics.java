@@ -14,6 +14,10 @@ import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.RiseFall;
 import io.ballast.health.state.ServerHealth.CheckHealth;
 import io.ballast.node.http.Response;
+import io.ballast.takeover.vrrp.Discard;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import io.ballast.takeover.wire.Jitter;
+import io.ballast.takeover.wire.RouterStatus;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.OutputStreamWriter;
@@ -25,6 +29,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
@@ -46,11 +51,13 @@ final class Metrics {
     }
 
     private final Node node;
+    private final TakeoverDuty takeover;
     private final Workers workers;
     private final Journal journal;
 
-    Metrics(Node node, Workers workers, Journal journal) {
+    Metrics(Node node, TakeoverDuty takeover, Workers workers, Journal journal) {
         this.node = node;
+        this.takeover = takeover;
         this.workers = workers;
         this.journal = journal;
     }
@@ -83,6 +90,7 @@ final class Metrics {
             }
         }
         Condition condition = node.ask(this::condition);
+        List<RouterStatus> routers = takeover.status();
         return Response.stream(200, TYPE, out -> {
             try (Writer text = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8), 8192)) {
                 writeServices(text, services);
@@ -91,6 +99,9 @@ final class Metrics {
                 writeProcess(text, condition);
                 if (condition.xdp().isPresent()) {
                     writeXdp(text, condition.xdp().get());
+                }
+                if (!routers.isEmpty()) {
+                    writeRouters(text, routers);
                 }
             }
         });
@@ -168,6 +179,78 @@ final class Metrics {
             ServiceStatistics counted = service.counted();
             return counted == null ? 0 : of.apply(counted);
         };
+    }
+
+    private static void writeRouters(Writer text, List<RouterStatus> routers) throws IOException {
+        head(text, "ballast_takeover_role", "gauge", "1 for the role that this node has in a virtual router, else 0.");
+        for (RouterStatus router : routers) {
+            for (Role role : Role.values()) {
+                String labels = labels(router) + ",role=\"" + role.name().toLowerCase(Locale.ROOT) + "\"";
+                line(text, "ballast_takeover_role", labels, router.role() == role ? 1 : 0);
+            }
+        }
+        head(text, "ballast_takeover_priority", "gauge", "The priority of this node now.");
+        for (RouterStatus router : routers) {
+            line(text, "ballast_takeover_priority", labels(router), router.priority());
+        }
+        head(text, "ballast_takeover_advertisements_sent_total", "counter", "Advertisements that were sent.");
+        for (RouterStatus router : routers) {
+            line(text, "ballast_takeover_advertisements_sent_total", labels(router), router.sent());
+        }
+        head(text, "ballast_takeover_advertisements_unsent_total", "counter", "Advertisements that could not be sent.");
+        for (RouterStatus router : routers) {
+            line(text, "ballast_takeover_advertisements_unsent_total", labels(router), router.unsent());
+        }
+        head(
+                text,
+                "ballast_takeover_advertisements_discarded_total",
+                "counter",
+                "Advertisements that came and were not listened to.");
+        for (RouterStatus router : routers) {
+            for (Discard reason : Discard.values()) {
+                line(
+                        text,
+                        "ballast_takeover_advertisements_discarded_total",
+                        labels(router) + ",reason=\"" + reason.name().toLowerCase(Locale.ROOT) + "\"",
+                        router.discarded().getOrDefault(reason, 0L));
+            }
+        }
+        histogram(
+                text,
+                routers,
+                "ballast_takeover_jitter_seconds",
+                "How far off their time the master's advertisements arrived.",
+                RouterStatus::jitter);
+        histogram(
+                text,
+                routers,
+                "ballast_takeover_silence_seconds",
+                "How long nothing had been heard of a master when this node took over from it.",
+                RouterStatus::silences);
+    }
+
+    private static String labels(RouterStatus router) {
+        return "router=\"" + escape(router.member().name()) + "\",family=\""
+                + (router.member().ipv6() ? "ipv6" : "ipv4") + "\"";
+    }
+
+    private static void histogram(
+            Writer text, List<RouterStatus> routers, String name, String help, Function<RouterStatus, Jitter> of)
+            throws IOException {
+        head(text, name, "histogram", help);
+        long[] bounds = Jitter.bounds();
+        for (RouterStatus router : routers) {
+            Jitter jitter = of.apply(router);
+            long[] counts = jitter.counts();
+            long count = 0;
+            for (int i = 0; i < counts.length; i++) {
+                count += counts[i];
+                String upTo = i < bounds.length ? number(bounds[i] / 1e6) : "+Inf";
+                line(text, name + "_bucket", labels(router) + ",le=\"" + upTo + "\"", count);
+            }
+            line(text, name + "_sum", labels(router), jitter.sum() / 1e9);
+            line(text, name + "_count", labels(router), count);
+        }
     }
 
     private static void writeXdp(Writer text, XdpOnDemand.Condition xdp) throws IOException {

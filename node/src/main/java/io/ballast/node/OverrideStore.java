@@ -121,6 +121,11 @@ final class OverrideStore {
         JsonObject root = new JsonObject();
         root.addProperty("version", 1);
         root.add("services", services);
+        replace(file, root);
+    }
+
+    /** Writes a file for its owner alone, in one step and only after it is on the disk. */
+    static void replace(Path file, JsonObject root) throws IOException {
         Path fresh = file.resolveSibling(file.getFileName() + ".new");
         try (FileChannel channel = FileChannel.open(
                 fresh,

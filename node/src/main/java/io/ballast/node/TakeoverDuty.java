@@ -22,6 +22,7 @@ import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
@@ -54,13 +55,17 @@ final class TakeoverDuty implements AutoCloseable {
     private final String node;
     private final OwnershipMaker ownership;
     private final Sharing sharing;
+    private final MannerStore store;
     private final Set<Membership.Key> here = new HashSet<>();
+    private final Map<String, Manner> manners = new LinkedHashMap<>();
+    private Map<String, Set<String>> nodes = Map.of();
     private @Nullable Takeover takeover;
     private List<Membership> members = List.of();
     private String trouble = "";
     private boolean ended;
 
-    TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing) {
+    TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing, MannerStore store) {
+        this.store = store;
         this.events = events;
         this.node = node;
         this.ownership = ownership;
@@ -200,6 +205,10 @@ final class TakeoverDuty implements AutoCloseable {
             return;
         }
         members = members(description, node);
+        nodes = new LinkedHashMap<>();
+        description
+                .virtualRouters()
+                .forEach((router, spec) -> nodes.put(router, spec.nodes().keySet()));
         share();
         if (takeover == null) {
             if (members.isEmpty()) {
@@ -209,6 +218,8 @@ final class TakeoverDuty implements AutoCloseable {
                 ToJournal journal = new ToJournal();
                 takeover = new Takeover(journal, () -> ownership.make(journal));
                 trouble = "";
+                remember();
+                takeover.manners(manners);
             } catch (IOException e) {
                 trouble = "this node takes part in no virtual router: " + e.getMessage();
                 var _ = events.happened(Severity.ERROR, "takeover.failed", "takeover", trouble, Map.of());
@@ -230,10 +241,51 @@ final class TakeoverDuty implements AutoCloseable {
         return trouble.isEmpty() ? Optional.empty() : Optional.of(trouble);
     }
 
-    /** What the operator wants. */
-    synchronized void manner(Set<String> names, Manner manner) {
+    /** What an earlier daemon was told. */
+    private void remember() {
+        try {
+            manners.putAll(store.load());
+        } catch (IOException e) {
+            var _ = events.happened(
+                    Severity.ERROR,
+                    "takeover.lost",
+                    "takeover",
+                    "whether this node was in maintenance is not known: " + e.getMessage(),
+                    Map.of());
+        }
+    }
+
+    /** The nodes that take part in a virtual router. */
+    synchronized Set<String> nodes(String router) {
+        return nodes.getOrDefault(router, Set.of());
+    }
+
+    /** Which node this is. */
+    String node() {
+        return node;
+    }
+
+    /**
+     * What the operator wants of virtual routers from now on.
+     *
+     * @return why that does not survive a restart; nothing where it does
+     */
+    synchronized Optional<String> manner(Set<String> names, Manner manner) {
+        names.forEach(name -> manners.put(name, manner));
         if (takeover != null) {
-            takeover.manner(names, manner);
+            takeover.manners(manners);
+        }
+        var _ = events.happened(
+                Severity.INFO,
+                "takeover.operator",
+                String.join(", ", names),
+                String.join(", ", names) + ": the operator wants this node to be " + manner.word(),
+                Map.of("operator", manner.word()));
+        try {
+            store.save(manners);
+            return Optional.empty();
+        } catch (IOException e) {
+            return Optional.of("this does not survive a restart: " + e.getMessage());
         }
     }
 

@@ -19,6 +19,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /** {@code ballast takeover}: virtual routers of this node, and whose their addresses are. */
 public final class TakeoverVerb implements Verb {
@@ -28,7 +29,7 @@ public final class TakeoverVerb implements Verb {
     @Override
     public VerbSpec spec() {
         return VerbSpec.of("takeover", "Show who has the addresses that move between nodes, and move them")
-                .describe("What is asked for here holds until something else is, or the daemon is started again.");
+                .describe("What is asked for here is asked of this node, and holds over restarts until `resume`.");
     }
 
     @Override
@@ -36,29 +37,39 @@ public final class TakeoverVerb implements Verb {
         return List.of(
                 new Status(),
                 new Wish(
-                        "release",
-                        "yielding",
-                        "Give addresses to another node, if one is there, and take them again only without one",
-                        "ballast takeover release",
-                        "before this machine is restarted"),
+                        VerbSpec.of("release", "Give addresses to another node, and take them again only without one")
+                                .parameter(ROUTER)
+                                .example("ballast takeover release", "the other director is to have them"),
+                        _ -> word("yielding")),
                 new Wish(
-                        "prefer",
-                        "preferred",
-                        "Have addresses come to this node, whatever its priority, while it works",
-                        "ballast takeover prefer front",
-                        "this node is to be master of front"),
+                        VerbSpec.of("prefer", "Have addresses go to a node, whatever its priority, while it works")
+                                .parameter(Parameter.required("node", ValueKind.TEXT, "this node, or the other one"))
+                                .parameter(ROUTER)
+                                .example("ballast takeover prefer director2", "until `ballast takeover resume`"),
+                        call -> {
+                            JsonObject body = new JsonObject();
+                            body.addProperty("prefer", call.parameter("node"));
+                            return body;
+                        }),
                 new Wish(
-                        "withdraw",
-                        "withdrawn",
-                        "Give addresses up and take no part any more: maintenance",
-                        "ballast takeover withdraw",
-                        "whatever happens to the others, this node does not step in"),
+                        VerbSpec.of("maintenance", "Give addresses up and take no part any more, or do so again")
+                                .parameter(Parameter.choice("state", "whether this node is out", "on", "off"))
+                                .parameter(ROUTER)
+                                .example(
+                                        "ballast takeover maintenance on",
+                                        "whatever happens to the others, this node does not step in"),
+                        call -> word(call.parameter("state").equals("on") ? "withdrawn" : "normal")),
                 new Wish(
-                        "resume",
-                        "normal",
-                        "Do as the description says again",
-                        "ballast takeover resume",
-                        "the end of release, prefer and withdraw"));
+                        VerbSpec.of("resume", "Do as the description says again")
+                                .parameter(ROUTER)
+                                .example("ballast takeover resume", "the end of release, prefer and maintenance"),
+                        _ -> word("normal")));
+    }
+
+    private static JsonObject word(String operator) {
+        JsonObject body = new JsonObject();
+        body.addProperty("operator", operator);
+        return body;
     }
 
     @Override
@@ -81,36 +92,25 @@ public final class TakeoverVerb implements Verb {
     }
 
     private static final class Wish implements Verb {
-        private final String name;
-        private final String wish;
-        private final String summary;
-        private final String example;
-        private final String why;
+        private final VerbSpec spec;
+        private final Function<Invocation, JsonObject> body;
 
-        Wish(String name, String wish, String summary, String example, String why) {
-            this.name = name;
-            this.wish = wish;
-            this.summary = summary;
-            this.example = example;
-            this.why = why;
+        Wish(VerbSpec spec, Function<Invocation, JsonObject> body) {
+            this.spec = spec.option(ControlClient.SOCKET);
+            this.body = body;
         }
 
         @Override
         public VerbSpec spec() {
-            return VerbSpec.of(name, summary)
-                    .parameter(ROUTER)
-                    .option(ControlClient.SOCKET)
-                    .example(example, why);
+            return spec;
         }
 
         @Override
         public int run(Invocation call) throws Failure {
-            JsonObject body = new JsonObject();
-            body.addProperty("operator", wish);
             String path = call.optionalParameter("router")
                     .map(router -> "/v1/takeover/" + ControlClient.encode(router))
                     .orElse("/v1/takeover");
-            return show(call, ControlClient.of(call).call("PATCH", path, Optional.of(body)));
+            return show(call, ControlClient.of(call).call("PATCH", path, Optional.of(body.apply(call))));
         }
     }
 
@@ -141,6 +141,11 @@ public final class TakeoverVerb implements Verb {
         for (JsonObject router : routers) {
             out.println();
             details(call, router);
+        }
+        if (answer.has("warning")) {
+            call.terminal()
+                    .err()
+                    .println(call.terminal().errorStyle(Style.YELLOW, "warning:") + " " + Json.text(answer, "warning"));
         }
         return Exit.DONE;
     }

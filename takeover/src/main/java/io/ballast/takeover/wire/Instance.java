@@ -48,7 +48,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private final Wires wires;
     private final VirtualRouter router;
     private Membership member;
-    private Manner manner = Manner.NORMAL;
+    private Manner manner;
     private @Nullable Link link;
     private @Nullable InetAddress source;
     private String trouble = "";
@@ -67,6 +67,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private final Set<String> notices = new LinkedHashSet<>();
     private final ArrayDeque<RouterStatus.Transition> transitions = new ArrayDeque<>();
     private final Jitter jitter = new Jitter();
+    private final Jitter silences = new Jitter();
     private long lastHeard;
     private long unsentBefore;
     private long sentBefore;
@@ -82,8 +83,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         long now();
     }
 
-    Instance(Membership member, InetAddress nobody, Wires wires) {
+    Instance(Membership member, Manner manner, InetAddress nobody, Wires wires) {
         this.member = member;
+        this.manner = manner;
         this.nobody = nobody;
         this.wires = wires;
         this.router = new VirtualRouter(member.settings(nobody), this, wires.now());
@@ -228,7 +230,16 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         };
     }
 
-    void manner(Manner wanted, String why, long now) {
+    Manner manner() {
+        return manner;
+    }
+
+    void manner(Manner wanted, long now) {
+        String why = switch (wanted) {
+            case NORMAL, PREFERRED -> "";
+            case YIELDING -> "released by the operator";
+            case WITHDRAWN -> "in maintenance";
+        };
         manner = wanted;
         router.configure(settings(), now);
         restart = false;
@@ -466,6 +477,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     @Override
     public void acquire() {
         owns = true;
+        if (lastHeard != 0) {
+            silences.late(wires.now() - lastHeard);
+        }
         wires.ownership().acquire(member, wires.now());
     }
 
@@ -514,6 +528,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 Map.copyOf(discarded),
                 List.copyOf(notices),
                 List.copyOf(transitions),
-                jitter.copy());
+                jitter.copy(),
+                silences.copy());
     }
 }

@@ -23,6 +23,7 @@ import java.util.Optional;
  * @param notices what else is wrong among the peers, each said once
  * @param transitions the last ones, the newest last
  * @param jitter of the master's advertisements, as a backup sees them arrive
+ * @param silences how long nothing had been heard of a master when this node took over from it
  */
 public record RouterStatus(
         Membership member,
@@ -38,7 +39,8 @@ public record RouterStatus(
         Map<Discard, Long> discarded,
         List<String> notices,
         List<Transition> transitions,
-        Jitter jitter) {
+        Jitter jitter,
+        Jitter silences) {
 
     /**
      * A node that advertises.

@@ -97,6 +97,7 @@ public final class Takeover implements AutoCloseable {
 
     private final Map<Place, ProtocolSocket> ears = new HashMap<>();
     private final Set<Place> deaf = new HashSet<>();
+    private Map<String, Manner> manners = Map.of();
     private @Nullable TimedSends sends;
     private @Nullable Ownership ownership;
     private @Nullable RouteNetlink netlink;
@@ -133,16 +134,18 @@ public final class Takeover implements AutoCloseable {
         return over.getCount() == 0 ? CompletableFuture.completedFuture(List.of()) : answer;
     }
 
-    /** What the operator wants of these from now on, until he wants something else. */
-    public void manner(Set<String> names, Manner manner) {
-        String why = switch (manner) {
-            case NORMAL, PREFERRED -> "";
-            case YIELDING -> "released by the operator";
-            case WITHDRAWN -> "in maintenance";
-        };
-        submit(() -> instances.values().stream()
-                .filter(instance -> names.contains(instance.member().name()))
-                .forEach(instance -> instance.manner(manner, why, System.nanoTime())));
+    /** What the operator wants of virtual routers from now on, by name; of others, what the description says. */
+    public void manners(Map<String, Manner> wanted) {
+        Map<String, Manner> all = Map.copyOf(wanted);
+        submit(() -> {
+            manners = all;
+            for (Instance instance : instances.values()) {
+                Manner manner = all.getOrDefault(instance.member().name(), Manner.NORMAL);
+                if (manner != instance.manner()) {
+                    instance.manner(manner, System.nanoTime());
+                }
+            }
+        });
     }
 
     /**
@@ -262,7 +265,8 @@ public final class Takeover implements AutoCloseable {
     }
 
     private Instance instance(Membership member) {
-        return new Instance(member, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
+        Manner manner = manners.getOrDefault(member.name(), Manner.NORMAL);
+        return new Instance(member, manner, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
     }
 
     private List<Instance> all() {

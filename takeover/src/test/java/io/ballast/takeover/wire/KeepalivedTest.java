@@ -16,7 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -199,13 +199,13 @@ class KeepalivedTest {
         node.takeover.become(List.of(member(way, 150)));
         await("this node is better", () -> node.owns && !keepalivedHas(way));
 
-        node.takeover.manner(Set.of("front"), Manner.WITHDRAWN);
+        node.takeover.manners(Map.of("front", Manner.WITHDRAWN));
         await("keepalived takes them", () -> !node.owns && keepalivedHas(way));
         assertThat(node.status().transitions())
                 .last()
                 .satisfies(last -> assertThat(last.why()).endsWith("has taken over"));
 
-        node.takeover.manner(Set.of("front"), Manner.NORMAL);
+        node.takeover.manners(Map.of("front", Manner.NORMAL));
         await("this node takes them back", () -> node.owns && !keepalivedHas(way));
         node.takeover.become(List.of(member(way, 90)));
         await("keepalived is better", () -> !node.owns && keepalivedHas(way));

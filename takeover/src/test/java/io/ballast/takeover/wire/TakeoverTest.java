@@ -16,7 +16,7 @@ import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -250,26 +250,26 @@ class TakeoverTest {
                 "the higher one is master",
                 () -> high.owns && low.status().master().isPresent());
 
-        high.takeover.manner(Set.of("front"), Manner.YIELDING);
+        high.takeover.manners(Map.of("front", Manner.YIELDING));
         await("the other has them", () -> low.owns && !high.owns);
         await("it stands by", () -> high.status().role() == Role.BACKUP);
         assertThat(high.status().priority()).isEqualTo(1);
         assertThat(high.status().manner()).isEqualTo(Manner.YIELDING);
 
-        low.takeover.manner(Set.of("front"), Manner.WITHDRAWN);
+        low.takeover.manners(Map.of("front", Manner.WITHDRAWN));
         await("who gave way has to do after all", () -> high.owns && !low.owns);
         await("the other is out", () -> low.status().role() == Role.STOPPED);
 
-        high.takeover.manner(Set.of("front"), Manner.YIELDING);
+        high.takeover.manners(Map.of("front", Manner.YIELDING));
         await("nobody else is there", () -> high.roles.getLast() == Role.MASTER && high.roles.contains(Role.LEAVING));
         assertThat(high.owns).isTrue();
 
-        low.takeover.manner(Set.of("front"), Manner.NORMAL);
+        low.takeover.manners(Map.of("front", Manner.NORMAL));
         await("the other has them again", () -> low.owns && !high.owns);
-        high.takeover.manner(Set.of("front"), Manner.NORMAL);
+        high.takeover.manners(Map.of("front", Manner.NORMAL));
         await("as described", () -> high.owns && !low.owns);
 
-        low.takeover.manner(Set.of("front"), Manner.PREFERRED);
+        low.takeover.manners(Map.of("front", Manner.PREFERRED));
         await("the lower one is wanted", () -> low.owns && !high.owns);
     }
 }
