@@ -229,7 +229,7 @@ final class ControlApi {
                         404,
                         names.isEmpty()
                                 ? "this node takes part in no virtual router"
-                                : "this node takes part in no virtual router " + rest.getFirst() + "; there are "
+                                : "this node takes part in no virtual router " + rest.getFirst() + ", but in "
                                         + String.join(", ", names));
             }
             Set<String> wished = rest.isEmpty() ? names : Set.of(rest.getFirst());
@@ -257,7 +257,7 @@ final class ControlApi {
                 throw new HttpException(
                         400,
                         "the node " + preferred.get() + " takes no part in the virtual router " + router
-                                + "; there are " + String.join(", ", nodes));
+                                + ", which is shared by " + String.join(", ", nodes));
             }
         }
         if (preferred.get().equals(takeover.node())) {

@@ -16,6 +16,7 @@ import io.ballast.cli.VerbSpec;
 import java.io.PrintStream;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -127,9 +128,14 @@ public final class TakeoverVerb implements Verb {
         }
         Table table = new Table("ROUTER", "ADDRESSES", "ON", "ROLE", ">FOR", ">PRIORITY", "MASTER");
         for (JsonObject router : routers) {
-            String operator = Json.text(router, "operator");
+            String operator = switch (Json.text(router, "operator")) {
+                case "normal" -> "";
+                case "yielding" -> " (released)";
+                case "withdrawn" -> " (maintenance)";
+                case String other -> " (" + other + ")";
+            };
             table.row(
-                    Json.text(router, "name") + (operator.equals("normal") ? "" : " (" + operator + ")"),
+                    Json.text(router, "name") + operator,
                     String.join(", ", texts(router, "addresses")),
                     Json.text(router, "interface"),
                     Json.text(router, "role"),
@@ -169,8 +175,9 @@ public final class TakeoverVerb implements Verb {
             }
         }
         for (JsonObject transition : Json.objects(router, "transitions")) {
-            out.println("  " + Json.text(transition, "time") + " " + Json.text(transition, "from") + " -> "
-                    + Json.text(transition, "to") + ": " + Json.text(transition, "why"));
+            Instant time = Instant.parse(Json.text(transition, "time")).truncatedTo(ChronoUnit.MILLIS);
+            out.println("  " + time + " " + Json.text(transition, "from") + " -> " + Json.text(transition, "to") + ": "
+                    + Json.text(transition, "why"));
         }
         for (String notice : texts(router, "notices")) {
             out.println(call.terminal().style(Style.YELLOW, "  warning: ") + notice);
