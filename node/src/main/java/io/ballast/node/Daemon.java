@@ -29,6 +29,8 @@ import io.ballast.linux.Signal;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.node.http.UnixHttpServer;
 import io.ballast.takeover.wire.LocalAddresses;
+import io.ballast.takeover.wire.Ownership;
+import io.ballast.takeover.wire.Takeover;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.InetAddress;
@@ -307,7 +309,18 @@ public final class Daemon {
         this.takeover = new TakeoverDuty(
                 events,
                 name,
-                listener -> LocalAddresses.open(listener, options.directories().instance()),
+                new TakeoverDuty.OwnershipMaker() {
+                    @Override
+                    public Ownership make(Takeover.Listener listener) {
+                        return LocalAddresses.open(
+                                listener, options.directories().instance());
+                    }
+
+                    @Override
+                    public void dismantle() throws IOException {
+                        LocalAddresses.dismantle(options.directories().instance());
+                    }
+                },
                 (elsewhere, devices) -> loop.execute(() -> node.xdp().shared(elsewhere, devices)),
                 new MannerStore(options.directories().manners()));
         String build = Build.id();

@@ -37,9 +37,11 @@ import org.jspecify.annotations.Nullable;
 /** This node's part in the virtual routers of the description; the thread of them begins with the first one. */
 final class TakeoverDuty implements AutoCloseable {
     /** Makes what adds addresses to this machine, for who hears of it. */
-    @FunctionalInterface
     interface OwnershipMaker {
         Ownership make(Takeover.Listener listener) throws IOException;
+
+        /** Takes away what an earlier daemon has left, where there is nothing to own. */
+        void dismantle() throws IOException;
     }
 
     private static final Duration ANSWER = Duration.ofSeconds(5);
@@ -63,6 +65,7 @@ final class TakeoverDuty implements AutoCloseable {
     private List<Membership> members = List.of();
     private String trouble = "";
     private boolean ended;
+    private boolean dismantled;
 
     TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing, MannerStore store) {
         this.store = store;
@@ -212,6 +215,7 @@ final class TakeoverDuty implements AutoCloseable {
         share();
         if (takeover == null) {
             if (members.isEmpty()) {
+                dismantle();
                 return;
             }
             try {
@@ -239,6 +243,23 @@ final class TakeoverDuty implements AutoCloseable {
     /** Why there are no virtual routers although there should be; empty where there are. */
     synchronized Optional<String> trouble() {
         return trouble.isEmpty() ? Optional.empty() : Optional.of(trouble);
+    }
+
+    private void dismantle() {
+        if (dismantled) {
+            return;
+        }
+        dismantled = true;
+        try {
+            ownership.dismantle();
+        } catch (IOException e) {
+            var _ = events.happened(
+                    Severity.WARNING,
+                    "takeover.note",
+                    "takeover",
+                    "what an earlier daemon may have left of virtual routers is still there: " + e.getMessage(),
+                    Map.of());
+        }
     }
 
     /** What an earlier daemon was told. */

@@ -418,6 +418,21 @@ public final class LeaseGate implements AutoCloseable {
         gate.close();
     }
 
+    /** The interfaces on which an instance left something, in the network namespace of the calling thread. */
+    public static Set<Integer> left(String instance) throws IOException {
+        Set<Integer> left = new TreeSet<>();
+        try (TrafficControl control = TrafficControl.open()) {
+            for (int link : control.clsacts()) {
+                for (Direction direction : Direction.values()) {
+                    if (find(control, link, direction, name(instance)).isPresent()) {
+                        left.add(link);
+                    }
+                }
+            }
+        }
+        return left;
+    }
+
     /** Takes away what an instance left in the network namespace of the calling thread. Does nothing where nothing is. */
     public static void dismantle(String instance) throws IOException {
         try (TrafficControl control = TrafficControl.open()) {

@@ -79,6 +79,22 @@ public final class LocalAddresses implements Ownership {
         return new LocalAddresses(listener, gate);
     }
 
+    /**
+     * Takes away what an earlier daemon that was killed has left, where this one has no virtual routers: addresses, and the
+     * gate that keeps them shut.
+     */
+    public static void dismantle(String instance) throws IOException {
+        Set<Integer> left = LeaseGate.left(instance);
+        if (!left.isEmpty()) {
+            try (AddressKeeper keeper = AddressKeeper.open()) {
+                for (int link : left) {
+                    keeper.removeLeftovers(link);
+                }
+            }
+            LeaseGate.dismantle(instance);
+        }
+    }
+
     private LocalAddresses(Takeover.Listener listener, @Nullable LeaseGate gate) {
         this.listener = listener;
         this.gate = gate;
@@ -327,6 +343,11 @@ public final class LocalAddresses implements Ownership {
             look = now + LOOK;
             if (gate != null) {
                 gate.check().forEach(this::tellOnce);
+                for (int link : gate.left()) {
+                    // An earlier daemon's, on an interface that is none of ours any more.
+                    keeper().removeLeftovers(link);
+                    gate.unguard(link);
+                }
             }
         }
     }

@@ -1,0 +1,138 @@
+package io.ballast.takeover.wire;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.linux.Capability;
+import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.neighbour.ArpProbe;
+import io.ballast.linux.netlink.Address;
+import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.NewLink;
+import io.ballast.linux.netlink.RouteNetlink;
+import io.ballast.linux.netlink.TrafficControl;
+import io.ballast.takeover.lease.LeaseGate;
+import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.io.IOException;
+import java.net.Inet4Address;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A node that really has the addresses, and a neighbour who asks for them. */
+@Timeout(60)
+class LocalAddressesTest {
+    private static final long MS = 1_000_000;
+    private static final Inet4Address VIP = (Inet4Address) InetAddress.ofLiteral("192.0.2.100");
+    private static final String INSTANCE = "local-addresses-test";
+
+    private static final class Notes implements Takeover.Listener {
+        final List<String> all = new CopyOnWriteArrayList<>();
+
+        @Override
+        public void changed(Membership member, Role from, Role to, int priority, String why) {}
+
+        @Override
+        public void note(boolean warning, Membership member, String message) {
+            all.add(message);
+        }
+
+        @Override
+        public void note(boolean warning, String message) {
+            all.add(message);
+        }
+    }
+
+    private static void await(String what, Callable<Boolean> condition) throws Exception {
+        long until = System.nanoTime() + 20_000 * MS;
+        while (!condition.call()) {
+            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
+            Thread.sleep(5);
+        }
+    }
+
+    private static boolean has(RouteNetlink netlink) throws IOException {
+        return netlink.addresses().stream()
+                .anyMatch(address -> address.address().equals(VIP));
+    }
+
+    private static Set<Integer> guarded(NetworkNamespace in) throws IOException {
+        return in.call(() -> LeaseGate.left(INSTANCE));
+    }
+
+    @Test
+    void theMasterAnswersAndNobodyAfterwards() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+        Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
+        Membership member = new Membership(
+                "front",
+                "eth0",
+                3,
+                51,
+                150,
+                20 * MS,
+                List.of(new Cidr(VIP, 24)),
+                true,
+                0,
+                List.of(),
+                Checksum.PSEUDO_HEADER,
+                "",
+                300 * MS,
+                2,
+                0);
+        try (NetworkNamespace left = NetworkNamespace.create();
+                NetworkNamespace right = NetworkNamespace.create();
+                RouteNetlink mine = left.call(RouteNetlink::open);
+                RouteNetlink theirs = right.call(RouteNetlink::open)) {
+            mine.create(new NewLink.Veth("eth0", "eth0", right));
+            for (RouteNetlink each : List.of(mine, theirs)) {
+                int link = each.link("eth0").orElseThrow().index();
+                each.setUp(link, true);
+                each.add(Address.of(link, InetAddress.ofLiteral(each == mine ? "192.0.2.1" : "192.0.2.2"), 24));
+            }
+            await(
+                    "the wire",
+                    () -> mine.link("eth0").orElseThrow().running()
+                            && theirs.link("eth0").orElseThrow().running());
+            Link far = theirs.link("eth0").orElseThrow();
+            Link near = mine.link("eth0").orElseThrow();
+            Notes notes = new Notes();
+            Takeover takeover = left.call(() -> new Takeover(notes, () -> LocalAddresses.open(notes, INSTANCE)));
+            try {
+                takeover.become(List.of(member));
+                await("it has the address", () -> has(mine));
+                assertThat(guarded(left)).containsExactly(near.index());
+                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                        .isEqualTo(Map.of(VIP, Set.of(Objects.requireNonNull(near.address()))));
+
+                takeover.manners(Map.of("front", Manner.WITHDRAWN));
+                await("it has it no more", () -> !has(mine));
+                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(100))))
+                        .isEmpty();
+                takeover.manners(Map.of());
+                await("it has it again", () -> has(mine));
+            } finally {
+                takeover.close();
+            }
+            assertThat(has(mine)).isFalse();
+            assertThat(guarded(left)).isEmpty();
+            assertThat(left.call(() -> {
+                        try (TrafficControl control = TrafficControl.open()) {
+                            return control.clsacts();
+                        }
+                    }))
+                    .isEmpty();
+            assertThat(notes.all.stream().filter(note -> !note.contains("real-time")))
+                    .isEmpty();
+        }
+    }
+}
