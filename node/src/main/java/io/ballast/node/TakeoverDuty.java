@@ -242,7 +242,8 @@ final class TakeoverDuty implements AutoCloseable {
 
     /** Why there are no virtual routers although there should be; empty where there are. */
     synchronized Optional<String> trouble() {
-        return trouble.isEmpty() ? Optional.empty() : Optional.of(trouble);
+        String why = takeover == null ? trouble : takeover.failure();
+        return why.isEmpty() ? Optional.empty() : Optional.of(why);
     }
 
     private void dismantle() {

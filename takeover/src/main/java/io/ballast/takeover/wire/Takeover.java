@@ -87,6 +87,7 @@ public final class Takeover implements AutoCloseable {
     private final ConcurrentLinkedQueue<Runnable> tasks = new ConcurrentLinkedQueue<>();
     private final PollSet poll;
     private final CountDownLatch over = new CountDownLatch(1);
+    private volatile String failure = "";
     private final Thread thread;
 
     // Of the thread.
@@ -146,6 +147,11 @@ public final class Takeover implements AutoCloseable {
                 }
             }
         });
+    }
+
+    /** Why there are no virtual routers any more; empty while there are. */
+    public String failure() {
+        return failure;
     }
 
     /**
@@ -213,11 +219,17 @@ public final class Takeover implements AutoCloseable {
                         true,
                         "without a real-time priority, on a busy machine a takeover may be late: " + e.getMessage());
             }
-            while (!ended) {
-                step();
+            try {
+                while (!ended) {
+                    step();
+                }
+            } finally {
+                // None, if all went well.
+                all().forEach(instance -> instance.stop("virtual routers cannot go on", System.nanoTime()));
             }
         } catch (IOException | RuntimeException e) {
-            listener.note(true, "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage()));
+            failure = "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage());
+            listener.note(true, failure);
         } finally {
             ears.values().forEach(ProtocolSocket::close);
             over.countDown();
