@@ -56,10 +56,19 @@ public final class BpfProgram implements AutoCloseable {
      * has a program itself, and this is one. Needs CAP_BPF and CAP_NET_ADMIN.
      */
     public static BpfProgram passing() throws IOException {
+        return constant(XdpAction.PASS, "passing");
+    }
+
+    /** An XDP program that drops every packet. Needs CAP_BPF and CAP_NET_ADMIN. */
+    public static BpfProgram dropping() throws IOException {
+        return constant(XdpAction.DROP, "dropping");
+    }
+
+    private static BpfProgram constant(XdpAction action, String name) throws IOException {
         try (Kernel kernel = Kernel.open()) {
             MemorySegment instructions = kernel.allocate(16, 8);
-            instructions.set(ValueLayout.JAVA_BYTE, 0, MOVE_IMMEDIATE); // r0 = XDP_PASS
-            instructions.set(ValueLayout.JAVA_INT, 4, XdpAction.PASS.number());
+            instructions.set(ValueLayout.JAVA_BYTE, 0, MOVE_IMMEDIATE); // r0 = ...
+            instructions.set(ValueLayout.JAVA_INT, 4, action.number());
             instructions.set(ValueLayout.JAVA_BYTE, 8, EXIT);
             MemorySegment attributes = Bpf.attributes(kernel);
             attributes.set(ValueLayout.JAVA_INT, 0, XDP);
@@ -67,9 +76,9 @@ public final class BpfProgram implements AutoCloseable {
             attributes.set(ValueLayout.JAVA_LONG, 8, instructions.address());
             attributes.set(
                     ValueLayout.JAVA_LONG, 16, kernel.string("Apache-2.0").address());
-            Bpf.setName(attributes, 48, "passing");
-            int fd = Bpf.check(kernel.bpf(Bpf.PROG_LOAD, attributes), "load", "a program that passes everything");
-            return of(Descriptor.own(fd, "passing"));
+            Bpf.setName(attributes, 48, name);
+            int fd = Bpf.check(kernel.bpf(Bpf.PROG_LOAD, attributes), "load", "the XDP program " + name);
+            return of(Descriptor.own(fd, name));
         }
     }
 

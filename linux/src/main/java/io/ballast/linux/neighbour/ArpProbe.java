@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * Asks a network who else answers for an address, as a host does before it takes one (RFC 5227 section 2.1.1): an ARP
@@ -59,6 +60,41 @@ public final class ArpProbe {
             }
         } catch (SocketTimeoutException e) {
             return found;
+        }
+    }
+
+    /** A socket for {@link #repeat}, in the network namespace of the calling thread. */
+    public static NativeSocket open(Link link) throws IOException {
+        return NativeSocket.packet(link.index(), ARP);
+    }
+
+    /**
+     * Asks for one address again and again, and tells of each answer, until the socket is closed or interface and all
+     * are gone.
+     *
+     * @param link the socket's
+     */
+    public static void repeat(
+            NativeSocket socket, Link link, Inet4Address address, Duration every, Consumer<MacAddress> answers) {
+        MacAddress own = Objects.requireNonNull(link.address());
+        ByteBuffer frame = ByteBuffer.allocate(LENGTH);
+        try {
+            for (long next = System.nanoTime(); ; next += every.toNanos()) {
+                socket.write(request(own, address), NativeSocket.NO_DEADLINE);
+                while (true) {
+                    frame.clear();
+                    try {
+                        socket.read(frame, next + every.toNanos());
+                    } catch (SocketTimeoutException e) {
+                        break; // time to ask again
+                    }
+                    if (sender(frame.flip()).filter(address::equals).isPresent()) {
+                        answers.accept(mac(frame));
+                    }
+                }
+            }
+        } catch (IOException e) {
+            // Closed, or the interface has gone: there is nobody to ask any more.
         }
     }
 
