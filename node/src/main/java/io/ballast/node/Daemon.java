@@ -593,6 +593,7 @@ public final class Daemon {
         node.userspace().shared(TakeoverDuty.addresses(first.description(), name));
         node.begin(first.services(), resolution, overrides, adopted);
         realServer.become(part(first));
+        // Whoever had an address before its checks know a server would refuse the clients that another one serves.
         takeover.become(first.description());
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
@@ -612,6 +613,7 @@ public final class Daemon {
             return;
         }
         ready = true;
+        takeover.begin();
         tellManager(() -> notify.ready(summary()));
     }
 

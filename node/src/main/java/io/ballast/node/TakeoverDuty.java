@@ -64,6 +64,7 @@ final class TakeoverDuty implements AutoCloseable {
     private @Nullable Takeover takeover;
     private List<Membership> members = List.of();
     private String trouble = "";
+    private boolean begun;
     private boolean ended;
     private boolean dismantled;
 
@@ -202,7 +203,7 @@ final class TakeoverDuty implements AutoCloseable {
         return peers;
     }
 
-    /** Takes part in this description's virtual routers from now on. */
+    /** Takes part in this description's virtual routers from now on, and not before {@link #begin}. */
     synchronized void become(Description description) {
         if (ended) {
             return;
@@ -213,6 +214,19 @@ final class TakeoverDuty implements AutoCloseable {
                 .virtualRouters()
                 .forEach((router, spec) -> nodes.put(router, spec.nodes().keySet()));
         share();
+        takePart();
+    }
+
+    /** From now on this node is able to serve at the addresses, so it may come to have them. */
+    synchronized void begin() {
+        begun = true;
+        takePart();
+    }
+
+    private void takePart() {
+        if (!begun || ended) {
+            return;
+        }
         if (takeover == null) {
             if (members.isEmpty()) {
                 dismantle();
