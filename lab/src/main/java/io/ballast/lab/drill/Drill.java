@@ -11,7 +11,9 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.lab.farm.Daemon;
 import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.LabServer;
+import io.ballast.lab.farm.Restoring;
 import io.ballast.lab.farm.WebServer;
+import io.ballast.lab.farm.Witness;
 import io.ballast.lab.load.LoadPlan;
 import io.ballast.lab.load.LoadProcess;
 import io.ballast.lab.load.LoadResult;
@@ -89,7 +91,9 @@ public final class Drill implements AutoCloseable {
 
     private final Lab lab;
     private final ServiceSpec service;
-    private final Daemon daemon;
+    private final List<Daemon> directors;
+    private final Optional<Moving> moving;
+    private Daemon daemon;
     private final DescriptionText base;
     private final DescriptionText withSorry;
     private final LoadPlan plan;
@@ -122,11 +126,14 @@ public final class Drill implements AutoCloseable {
         this.withSorry = withSorry;
         this.timing = settings.timing();
         this.watcher = watcher;
-        this.daemon = lab.daemons().stream()
+        this.directors = lab.daemons().stream()
                 .filter(d -> lab.topology().node(d.node()).stream()
                         .anyMatch(n -> n.directs().contains(service)))
-                .findFirst()
-                .orElseThrow(() -> new IOException("no daemon of the lab directs " + service));
+                .toList();
+        if (directors.isEmpty()) {
+            throw new IOException("no daemon of the lab directs " + service);
+        }
+        this.daemon = directors.getFirst();
         this.plan = udp(spec)
                 ? LoadPlan.datagrams(
                         lab.addresses(spec, Endpoint.Protocol.UDP).getFirst(), settings.rate(), settings.timeout())
@@ -138,6 +145,8 @@ public final class Drill implements AutoCloseable {
                         settings.keepAlive(),
                         200,
                         expectedText(spec));
+        InetAddress address = plan.target().getAddress();
+        this.moving = lab.virtualRouter(address).map(router -> new Moving(lab, router, address));
         this.load = new LoadProcess(lab.loadGenerator(), watcher::sample);
         boolean warm = false;
         try {
@@ -172,7 +181,12 @@ public final class Drill implements AutoCloseable {
         return service;
     }
 
-    /** Its daemon. */
+    /** Whether several nodes share the address that is asked, one at a time. */
+    public boolean moves() {
+        return moving.isPresent();
+    }
+
+    /** Its daemon; of several that share its address, the one that has it now. */
     public Daemon daemon() {
         return daemon;
     }
@@ -185,6 +199,10 @@ public final class Drill implements AutoCloseable {
 
     /** Runs one scenario; what goes wrong in it is told in its row. */
     public Row run(Scenario scenario) throws InterruptedException {
+        if (scenario.movesAddress() && moving.isEmpty()) {
+            return Row.skipped(
+                    scenario, plan.target().getAddress().getHostAddress() + " is no virtual router's address");
+        }
         if (scenario.needsNamespaces() && !lab.namespaces()) {
             return Row.skipped(scenario, "needs network namespaces, and so root");
         }
@@ -204,8 +222,11 @@ public final class Drill implements AutoCloseable {
                     scenario == Scenario.ALL_DOWN_SORRY
                             ? withSorry
                             : scenario == Scenario.ALL_DOWN ? withoutSorry() : base);
-            Observation seen = observe(scenario);
-            return Row.of(scenario, seen, Limit.of(scenario, service));
+            Observation seen =
+                    scenario.movesAddress() && moving.isPresent() ? observe(scenario, moving.get()) : observe(scenario);
+            boolean shared = moving.isPresent() && (scenario.movesAddress() || scenario == Scenario.NODE_KILLED);
+            return Row.of(
+                    scenario, seen, shared ? Limit.of(scenario, moving.get().router()) : Limit.of(scenario, service));
         } catch (IOException | Failure e) {
             return Row.failed(scenario, String.valueOf(e.getMessage()));
         }
@@ -215,21 +236,33 @@ public final class Drill implements AutoCloseable {
         return base.withSorry(service.name(), Optional.empty());
     }
 
-    /** Makes the daemon run this description, with all servers up. */
+    /** Makes the daemons run this description, with all servers up and the address where it belongs. */
     private void use(DescriptionText text) throws IOException, InterruptedException {
         if (!lab.text().toString().equals(text.toString())) {
             lab.describe(text);
             apply(text);
         }
-        await(SETTLE_PATIENCE, "not all servers of " + service.name() + " are up", () -> down().isEmpty());
+        if (moving.isPresent()) {
+            Moving address = moving.get();
+            await(SETTLE_PATIENCE, "not one node alone has the address of " + service.name(), address::settled);
+            daemon = address.master().orElse(daemon);
+        }
+        await(
+                SETTLE_PATIENCE,
+                "not all servers of " + service.name() + " are up",
+                () -> directors.stream().allMatch(director -> down(director).isEmpty()));
     }
 
     private void apply(DescriptionText text) throws IOException {
         try {
-            daemon.control()
-                    .describe(
-                            "/v1/apply", lab.file().toString(), text.toString().getBytes(StandardCharsets.UTF_8))
-                    .successful();
+            for (Daemon director : directors) {
+                director.control()
+                        .describe(
+                                "/v1/apply",
+                                lab.file().toString(),
+                                text.toString().getBytes(StandardCharsets.UTF_8))
+                        .successful();
+            }
         } catch (Failure e) {
             throw new IOException("apply: " + e.getMessage(), e);
         }
@@ -271,6 +304,59 @@ public final class Drill implements AutoCloseable {
             result = load.stop(plan);
         }
         return new Observation(result, injected, healed, left, back);
+    }
+
+    /** The same where the fault is about who has the address. */
+    private Observation observe(Scenario scenario, Moving address) throws IOException, InterruptedException, Failure {
+        Daemon master = daemon;
+        LoadResult result;
+        Instant injected;
+        Instant healed;
+        Handover handover;
+        Optional<Witness> witness = address.witness();
+        try {
+            Instant begun = Instant.now();
+            load.start(plan);
+            boolean over = false;
+            Restoring end = () -> {};
+            try {
+                Thread.sleep(timing.before());
+                watcher.step(master.node() + " is master; " + scenario.title());
+                Moving.Fault fault = address.inject(scenario, master);
+                injected = fault.at();
+                end = fault.end();
+                if (scenario.othersTakeOver()) {
+                    awaitQuietly(patience(address), () -> address.takenFrom(master));
+                }
+                Thread.sleep(
+                        scenario == Scenario.MASTER_FROZEN
+                                ? Moving.FREEZE.minus(Duration.between(injected, Instant.now()))
+                                : timing.hold());
+                healed = Instant.now();
+                if (!scenario.end().isEmpty()) {
+                    watcher.step(master.node() + ": " + scenario.end());
+                }
+                over = true;
+                end.restore();
+                awaitQuietly(SETTLE_PATIENCE, address::settled);
+                Thread.sleep(timing.after());
+            } finally {
+                if (!over) {
+                    end.restore();
+                }
+                result = load.stop(plan);
+            }
+            handover = address.seen(master, witness, begun, injected, healed);
+        } finally {
+            witness.ifPresent(Witness::close);
+        }
+        handover.story().forEach(watcher::step);
+        return new Observation(result, injected, healed, handover.taken(), handover.settled(), Optional.of(handover));
+    }
+
+    /** Well beyond what it takes to notice that a master is silent. */
+    private static Duration patience(Moving address) {
+        return Limit.detection(address.router()).multipliedBy(2).plusSeconds(4);
     }
 
     /** How long after the fault the last of the servers was out; nothing where one of them stayed. */
@@ -353,6 +439,7 @@ public final class Drill implements AutoCloseable {
                 daemon.awaitAnswer();
             }
             case WORKER_KILLED -> killWorker();
+            default -> throw new IllegalArgumentException(scenario + " befalls no server");
         }
     }
 
@@ -369,8 +456,8 @@ public final class Drill implements AutoCloseable {
                 }
             }
             case APPLY -> apply(base);
-            case FLAPPING, RELOAD, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> {
-                // These end by themselves.
+            default -> {
+                // The others end by themselves.
             }
         }
     }
@@ -401,8 +488,12 @@ public final class Drill implements AutoCloseable {
 
     /** The servers of the service that get no connections now. */
     private List<String> down() {
+        return down(daemon);
+    }
+
+    private List<String> down(Daemon director) {
         try {
-            JsonObject json = daemon.control().get("/v1/services/" + service.name());
+            JsonObject json = director.control().get("/v1/services/" + service.name());
             List<String> down = new ArrayList<>();
             for (JsonObject server : Json.objects(json, "servers")) {
                 if (!Json.text(server, "state").equals("up")) {
@@ -417,7 +508,11 @@ public final class Drill implements AutoCloseable {
 
     /** Waits for it; a server that does not leave, or not come back, is no error here but what the row will say. */
     private boolean awaitQuietly(BooleanSupplier condition) throws InterruptedException {
-        for (long until = System.nanoTime() + patience().toNanos(); !condition.getAsBoolean(); Thread.sleep(LOOK)) {
+        return awaitQuietly(patience(), condition);
+    }
+
+    private static boolean awaitQuietly(Duration patience, BooleanSupplier condition) throws InterruptedException {
+        for (long until = System.nanoTime() + patience.toNanos(); !condition.getAsBoolean(); Thread.sleep(LOOK)) {
             if (System.nanoTime() > until) {
                 return false;
             }

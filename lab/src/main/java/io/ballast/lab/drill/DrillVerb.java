@@ -173,7 +173,10 @@ public final class DrillVerb implements Verb {
         Drill.Settings settings = new Drill.Settings(rate, timeout, call.flag("--keep-alive"), Drill.Timing.BRISK);
         try (Drill drill = new Drill(lab, service, base, withSorry, settings, watcher)) {
             List<Row> rows = new ArrayList<>();
-            for (Scenario scenario : asked.isEmpty() ? List.of(Scenario.values()) : asked) {
+            List<Scenario> all = Arrays.stream(Scenario.values())
+                    .filter(scenario -> drill.moves() || !scenario.movesAddress())
+                    .toList();
+            for (Scenario scenario : asked.isEmpty() ? all : asked) {
                 progress(terminal, scenario.label());
                 Row row = drill.run(scenario);
                 rows.add(row);

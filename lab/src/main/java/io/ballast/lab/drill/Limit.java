@@ -3,6 +3,7 @@ package io.ballast.lab.drill;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.EngineKind;
 import io.ballast.core.config.ServiceSpec;
+import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.lab.load.Outcome;
 import java.time.Duration;
 import java.util.List;
@@ -18,6 +19,12 @@ interface Limit {
 
     /** Requests under way when a process dies were due in so many slices of the timeline at most. */
     Duration UNDER_WAY = Duration.ofMillis(200);
+
+    /** A dead daemon's address has left the network by then, and half of it for who notices. */
+    Duration WITHDRAWN = Duration.ofMillis(150);
+
+    /** A client sends a packet that gets no answer again after a second. */
+    Duration NO_PACKET_TWICE = Duration.ofMillis(900);
 
     /** By how much it was exceeded, as a sentence; empty where it was kept. */
     Optional<String> exceeded(Observation seen);
@@ -48,7 +55,46 @@ interface Limit {
             case ALL_DOWN_SORRY -> List.of(left(out), noneAfterLeft(known), sorryShown(), back(), noneAfterBack());
             case RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED -> List.of(failures(0));
             case WORKER_KILLED -> List.of(refused(0), downtime(UNDER_WAY), gap(Duration.ofSeconds(1)));
+            default -> throw new IllegalArgumentException(scenario + " is about an address that nodes share");
         };
+    }
+
+    /**
+     * What nodes that share an address promise: one that leaves in good order costs nothing, and neither does the way
+     * back; of one that dies or is cut off, another has the address when three advertisements and a little more have
+     * failed to come, and the dead one is silent before; where both had it, one alone has it as soon as they hear each
+     * other. That a master hears nobody, nobody can see from its advertisements.
+     */
+    static List<Limit> of(Scenario scenario, VirtualRouterSpec router) {
+        Duration detection = detection(router).plus(SLACK);
+        Duration heard = router.interval().multipliedBy(2).plus(SLACK);
+        return switch (scenario) {
+            case MASTER_STOPPED -> List.of(failures(0), slowest(NO_PACKET_TWICE), left(detection), alone());
+            case MASTER_KILLED, MASTER_REMOVED, MASTER_FROZEN ->
+                List.of(gap(detection), left(detection), silent(WITHDRAWN), noneAfterLeft(TOLD), alone());
+            case MASTER_LINK_DOWN, MASTER_CABLE_CUT ->
+                List.of(gap(detection), left(detection), noneAfterLeft(TOLD), alone());
+            case MASTER_MUTE -> List.of(gap(detection), left(detection), noneAfterLeft(TOLD), settled(heard));
+            case MASTER_DEAF -> List.of(settled(heard), noneAfterBack());
+            case DIRECTORS_APART -> List.of(gap(SLACK), left(detection), settled(heard), noneAfterBack());
+            case MASTER_PAUSED -> List.of(gap(detection), alone(), noneAfterBack());
+            case DIRECTORS_RESTARTED -> List.of(alone(), noneAfterBack());
+            // The other one has the address meanwhile, and knows nothing of the connections under way.
+            case NODE_KILLED -> List.of(gap(detection), downtime(detection));
+            default -> throw new IllegalArgumentException(scenario + " moves no address");
+        };
+    }
+
+    /** Until a backup takes over from a master that is silent: three intervals and the skew (RFC 9568 section 6.1). */
+    static Duration detection(VirtualRouterSpec router) {
+        int lowest = router.nodes().values().stream()
+                .mapToInt(VirtualRouterSpec.Member::priority)
+                .min()
+                .orElse(1);
+        Duration unit = router.version() == 2 ? Duration.ofSeconds(1) : router.interval();
+        return router.interval()
+                .multipliedBy(3)
+                .plus(unit.multipliedBy(256 - lowest).dividedBy(256));
     }
 
     /** Whether a connection that a server does not accept goes to another one; of a datagram nobody knows. */
@@ -99,13 +145,49 @@ interface Limit {
                 "no answer for " + millis(seen.load().longestGap()) + ", at most for " + millis(most));
     }
 
+    /** The slowest answer. */
+    static Limit slowest(Duration most) {
+        return seen -> when(
+                seen.load().max().compareTo(most) > 0,
+                "an answer took " + millis(seen.load().max()) + ", at most " + millis(most)
+                        + ": a packet was lost on its way");
+    }
+
+    /** The time until the one who had the address does not answer for it any more. */
+    static Limit silent(Duration most) {
+        return seen -> seen.handover()
+                .flatMap(Handover::silent)
+                .filter(silent -> silent.compareTo(most) > 0)
+                .map(silent -> "the one before answered for the address for " + millis(silent) + ", at most for "
+                        + millis(most));
+    }
+
+    /** In the end one node alone has the address. */
+    static Limit alone() {
+        return seen -> when(
+                seen.handover().flatMap(Handover::settled).isEmpty(), "in the end not one node alone had the address");
+    }
+
+    /** So soon after the fault one node alone has the address, for good. */
+    static Limit settled(Duration most) {
+        return seen -> seen.handover()
+                .flatMap(Handover::settled)
+                .map(settled -> when(
+                        settled.compareTo(most) > 0,
+                        "one node alone had the address after " + millis(settled) + ", at most after " + millis(most)))
+                .orElse(Optional.of("in the end not one node alone had the address"));
+    }
+
     /** The time until the server is taken out. */
     static Limit left(Duration most) {
         return seen -> seen.left()
                 .map(left -> when(
                         left.compareTo(most) > 0,
-                        "the server was out after " + millis(left) + ", at most after " + millis(most)))
-                .orElse(Optional.of("the server was not taken out, at most after " + millis(most)));
+                        (seen.handover().isPresent() ? "another node was master" : "the server was out") + " after "
+                                + millis(left) + ", at most after " + millis(most)))
+                .orElse(Optional.of(
+                        (seen.handover().isPresent() ? "no other node was master" : "the server was not taken out")
+                                + ", at most after " + millis(most)));
     }
 
     /** The server is let in again. */
@@ -123,7 +205,10 @@ interface Limit {
             long failures = seen.left()
                     .map(l -> seen.load().failuresSince(seen.injected().plus(l).plus(known)))
                     .orElse(0L);
-            return when(failures > 0, failures + " requests failed that were due after the server was out");
+            return when(
+                    failures > 0,
+                    failures + " requests failed that were due after "
+                            + (seen.handover().isPresent() ? "another node was master" : "the server was out"));
         };
     }
 
@@ -133,7 +218,10 @@ interface Limit {
             long failures = seen.back()
                     .map(b -> seen.load().failuresSince(seen.healed().plus(b)))
                     .orElse(0L);
-            return when(failures > 0, failures + " requests failed that were due after the servers were back");
+            return when(
+                    failures > 0,
+                    failures + " requests failed that were due after "
+                            + (seen.handover().isPresent() ? "one node alone was master" : "the servers were back"));
         };
     }
 

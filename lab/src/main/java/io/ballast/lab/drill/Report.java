@@ -87,11 +87,19 @@ public record Report(String title, LoadPlan plan, long faultsPerYear, List<Row> 
             if (row.skipped()) {
                 lines.add(row.scenario().label() + ": not run: " + row.reason());
             }
+            row.seen()
+                    .flatMap(Observation::handover)
+                    .ifPresent(h -> lines.add(row.scenario().label() + ": " + h.sentence()));
             row.exceeded().forEach(e -> lines.add(row.scenario().label() + ": EXCEEDED: " + e));
         }
         note.ifPresent(lines::add);
         lines.add("GAP: longest time without a right answer. P50, P99, MAX: latency from the moment a request was due."
                 + " LEFT, BACK: until the server was out of the table, and in it again.");
+        if (rows.stream().anyMatch(row -> row.scenario().movesAddress())) {
+            lines.add(
+                    "LEFT, BACK where it is about the master: from the fault until another node was master, and from its"
+                            + " end until one node alone was, for good.");
+        }
         lines.add(
                 "DOWN: time in which requests failed or got only the sorry page, in steps of 100 ms. CLASS: availability"
                         + " class with " + faultsPerYear + " such faults a year (5 = 99.999 %, 5 minutes a year).");

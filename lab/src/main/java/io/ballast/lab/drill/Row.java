@@ -70,6 +70,7 @@ public record Row(Scenario scenario, Optional<Observation> seen, String reason, 
             json.addProperty("downtimeMillis", downtime.toMillis());
             json.addProperty("yearlyDowntimeMillis", yearly.toMillis());
             json.addProperty("availabilityClass", Availability.classOf(yearly));
+            s.handover().ifPresent(h -> json.add("takeover", h.toJson()));
             json.add("load", s.load().toJson());
         });
         JsonArray limits = new JsonArray();

@@ -34,7 +34,29 @@ public enum Scenario {
     /** The node process without a warning. */
     NODE_KILLED("daemon's node process killed (kill -9), started again a second later", ""),
     /** The process that carries the bytes. */
-    WORKER_KILLED("daemon's traffic worker killed (kill -9)", "");
+    WORKER_KILLED("daemon's traffic worker killed (kill -9)", ""),
+    /** The end that an administrator would choose, of who has the address. */
+    MASTER_STOPPED("master's daemon stopped (SIGTERM)", "started again"),
+    /** Nobody is left to take the address away. */
+    MASTER_KILLED("master's daemon killed (kill -9, every process of it)", "started again"),
+    /** As when the power fails. */
+    MASTER_REMOVED("master removed: its interfaces gone, its daemon killed", "put back, and started again"),
+    /** The node knows it. */
+    MASTER_LINK_DOWN("master's interface switched off", "switched on again"),
+    /** The node knows that as well, from its carrier. */
+    MASTER_CABLE_CUT("master's network cable pulled", "plugged in again"),
+    /** It hears the other one take over. */
+    MASTER_MUTE("master hears and is not heard (nothing that it sends arrives)", "heard again"),
+    /** Nobody can know from its advertisements. */
+    MASTER_DEAF("master is heard and hears nothing (nothing arrives that others send)", "hears again"),
+    /** Both hear the clients. */
+    DIRECTORS_APART("nothing passes between the directors, all else does", "they hear each other again"),
+    /** Short of what the others bear, or just beyond. */
+    MASTER_PAUSED("master's daemon stopped as it stands for 300 ms (SIGSTOP)", ""),
+    /** Beyond what anybody bears. */
+    MASTER_FROZEN("master's daemon stopped as it stands for 5 s (SIGSTOP)", "goes on"),
+    /** Nobody has the address meanwhile. */
+    DIRECTORS_RESTARTED("the daemons of all directors stopped at once, and started again", "");
 
     private final String title;
     private final String end;
@@ -71,7 +93,30 @@ public enum Scenario {
 
     /** Whether it needs a network of its own for each node. */
     boolean needsNamespaces() {
-        return this == LINK_CUT;
+        return this == LINK_CUT || movesAddress();
+    }
+
+    /** Whether it is about who has the service's address, which several nodes share. */
+    boolean movesAddress() {
+        return switch (this) {
+            case MASTER_STOPPED,
+                    MASTER_KILLED,
+                    MASTER_REMOVED,
+                    MASTER_LINK_DOWN,
+                    MASTER_CABLE_CUT,
+                    MASTER_MUTE,
+                    MASTER_DEAF,
+                    DIRECTORS_APART,
+                    MASTER_PAUSED,
+                    MASTER_FROZEN,
+                    DIRECTORS_RESTARTED -> true;
+            default -> false;
+        };
+    }
+
+    /** Whether another node is expected to take the address over. */
+    boolean othersTakeOver() {
+        return movesAddress() && this != MASTER_DEAF && this != MASTER_PAUSED && this != DIRECTORS_RESTARTED;
     }
 
     /** What of the engine userspace it is about: its worker, or a server that it can ask in the others' place. */
@@ -88,7 +133,7 @@ public enum Scenario {
     boolean serverLeaves() {
         return switch (this) {
             case STOPPED, KILLED, FROZEN, ERROR, SLOW, LINK_CUT, ALL_DOWN, ALL_DOWN_SORRY -> true;
-            case FLAPPING, RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> false;
+            default -> false;
         };
     }
 
@@ -96,7 +141,7 @@ public enum Scenario {
     boolean singleServer() {
         return switch (this) {
             case STOPPED, KILLED, FROZEN, ERROR, SLOW, LINK_CUT, FLAPPING -> true;
-            case ALL_DOWN, ALL_DOWN_SORRY, RELOAD, APPLY, RESTART, REPLACE, NODE_KILLED, WORKER_KILLED -> false;
+            default -> false;
         };
     }
 

@@ -5,14 +5,18 @@ import io.ballast.cli.Failure;
 import io.ballast.cli.Json;
 import io.ballast.cli.control.ControlClient;
 import io.ballast.lab.farm.LabServer.Host;
+import io.ballast.lab.farm.ProcessId.Stat;
 import io.ballast.linux.Signal;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** The daemon of one node, as {@code ballast run} starts it, and what may befall it. */
@@ -137,9 +141,72 @@ public final class Daemon {
         signal(Signal.KILL);
     }
 
+    /** Ends it as an administrator would (SIGTERM), and waits for the end. */
+    public void stop() throws IOException, InterruptedException {
+        signal(Signal.TERM);
+        awaitEnd();
+    }
+
+    /** Asks it to end, and does not wait. */
+    public void askToStop() throws IOException {
+        signal(Signal.TERM);
+    }
+
+    /**
+     * Ends all of it with SIGKILL, the traffic worker too.
+     *
+     * @return when
+     */
+    public Instant killAll() throws IOException {
+        return signalAll(Signal.KILL);
+    }
+
+    /**
+     * Stops it as it stands (SIGSTOP), all of it.
+     *
+     * @return when
+     */
+    public Instant freeze() throws IOException {
+        return signalAll(Signal.STOP);
+    }
+
+    /** Lets it go on. */
+    public void thaw() throws IOException {
+        var _ = signalAll(Signal.CONT);
+    }
+
+    private Instant signalAll(Signal signal) throws IOException {
+        ProcessId node = process;
+        if (node == null) {
+            return Instant.now();
+        }
+        // A worker leads a session of its own, and one that was found running at the start is nobody's child here.
+        Set<Long> own = new HashSet<>(Set.of(node.pid()));
+        try {
+            if (signal == Signal.KILL) {
+                workerPid().ifPresent(own::add);
+            }
+        } catch (Failure e) {
+            // It does not answer: then what belongs to it by its parents has to do.
+        }
+        List<Stat> all = ProcessId.all();
+        for (boolean more = true; more; ) {
+            more = all.stream()
+                    .filter(s -> own.contains(s.parent()) || own.contains(s.session()))
+                    .map(s -> own.add(s.id().pid()))
+                    .reduce(false, Boolean::logicalOr);
+        }
+        Instant at = Instant.now();
+        for (Stat stat : all) {
+            if (own.contains(stat.id().pid()) && !stat.zombie()) {
+                OwnProcesses.signal(stat.id(), signal);
+            }
+        }
+        return at;
+    }
+
     /** Ends the node process and leaves the traffic worker as it is, and waits for the end. */
     public void stopKeepingWorker() throws IOException, InterruptedException {
-        ProcessId old = process;
         JsonObject body = new JsonObject();
         body.addProperty("keepWorker", true);
         try {
@@ -147,6 +214,12 @@ public final class Daemon {
         } catch (Failure e) {
             throw new IOException(e.getMessage(), e);
         }
+        awaitEnd();
+    }
+
+    /** Waits until the node process has ended. */
+    public void awaitEnd() throws IOException, InterruptedException {
+        ProcessId old = process;
         long until = System.nanoTime() + PATIENCE.toNanos();
         while (old != null && old.alive()) {
             if (System.nanoTime() > until) {

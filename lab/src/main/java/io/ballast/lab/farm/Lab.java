@@ -16,9 +16,11 @@ import io.ballast.lab.topology.Site;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Node;
 import io.ballast.linux.NetworkNamespace;
+import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
+import java.net.Inet4Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -28,6 +30,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -174,18 +178,24 @@ public final class Lab implements AutoCloseable {
     }
 
     private boolean allSettled() {
-        List<RouterRole> roles = roles();
         return description.virtualRouters().values().stream()
-                .flatMap(router -> router.addresses().stream())
-                .allMatch(cidr -> settled(cidr.address(), roles));
+                .allMatch(router -> router.addresses().stream().allMatch(cidr -> settled(router, cidr.address())));
     }
 
-    private static boolean settled(InetAddress address, List<RouterRole> roles) {
-        List<RouterRole> of = roles.stream()
+    /** Whether all nodes of a virtual router take part, and its address is where it belongs. */
+    public boolean settled(VirtualRouterSpec router, InetAddress address) {
+        List<RouterRole> roles = roles().stream()
                 .filter(role -> role.addresses().contains(address))
                 .toList();
-        return of.stream().filter(RouterRole::master).count() == 1
-                && of.stream().allMatch(role -> role.master() || role.role().equals("backup"));
+        List<RouterRole> masters = roles.stream().filter(RouterRole::master).toList();
+        Optional<String> first = router.nodes().entrySet().stream()
+                .max(Comparator.comparingInt(node -> node.getValue().priority()))
+                .map(Map.Entry::getKey);
+        return roles.size() == router.nodes().size()
+                && masters.size() == 1
+                && roles.stream().allMatch(role -> role.master() || role.role().equals("backup"))
+                && (!router.preempt()
+                        || first.filter(masters.getFirst().node()::equals).isPresent());
     }
 
     /** What the nodes are in virtual routers, those that run and answer. */
@@ -379,10 +389,54 @@ public final class Lab implements AutoCloseable {
 
     /** Pulls a node's cables, or plugs them in; only with namespaces. */
     public void plug(String node, boolean in) throws IOException, InterruptedException {
+        network().plug(node, in);
+    }
+
+    /** Lets a node's cables carry only this from now on; only with namespaces. */
+    public void cable(String node, Cable what) throws IOException, InterruptedException {
+        network().cable(node, what);
+    }
+
+    /** Switches a node's interfaces off, or on again; only with namespaces. */
+    public void interfaces(String node, boolean on) throws IOException, InterruptedException {
+        network().interfaces(node, on);
+    }
+
+    /** Takes a node's interfaces away; what puts them back; only with namespaces. */
+    public Restoring removeInterfaces(String node) throws IOException, InterruptedException {
+        return network().removeInterfaces(node);
+    }
+
+    private Network network() {
         if (network == null) {
             throw new IllegalStateException("a node on a loopback address has no cable");
         }
-        network.plug(node, in);
+        return network;
+    }
+
+    /**
+     * Who asks all the time which of a virtual router's nodes has its address. Nobody where it is one of IPv6, or where
+     * no other node is in its network.
+     */
+    public Optional<Witness> witness(VirtualRouterSpec router, InetAddress address) throws IOException {
+        if (network == null || !(address instanceof Inet4Address asked)) {
+            return Optional.empty();
+        }
+        Map<MacAddress, String> nodes = new HashMap<>();
+        for (Map.Entry<String, VirtualRouterSpec.Member> member : router.nodes().entrySet()) {
+            nodes.put(network.mac(member.getKey(), member.getValue().interfaceName()), member.getKey());
+        }
+        for (Node node : topology.nodes()) {
+            for (Topology.Link link : node.links()) {
+                if (!router.nodes().containsKey(node.name())
+                        && link.segment() >= 0
+                        && link.addresses().stream().anyMatch(cidr -> cidr.contains(address))) {
+                    return Optional.of(
+                            Witness.start(LabRecord.namespace(name, node.name()), link.device(), asked, nodes));
+                }
+            }
+        }
+        return Optional.empty();
     }
 
     /** The node that asks: the first client, or the first director's neighbour where there is none. */

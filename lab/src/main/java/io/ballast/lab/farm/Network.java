@@ -7,6 +7,7 @@ import io.ballast.lab.topology.Topology.Node;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.Offload;
 import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.RouteNetlink;
 import java.io.IOException;
 import java.net.Inet6Address;
@@ -51,35 +52,69 @@ final class Network {
             inside.add("link set dev br" + i + " addrgenmode none up");
         }
         List<String> programmed = new ArrayList<>();
-        int port = 0;
-        for (Node node : topology.nodes()) {
-            for (Link link : node.links()) {
-                if (link.device().equals("lo")) {
-                    continue;
-                }
-                if (node.xdp()) {
-                    programmed.add("p" + port);
-                }
-                outside.add("link add name " + link.device() + " netns " + LabRecord.namespace(lab, node.name())
-                        + " type veth peer name p" + port + " netns " + bridges);
-                inside.add("link set dev p" + port + " addrgenmode none"
-                        + (link.segment() < 0 ? "" : " master br" + link.segment()) + " up");
-                port++;
+        for (Port port : ports()) {
+            if (port.node().xdp()) {
+                programmed.add(port.name());
             }
+            outside.add(cable(port, ""));
+            inside.addAll(plugged(port));
         }
         batch(List.of(), outside);
         batch(List.of("-n", bridges), inside);
+        carry(programmed);
+        int index = 0;
+        for (Node node : topology.nodes()) {
+            batch(List.of("-n", LabRecord.namespace(lab, node.name())), configuration(node, ++index));
+        }
+    }
+
+    /** One end of a cable, at the switch. */
+    private record Port(String name, Node node, Link link) {}
+
+    private List<Port> ports() {
+        List<Port> ports = new ArrayList<>();
+        for (Node node : topology.nodes()) {
+            for (Link link : node.links()) {
+                if (!link.device().equals("lo")) {
+                    ports.add(new Port("p" + ports.size(), node, link));
+                }
+            }
+        }
+        return ports;
+    }
+
+    private List<Port> ports(String node) {
+        return ports().stream().filter(p -> p.node().name().equals(node)).toList();
+    }
+
+    private String cable(Port port, String options) {
+        return "link add name " + port.link().device() + " netns "
+                + LabRecord.namespace(lab, port.node().name()) + options + " type veth peer name " + port.name()
+                + " netns " + LabRecord.switchNamespace(lab);
+    }
+
+    private static List<String> plugged(Port port) {
+        List<String> lines = new ArrayList<>(List.of("link set dev " + port.name() + " addrgenmode none"));
+        if (port.link().segment() >= 0) {
+            lines.add("link set dev " + port.name() + " master br" + port.link().segment());
+            if (port.node().director() && port.node().xdp()) {
+                // An Ethernet card takes only what is meant for it; a veth takes all that a switch sends to everybody
+                // because it knows no better, and the program at a director's would send it on.
+                lines.add("link set dev " + port.name() + " type bridge_slave flood off");
+            }
+        }
+        lines.add("link set dev " + port.name() + " up");
+        return lines;
+    }
+
+    private void carry(List<String> programmed) throws IOException {
         if (!programmed.isEmpty()) {
-            try (NetworkNamespace there = NetworkNamespace.named(bridges)) {
+            try (NetworkNamespace there = NetworkNamespace.named(LabRecord.switchNamespace(lab))) {
                 there.call(() -> {
                     carryFrames(programmed);
                     return true;
                 });
             }
-        }
-        int index = 0;
-        for (Node node : topology.nodes()) {
-            batch(List.of("-n", LabRecord.namespace(lab, node.name())), configuration(node, ++index));
         }
     }
 
@@ -90,15 +125,21 @@ final class Network {
      * here they are written.
      */
     private static void carryFrames(List<String> ports) throws IOException {
-        try (BpfProgram passing = BpfProgram.passing();
+        program(ports, false);
+        for (String port : ports) {
+            Offload.TRANSMIT_CHECKSUM.set(port, false);
+        }
+    }
+
+    private static void program(List<String> ports, boolean dropping) throws IOException {
+        try (BpfProgram program = dropping ? BpfProgram.dropping() : BpfProgram.passing();
                 RouteNetlink netlink = RouteNetlink.open()) {
             for (String port : ports) {
                 netlink.setXdp(
                         netlink.link(port)
                                 .orElseThrow(() -> new IOException("no " + port))
                                 .index(),
-                        passing.fd());
-                Offload.TRANSMIT_CHECKSUM.set(port, false);
+                        program.fd());
             }
         }
     }
@@ -110,17 +151,17 @@ final class Network {
             boolean ipv6 = link.addresses().stream().anyMatch(c -> c.address() instanceof Inet6Address);
             lines.add("link set dev " + link.device() + " addrgenmode none up");
             for (Cidr address : link.addresses()) {
-                lines.add("addr add " + address + " dev " + link.device()
+                lines.add("addr replace " + address + " dev " + link.device()
                         // Duplicate address detection would hold the address back for a second or two.
                         + (address.address() instanceof Inet6Address ? " nodad" : ""));
             }
             if (ipv6 && !link.device().equals("lo")) {
-                lines.add("addr add fe80::" + Integer.toHexString(index) + ":" + Integer.toHexString(++device)
+                lines.add("addr replace fe80::" + Integer.toHexString(index) + ":" + Integer.toHexString(++device)
                         + "/64 dev " + link.device() + " nodad");
             }
         }
         for (InetAddress gateway : node.gateways()) {
-            lines.add("route add default via " + gateway.getHostAddress());
+            lines.add("route replace default via " + gateway.getHostAddress());
         }
         return lines;
     }
@@ -150,18 +191,103 @@ final class Network {
 
     /** Pulls a node's cables out of the switch, or plugs them in again. */
     void plug(String node, boolean in) throws IOException, InterruptedException {
-        List<String> lines = new ArrayList<>();
-        int port = 0;
-        for (Node each : topology.nodes()) {
-            for (Link link : each.links()) {
-                if (!link.device().equals("lo")) {
-                    if (each.name().equals(node)) {
-                        lines.add("link set dev p" + port + (in ? " up" : " down"));
-                    }
-                    port++;
-                }
+        atSwitch(ports(node).stream()
+                .map(port -> "link set dev " + port.name() + (in ? " up" : " down"))
+                .toList());
+    }
+
+    /**
+     * Lets a node's cables carry only this from now on. The switch goes on knowing where the node is; otherwise it would
+     * send what is meant for it to all the others.
+     */
+    void cable(String node, Cable what) throws IOException, InterruptedException {
+        List<Port> ports = ports(node);
+        try (NetworkNamespace there = NetworkNamespace.named(LabRecord.switchNamespace(lab))) {
+            there.call(() -> {
+                program(ports.stream().map(Port::name).toList(), what == Cable.MUTE);
+                return true;
+            });
+        }
+        List<String> queues = ports.stream()
+                .map(port -> "qdisc replace dev " + port.name() + " root "
+                        // No packet fits in, so every one is dropped; the other is what a veth has.
+                        + (what == Cable.DEAF ? "pfifo limit 0" : "noqueue"))
+                .toList();
+        List<String> command = new ArrayList<>(List.of(Programs.require("tc", "iproute2")));
+        command.addAll(List.of("-n", LabRecord.switchNamespace(lab), "-batch", "-"));
+        Programs.run(command, String.join("\n", queues) + "\n");
+        atSwitch(ports.stream()
+                .filter(port -> port.link().segment() >= 0)
+                .map(port -> "link set dev " + port.name() + " type bridge_slave isolated "
+                        + (what == Cable.APART ? "on" : "off"))
+                .toList());
+    }
+
+    /** Switches a node's interfaces off, or on again as they were. */
+    void interfaces(String node, boolean on) throws IOException, InterruptedException {
+        if (on) {
+            configure(node);
+            return;
+        }
+        batch(
+                List.of("-n", LabRecord.namespace(lab, node)),
+                ports(node).stream()
+                        .map(port -> "link set dev " + port.link().device() + " down")
+                        .toList());
+    }
+
+    /** Takes a node's interfaces away with their cables; what puts them back as they were. */
+    Restoring removeInterfaces(String node) throws IOException, InterruptedException {
+        List<Port> gone = ports(node);
+        List<String> again = new ArrayList<>();
+        try (NetworkNamespace there = NetworkNamespace.named(LabRecord.namespace(lab, node))) {
+            for (Port port : gone) {
+                again.add(cable(port, " address " + mac(there, port.link().device())));
             }
         }
+        batch(
+                List.of("-n", LabRecord.namespace(lab, node)),
+                gone.stream()
+                        .map(port -> "link delete dev " + port.link().device())
+                        .toList());
+        return () -> {
+            batch(List.of(), again);
+            atSwitch(gone.stream().flatMap(port -> plugged(port).stream()).toList());
+            carry(gone.stream()
+                    .filter(port -> port.node().xdp())
+                    .map(Port::name)
+                    .toList());
+            configure(node);
+        };
+    }
+
+    /** The Ethernet address of a node's interface. */
+    MacAddress mac(String node, String device) throws IOException {
+        try (NetworkNamespace there = NetworkNamespace.named(LabRecord.namespace(lab, node))) {
+            return mac(there, device);
+        }
+    }
+
+    private static MacAddress mac(NetworkNamespace there, String device) throws IOException {
+        return there.call(() -> {
+            try (RouteNetlink netlink = RouteNetlink.open()) {
+                return netlink.link(device)
+                        .map(io.ballast.linux.netlink.Link::address)
+                        .orElseThrow(() -> new IOException("no Ethernet interface " + device));
+            }
+        });
+    }
+
+    private void configure(String node) throws IOException, InterruptedException {
+        for (int i = 0; i < topology.nodes().size(); i++) {
+            Node each = topology.nodes().get(i);
+            if (each.name().equals(node)) {
+                batch(List.of("-n", LabRecord.namespace(lab, node)), configuration(each, i + 1));
+            }
+        }
+    }
+
+    private void atSwitch(List<String> lines) throws IOException, InterruptedException {
         batch(List.of("-n", LabRecord.switchNamespace(lab)), lines);
     }
 

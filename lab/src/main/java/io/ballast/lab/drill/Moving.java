@@ -1,0 +1,243 @@
+package io.ballast.lab.drill;
+
+import io.ballast.cli.Failure;
+import io.ballast.cli.Json;
+import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.lab.farm.Cable;
+import io.ballast.lab.farm.Daemon;
+import io.ballast.lab.farm.Lab;
+import io.ballast.lab.farm.Restoring;
+import io.ballast.lab.farm.RouterRole;
+import io.ballast.lab.farm.Witness;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/**
+ * The address of a service that several nodes share: whose it is, the faults that move it, and what became of it.
+ *
+ * <p>Who was master when is taken from the journals of the nodes' daemons. Who answered for the address is asked of the
+ * network itself ({@link Witness}), since a node that is dead, or stands still, says nothing.
+ */
+final class Moving {
+    /** Of a pause that is meant to be short. */
+    static final Duration PAUSE = Duration.ofMillis(300);
+
+    /** Of a pause that nobody bears. */
+    static final Duration FREEZE = Duration.ofSeconds(5);
+
+    private static final Set<String> ROLES = Set.of("stopped", "backup", "master", "leaving", "fault");
+
+    private final Lab lab;
+    private final VirtualRouterSpec router;
+    private final InetAddress address;
+    private final List<Daemon> daemons;
+
+    Moving(Lab lab, VirtualRouterSpec router, InetAddress address) {
+        this.lab = lab;
+        this.router = router;
+        this.address = address;
+        this.daemons = lab.daemons().stream()
+                .filter(daemon -> router.nodes().containsKey(daemon.node()))
+                .toList();
+    }
+
+    VirtualRouterSpec router() {
+        return router;
+    }
+
+    /** The daemons of the nodes that share it. */
+    List<Daemon> daemons() {
+        return daemons;
+    }
+
+    private boolean master(Daemon daemon) {
+        return role(daemon).map(RouterRole::master).orElse(false);
+    }
+
+    private Optional<RouterRole> role(Daemon daemon) {
+        return daemon.roles().stream()
+                .filter(role -> role.addresses().contains(address))
+                .findFirst();
+    }
+
+    /** Who has it; the first, where several believe to. */
+    Optional<Daemon> master() {
+        return daemons.stream().filter(this::master).findFirst();
+    }
+
+    private List<String> masters() {
+        return daemons.stream().filter(this::master).map(Daemon::node).toList();
+    }
+
+    /** Whether another than this one has it. */
+    boolean takenFrom(Daemon old) {
+        return daemons.stream().anyMatch(daemon -> daemon != old && master(daemon));
+    }
+
+    /** Whether all are there, and it is where it belongs. */
+    boolean settled() {
+        return lab.settled(router, address);
+    }
+
+    Optional<Witness> witness() throws IOException {
+        return lab.witness(router, address);
+    }
+
+    /**
+     * A fault.
+     *
+     * @param at when it began
+     * @param end what ends it
+     */
+    record Fault(Instant at, Restoring end) {}
+
+    /** Lets a fault befall who has the address. */
+    Fault inject(Scenario scenario, Daemon master) throws IOException, InterruptedException {
+        String node = master.node();
+        Instant now = Instant.now();
+        return switch (scenario) {
+            case MASTER_STOPPED -> {
+                master.stop();
+                yield new Fault(now, () -> start(List.of(master)));
+            }
+            case MASTER_KILLED -> new Fault(master.killAll(), () -> start(List.of(master)));
+            case MASTER_REMOVED -> {
+                Restoring interfaces = lab.removeInterfaces(node);
+                master.killAll();
+                yield new Fault(now, () -> {
+                    interfaces.restore();
+                    start(List.of(master));
+                });
+            }
+            case MASTER_LINK_DOWN -> {
+                lab.interfaces(node, false);
+                yield new Fault(now, () -> lab.interfaces(node, true));
+            }
+            case MASTER_CABLE_CUT -> {
+                lab.plug(node, false);
+                yield new Fault(now, () -> lab.plug(node, true));
+            }
+            case MASTER_MUTE -> new Fault(now, carry(List.of(master), Cable.MUTE));
+            case MASTER_DEAF -> new Fault(now, carry(List.of(master), Cable.DEAF));
+            case DIRECTORS_APART -> new Fault(now, carry(daemons, Cable.APART));
+            case MASTER_PAUSED -> {
+                Instant at = master.freeze();
+                Thread.sleep(PAUSE);
+                master.thaw();
+                yield new Fault(at, () -> {});
+            }
+            case MASTER_FROZEN -> new Fault(master.freeze(), master::thaw);
+            case DIRECTORS_RESTARTED -> {
+                for (Daemon daemon : daemons) {
+                    daemon.askToStop();
+                }
+                start(daemons);
+                yield new Fault(now, () -> {});
+            }
+            default -> throw new IllegalArgumentException(scenario + " moves no address");
+        };
+    }
+
+    private Restoring carry(List<Daemon> some, Cable what) throws IOException, InterruptedException {
+        for (Daemon daemon : some) {
+            lab.cable(daemon.node(), what);
+        }
+        return () -> {
+            for (Daemon daemon : some) {
+                lab.cable(daemon.node(), Cable.WHOLE);
+            }
+        };
+    }
+
+    /** Starts those that have ended, or are about to. */
+    private static void start(List<Daemon> ended) throws IOException, InterruptedException {
+        for (Daemon daemon : ended) {
+            daemon.awaitEnd();
+            daemon.start(List.of());
+        }
+        for (Daemon daemon : ended) {
+            daemon.awaitAnswer();
+        }
+    }
+
+    // ---- What became of it
+
+    private record Change(Instant at, String node, String to, String text) {}
+
+    /** What became of it since then. */
+    Handover seen(Daemon old, Optional<Witness> witness, Instant begun, Instant injected, Instant healed)
+            throws Failure {
+        List<Change> changes = changes(begun);
+        Optional<Change> taken = changes.stream()
+                .filter(c -> c.to().equals("master") && !c.node().equals(old.node()))
+                .filter(c -> !c.at().isBefore(injected) && c.at().isBefore(healed))
+                .findFirst();
+        List<String> masters = masters();
+        Optional<Duration> settled = Optional.empty();
+        if (masters.size() == 1) {
+            Instant last =
+                    changes.stream().map(Change::at).filter(healed::isBefore).reduce(healed, (_, later) -> later);
+            Instant others = witness.stream()
+                    .flatMap(w -> w.answers().stream())
+                    .filter(a -> !a.node().equals(masters.getFirst()) && a.at().isAfter(healed))
+                    .map(Witness.Answer::at)
+                    .reduce(healed, (_, later) -> later);
+            settled = Optional.of(Duration.between(healed, last.isAfter(others) ? last : others));
+        }
+        return new Handover(
+                old.node(),
+                taken.map(Change::node).orElse(""),
+                String.join(
+                        ", ",
+                        owners(witness, healed)
+                                .orElseGet(
+                                        () -> taken.map(c -> List.of(c.node())).orElse(List.of()))),
+                String.join(", ", masters),
+                taken.map(c -> Duration.between(injected, c.at())),
+                witness.flatMap(w -> w.last(old.node(), injected, healed).map(at -> Duration.between(injected, at))),
+                settled,
+                changes.stream()
+                        .map(c -> millis(Duration.between(injected, c.at())) + " " + c.node() + ": " + c.text())
+                        .toList());
+    }
+
+    /** Who answered in the last moment before. */
+    private static Optional<List<String>> owners(Optional<Witness> witness, Instant healed) {
+        return witness.map(w -> List.copyOf(w.answers().stream()
+                .filter(a -> a.at().isBefore(healed) && a.at().isAfter(healed.minus(PAUSE)))
+                .map(Witness.Answer::node)
+                .collect(Collectors.toCollection(TreeSet::new))));
+    }
+
+    private static String millis(Duration duration) {
+        return (duration.isNegative() ? "" : "+") + duration.toMillis() + " ms";
+    }
+
+    private List<Change> changes(Instant from) throws Failure {
+        List<Change> changes = new ArrayList<>();
+        for (Daemon daemon : daemons) {
+            daemon.control().lines("/v1/events?limit=10000", event -> {
+                String type = Json.text(event, "type");
+                Instant at = Instant.parse(Json.text(event, "time"));
+                if (type.startsWith("takeover.")
+                        && Json.text(event, "subject").equals(router.name())
+                        && !at.isBefore(from)) {
+                    changes.add(new Change(
+                            at, daemon.node(), type.substring("takeover.".length()), Json.text(event, "message")));
+                }
+            });
+        }
+        changes.removeIf(change -> !ROLES.contains(change.to()));
+        changes.sort(Comparator.comparing(Change::at));
+        return changes;
+    }
+}

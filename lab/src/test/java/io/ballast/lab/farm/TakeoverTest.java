@@ -1,0 +1,121 @@
+package io.ballast.lab.farm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.lab.drill.Drill;
+import io.ballast.lab.drill.Handover;
+import io.ballast.lab.drill.Observation;
+import io.ballast.lab.drill.Row;
+import io.ballast.lab.drill.Scenario;
+import io.ballast.lab.topology.DescriptionText;
+import java.net.InetAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.opentest4j.TestAbortedException;
+
+/** The example of two directors with one address, really brought up, and its master befallen by one thing or another. */
+class TakeoverTest {
+    private static final Path EXAMPLE = Path.of("../examples/ultramonkey.yaml");
+    private static final InetAddress ADDRESS = InetAddress.ofLiteral("192.168.6.240");
+    private static final Duration BRIEF = Duration.ofMillis(300);
+    private static final Drill.Settings SETTINGS = new Drill.Settings(
+            100, Duration.ofSeconds(10), false, new Drill.Timing(BRIEF, BRIEF, BRIEF), Duration.ofMillis(200));
+
+    @TempDir(factory = ShortDirectory.class)
+    Path run;
+
+    private final String name =
+            "t" + ProcessHandle.current().pid() + "-" + Long.toHexString(System.nanoTime() & 0xffff);
+
+    @AfterEach
+    void takeAway() throws Exception {
+        new LabStore(run).down(name);
+    }
+
+    @Test
+    void theOtherDirectorTakesTheAddressOverAndGivesItBack() throws Exception {
+        Privileges.missingForXdp().ifPresent(reason -> {
+            throw new TestAbortedException("no engine xdp: " + reason);
+        });
+        DescriptionText text = DescriptionText.of(Files.readString(EXAMPLE));
+        LabStore store = new LabStore(run);
+        try (Lab lab = store.up(new Lab.Plan(name, EXAMPLE, text, true, true), _ -> {})) {
+            assertThat(lab.silent()).isEmpty();
+            assertThat(RouterRole.lines(lab.roles())).containsExactly("front: director1 master, director2 backup");
+            assertThat(LabStore.roles(store.info(name).orElseThrow()))
+                    .as("the same without the lab that made it")
+                    .isEqualTo(lab.roles());
+            assertThat(lab.topology().nodes().stream()
+                            .flatMap(node -> node.links().stream())
+                            .flatMap(link -> link.addresses().stream()))
+                    .as("the shared address is nobody's from the beginning")
+                    .noneMatch(cidr -> cidr.address().equals(ADDRESS));
+            try (Drill drill = new Drill(lab, "web", text, text, SETTINGS, new Drill.Watcher() {})) {
+                Observation stopped = seen(drill, Scenario.MASTER_STOPPED);
+                assertThat(stopped.load().failures()).as("in good order").isZero();
+                isTakenOverAndGivenBack(stopped);
+
+                Observation killed = seen(drill, Scenario.MASTER_KILLED);
+                isTakenOverAndGivenBack(killed);
+                Handover handover = killed.handover().orElseThrow();
+                // Long before the other one may take over, and no more exact, since this machine is busy.
+                assertThat(handover.silent()).as("a dead daemon's address").isPresent();
+                assertThat(handover.to()).as("who answered at last").isEqualTo("director2");
+
+                Observation apart = seen(drill, Scenario.DIRECTORS_APART);
+                isTakenOverAndGivenBack(apart);
+                assertThat(apart.handover().orElseThrow().to())
+                        .as("who answered while they did not hear each other")
+                        .isEqualTo("director1, director2");
+
+                Observation mute = seen(drill, Scenario.MASTER_MUTE);
+                isTakenOverAndGivenBack(mute);
+                assertThat(mute.handover().orElseThrow().to())
+                        .as("who was heard to answer")
+                        .isEqualTo("director2");
+            }
+        }
+        assertThat(Programs.run(List.of("ip", "netns"), "")).doesNotContain("bl-" + name);
+    }
+
+    private static Observation seen(Drill drill, Scenario scenario) throws InterruptedException {
+        Row row = drill.run(scenario);
+        return row.seen().orElseThrow(() -> new AssertionError(scenario + ": " + row.reason()));
+    }
+
+    private static void isTakenOverAndGivenBack(Observation seen) {
+        Handover handover = seen.handover().orElseThrow();
+        assertThat(handover.from()).as(handover.toString()).isEqualTo("director1");
+        assertThat(handover.taker()).as(handover.toString()).isEqualTo("director2");
+        assertThat(handover.last()).as(handover.toString()).isEqualTo("director1");
+        assertThat(handover.settled()).as(handover.toString()).isPresent();
+        assertThat(seen.load().servers()).as("who served").hasSize(2);
+    }
+
+    @Test
+    void whereNoAddressIsSharedNothingCanBeTakenOver() throws Exception {
+        DescriptionText text = DescriptionText.of("""
+                services:
+                  web:
+                    listen: "127.0.0.1:80"
+                    checks: [{ type: tcp, interval: 100ms }]
+                    servers: ["127.0.0.2:80"]
+                nodes:
+                  director: { interfaces: { lo: { addresses: [127.0.0.1/8] } } }
+                  www1: { interfaces: { lo: { addresses: [127.0.0.2/8] } } }
+                """);
+        try (Lab lab = new LabStore(run).up(new Lab.Plan(name, EXAMPLE, text, false, true), _ -> {});
+                Drill drill = new Drill(lab, "web", lab.text(), lab.text(), SETTINGS, new Drill.Watcher() {})) {
+            Row row = drill.run(Scenario.MASTER_KILLED);
+            assertThat(row.seen()).isEqualTo(Optional.empty());
+            assertThat(row.reason()).endsWith("is no virtual router's address");
+            assertThat(row.exceeded()).isEmpty();
+        }
+    }
+}
