@@ -2,6 +2,7 @@ package io.ballast.bench;
 
 import io.ballast.cli.Failure;
 import java.io.IOException;
+import java.time.Duration;
 
 /** One area of the program that can be measured: {@code ballast bench NAME}. */
 interface Area {
@@ -17,6 +18,11 @@ interface Area {
     /** What is measured, in one line. */
     String summary();
 
+    /** How often each figure is read where nobody says it. */
+    default int rounds() {
+        return 5;
+    }
+
     /**
      * Measures.
      *
@@ -30,6 +36,7 @@ interface Area {
      *
      * @param rounds readings of each figure
      * @param seconds length of one reading
+     * @param interval between advertisements of directors
      */
-    record Effort(int rounds, int seconds) {}
+    record Effort(int rounds, int seconds, Duration interval) {}
 }

@@ -10,6 +10,7 @@ import io.ballast.cli.ValueKind;
 import io.ballast.cli.Verb;
 import io.ballast.cli.VerbSpec;
 import java.io.PrintStream;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -23,7 +24,10 @@ public final class BenchVerb implements Verb {
             new XdpArea(),
             new HealthArea(),
             new DescriptionArea(),
-            new DaemonArea());
+            new DaemonArea(),
+            new TakeoverArea());
+    private static final Duration SHORTEST = Duration.ofMillis(10);
+    private static final Duration LONGEST = Duration.ofSeconds(40);
     private static final String DEFAULT_ENGINE = "userspace";
 
     @Override
@@ -44,18 +48,28 @@ public final class BenchVerb implements Verb {
                         "the engine that area director measures (default userspace; both where no area is named)",
                         "userspace",
                         "xdp"))
-                .option(Option.value("--rounds", ValueKind.NUMBER, "N", "readings of each figure (default 5)"))
+                .option(Option.value(
+                        "--rounds", ValueKind.NUMBER, "N", "readings of each figure (default 5; area takeover 10)"))
                 .option(Option.value("--seconds", ValueKind.NUMBER, "S", "length of one reading (default 5)"))
+                .option(Option.value(
+                        "--interval",
+                        ValueKind.DURATION,
+                        "TIME",
+                        "between advertisements, for area takeover; 10ms and 1s have targets (default 10ms)"))
                 .option(Option.flag("--assert", "exit with 1 also when a target is missed, naming it"))
                 .example("ballast bench director --engine userspace", "the userspace director against HAProxy")
                 .example("ballast bench director --engine xdp", "the fast path, packet by packet in the kernel")
+                .example("ballast bench takeover --rounds 3", "two directors beside two of keepalived's")
                 .example("ballast bench schedulers --rounds 3 --seconds 1", "a quick look at the schedulers");
     }
 
     @Override
     public int run(Invocation call) throws Exception {
-        int rounds = bounded(call, "--rounds", 5, 1, 99);
         int seconds = bounded(call, "--seconds", 5, 1, 600);
+        Duration interval = call.duration("--interval", SHORTEST);
+        if (interval.compareTo(SHORTEST) < 0 || interval.compareTo(LONGEST) > 0) {
+            throw Failure.usage("--interval " + interval.toMillis() + "ms is not within 10ms to 40s");
+        }
         List<Area> chosen = choose(call);
         PrintStream err = call.terminal().err();
         Consumer<String> progress = line -> err.println("  " + line);
@@ -63,7 +77,8 @@ public final class BenchVerb implements Verb {
         for (Area area : chosen) {
             err.println("bench " + title(area) + ": " + area.summary());
             Sheet sheet = new Sheet(progress);
-            sheet.measure(title(area), "", () -> area.run(new Area.Effort(rounds, seconds), sheet));
+            int rounds = bounded(call, "--rounds", area.rounds(), 1, 99);
+            sheet.measure(title(area), "", () -> area.run(new Area.Effort(rounds, seconds, interval), sheet));
             Results results = sheet.results(title(area));
             all.add(results);
             if (!call.json()) {

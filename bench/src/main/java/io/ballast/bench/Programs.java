@@ -65,12 +65,18 @@ final class Programs implements AutoCloseable {
                 .orElseThrow(() -> Failure.failed(program + " is not installed: apt install " + debianPackage));
     }
 
+    /** All processors, as {@link #start} wants them. */
+    static String everyProcessor() {
+        return "0-" + (Runtime.getRuntime().availableProcessors() - 1);
+    }
+
     /** Starts a program on these processors ({@code 0} or {@code 0,1}); its output goes to a file named after it. */
     Process start(String name, String processors, List<String> command) throws IOException {
         return start(directory.resolve(name + ".log"), processors, command);
     }
 
-    private Process start(Path log, String processors, List<String> command) throws IOException {
+    /** Likewise, with its output in this file. */
+    Process start(Path log, String processors, List<String> command) throws IOException {
         List<String> pinned = new ArrayList<>(List.of("taskset", "-c", processors));
         pinned.addAll(command);
         Process process = new ProcessBuilder(pinned)
@@ -181,15 +187,27 @@ final class Programs implements AutoCloseable {
     /** Starts the daemon on these processors as {@code ballast run} does; returns before it is ready. */
     Daemon startDaemon(String processors, String description) throws IOException, InterruptedException {
         Path home = Files.createDirectories(directory.resolve("node"));
-        Daemon daemon = new Daemon(
-                "bench",
-                home,
-                file("ballast.yaml", description),
-                (node, role, command) -> ProcessId.of(start(home.resolve(role + ".log"), processors, command)
-                                .pid())
-                        .orElseThrow(() -> new IOException("the " + role + " ended at once")));
+        Daemon daemon = daemon(
+                "bench", home, file("ballast.yaml", description), (log, command) -> start(log, processors, command));
         daemon.start(List.of());
         return daemon;
+    }
+
+    /** Starts a command whose output goes to a file. */
+    @FunctionalInterface
+    interface Starter {
+        Process start(Path log, List<String> command) throws IOException;
+    }
+
+    /** A daemon that keeps its files in a directory of its own, and is not started yet. */
+    static Daemon daemon(String node, Path home, Path description, Starter starter) {
+        return new Daemon(
+                node,
+                home,
+                description,
+                (_, role, command) -> ProcessId.of(starter.start(home.resolve(role + ".log"), command)
+                                .pid())
+                        .orElseThrow(() -> new IOException("the " + role + " ended at once")));
     }
 
     /** Waits until a program answers an HTTP request, well or not, on this port of the loopback address. */

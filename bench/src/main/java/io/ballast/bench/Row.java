@@ -113,6 +113,13 @@ public record Row(
                 null);
     }
 
+    /** Ours beside the peer's without a ratio, where a figure may be 0 or readings were not taken in turn. */
+    public static Row beside(
+            String name, String unit, double[] ours, double @Nullable [] peer, @Nullable Target target) {
+        return new Row(
+                name, unit, Sample.of(ours), peer == null ? null : Sample.of(peer), null, null, null, target, null);
+    }
+
     /** A row that could not be measured, and why. */
     public static Row failed(String name, String unit, String reason) {
         return new Row(name, unit, null, null, null, null, null, null, reason);
