@@ -6,12 +6,14 @@ import java.lang.foreign.ValueLayout;
 /** Real-time scheduling of threads (sched(7)): one that has it runs as soon as it can, before all that have not. */
 public final class RealTime {
     private static final int FIFO = 1;
+    private static final int RESET_ON_FORK = 0x40000000;
 
     private RealTime() {}
 
     /**
      * Gives it to the calling platform thread until that ends (SCHED_FIFO). It must not keep a CPU for long. Needs
-     * CAP_SYS_NICE, or a limit RLIMIT_RTPRIO.
+     * CAP_SYS_NICE, or a limit RLIMIT_RTPRIO. What the thread starts does not have it: not a thread, as that of virtual
+     * threads which it happens to wake, and not a program.
      *
      * @param priority 1 to 99
      */
@@ -22,7 +24,7 @@ public final class RealTime {
         try (Kernel kernel = Kernel.open()) {
             MemorySegment parameter = kernel.allocateFrom(ValueLayout.JAVA_INT, priority);
             LinuxException.check(
-                    kernel.schedSetscheduler(FIFO, parameter),
+                    kernel.schedSetscheduler(FIFO | RESET_ON_FORK, parameter),
                     "sched_setscheduler",
                     "SCHED_FIFO " + priority,
                     Capability.SYS_NICE);
