@@ -104,7 +104,7 @@ public final class Daemon {
 
     private static final Duration STALL = Duration.ofSeconds(2);
     private static final Duration REPLACE_PATIENCE = Duration.ofSeconds(20);
-    private static final Duration STOP_PATIENCE = Duration.ofSeconds(10);
+    private static final Duration STOP_PATIENCE = Duration.ofSeconds(20);
     private static final Duration LEAVING_PATIENCE = Duration.ofMillis(500);
     private static final Duration ASK_FOR_NAMES = Duration.ofSeconds(2);
     private static final Duration READY_PATIENCE = Duration.ofSeconds(10);

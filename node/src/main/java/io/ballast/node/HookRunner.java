@@ -80,7 +80,11 @@ final class HookRunner {
     }
 
     private void runNow(List<String> words, String subject, Map<String, String> facts) throws InterruptedException {
-        Hook.Result result = Hook.run(words, facts, timeout);
+        tell(ended, words, subject, Hook.run(words, facts, timeout));
+    }
+
+    /** Tells how a hook ended. */
+    static void tell(Ended ended, List<String> words, String subject, Hook.Result result) {
         String command = String.join(" ", words);
         Map<String, String> data = new LinkedHashMap<>();
         data.put("command", command);

@@ -46,6 +46,7 @@ final class TakeoverDuty implements AutoCloseable {
 
     private static final Duration ANSWER = Duration.ofSeconds(5);
     private static final Duration LEAVING = Duration.ofSeconds(10);
+    private static final Duration HOOKS = Duration.ofSeconds(5);
 
     /** Hears which shared addresses other nodes have now, and by which interfaces they may come to this one. */
     @FunctionalInterface
@@ -58,6 +59,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final OwnershipMaker ownership;
     private final Sharing sharing;
     private final MannerStore store;
+    private final RoleHooks hooks;
     private final Set<Membership.Key> here = new HashSet<>();
     private final Map<String, Manner> manners = new LinkedHashMap<>();
     private Map<String, Set<String>> nodes = Map.of();
@@ -70,6 +72,7 @@ final class TakeoverDuty implements AutoCloseable {
 
     TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing, MannerStore store) {
         this.store = store;
+        this.hooks = new RoleHooks(events::happened);
         this.events = events;
         this.node = node;
         this.ownership = ownership;
@@ -91,6 +94,7 @@ final class TakeoverDuty implements AutoCloseable {
                             "from", word(from),
                             "to", word(to),
                             "priority", Integer.toString(priority)));
+            hooks.changed(member, from, to, priority, why);
         }
 
         @Override
@@ -130,7 +134,7 @@ final class TakeoverDuty implements AutoCloseable {
         sharing.shared(elsewhere, devices);
     }
 
-    private static String word(Role role) {
+    static String word(Role role) {
         return role.name().toLowerCase(Locale.ROOT);
     }
 
@@ -213,6 +217,9 @@ final class TakeoverDuty implements AutoCloseable {
         description
                 .virtualRouters()
                 .forEach((router, spec) -> nodes.put(router, spec.nodes().keySet()));
+        hooks.become(description.virtualRouters().values().stream()
+                .filter(router -> router.nodes().containsKey(node))
+                .toList());
         share();
         takePart();
     }
@@ -341,12 +348,13 @@ final class TakeoverDuty implements AutoCloseable {
         }
     }
 
-    /** Gives all addresses to others, and ends. */
+    /** Gives all addresses to others, lets hooks hear of it, and ends. */
     void leave() throws InterruptedException {
         Takeover running = end();
         if (running != null && !running.leave(LEAVING)) {
             running.close();
         }
+        hooks.close(HOOKS);
     }
 
     @Override
@@ -354,7 +362,13 @@ final class TakeoverDuty implements AutoCloseable {
         Takeover running = end();
         if (running != null) {
             running.close();
+            try {
+                hooks.close(HOOKS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
         }
+        hooks.close();
     }
 
     /** Not waited for here: its thread says on its way what has become of the addresses. */

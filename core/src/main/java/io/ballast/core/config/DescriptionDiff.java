@@ -112,6 +112,7 @@ public final class DescriptionDiff {
         field(subject, "look-ahead", from.lookAhead(), to.lookAhead(), Durations::print);
         field(subject, "gratuitous-arp.repeat", from.announcements(), to.announcements(), String::valueOf);
         field(subject, "gratuitous-arp.again-after", from.announceAgain(), to.announceAgain(), Durations::print);
+        hooks(subject, from.hooks(), to.hooks());
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {
@@ -203,6 +204,14 @@ public final class DescriptionDiff {
                 from.sourceConnectionRate(),
                 to.sourceConnectionRate(),
                 String::valueOf);
+    }
+
+    private void hooks(String router, VirtualRouterSpec.NotifySpec from, VirtualRouterSpec.NotifySpec to) {
+        field(router, "hooks.master", from.master(), to.master(), DescriptionDiff::orNone);
+        field(router, "hooks.backup", from.backup(), to.backup(), DescriptionDiff::orNone);
+        field(router, "hooks.fault", from.fault(), to.fault(), DescriptionDiff::orNone);
+        field(router, "hooks.stop", from.stop(), to.stop(), DescriptionDiff::orNone);
+        field(router, "hooks.fifo", from.fifo(), to.fifo(), DescriptionDiff::orNone);
     }
 
     private void hooks(String service, NotifySpec from, NotifySpec to) {

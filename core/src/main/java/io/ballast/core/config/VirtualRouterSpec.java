@@ -27,6 +27,7 @@ import java.util.SequencedMap;
  * @param lookAhead how much is queued in the kernel at any time, so how long the daemon may stand still
  * @param announcements of each address at once, when the addresses have come to a node
  * @param announceAgain when all of them are sent once more; zero means never
+ * @param hooks told what a node has become to it
  */
 public record VirtualRouterSpec(
         String name,
@@ -42,7 +43,8 @@ public record VirtualRouterSpec(
         Optional<String> password,
         Duration lookAhead,
         int announcements,
-        Duration announceAgain) {
+        Duration announceAgain,
+        NotifySpec hooks) {
     /** The priority of the node whose own addresses they are. */
     public static final int OWNER = 255;
 
@@ -53,6 +55,22 @@ public record VirtualRouterSpec(
      * @param priority 1 to 255: of those that are there, the highest is master; {@link #OWNER} is always
      */
     public record Member(String interfaceName, int priority) {}
+
+    /**
+     * What hears that a node has become another to it.
+     *
+     * @param master the program to run when the node gets the addresses
+     * @param backup when another has them, or is about to
+     * @param fault when the node must not have them, as something is missing
+     * @param stop when the node takes no part any more
+     * @param fifo a named pipe that gets every change as a line
+     */
+    public record NotifySpec(
+            Optional<String> master,
+            Optional<String> backup,
+            Optional<String> fault,
+            Optional<String> stop,
+            Optional<String> fifo) {}
 
     /** What the checksum of version 3 over IPv4 counts. */
     public enum Checksum {
@@ -92,7 +110,7 @@ public record VirtualRouterSpec(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
                         + " preemptDelay=%s, unicast=%s, checksum=%s, password=%s, lookAhead=%s, announcements=%d,"
-                        + " announceAgain=%s]",
+                        + " announceAgain=%s, hooks=%s]",
                 name,
                 routerId,
                 addresses,
@@ -106,6 +124,7 @@ public record VirtualRouterSpec(
                 password.isPresent() ? "..." : "none",
                 lookAhead,
                 announcements,
-                announceAgain);
+                announceAgain,
+                hooks);
     }
 }

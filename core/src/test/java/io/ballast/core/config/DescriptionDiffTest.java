@@ -175,6 +175,11 @@ class DescriptionDiffTest {
             preempt: true      | look-ahead: 1s                    | look-ahead 500ms -> 1s
             preempt: true      | gratuitous-arp: { repeat: 3 }     | gratuitous-arp.repeat 5 -> 3
             preempt: true      | gratuitous-arp: { again-after: 0s } | gratuitous-arp.again-after 5s -> 0s
+            preempt: true      | hooks: { master: /m }             | hooks.master none -> /m
+            preempt: true      | hooks: { backup: /b }             | hooks.backup none -> /b
+            preempt: true      | hooks: { fault: /f }              | hooks.fault none -> /f
+            preempt: true      | hooks: { stop: /s }               | hooks.stop none -> /s
+            preempt: true      | hooks: { fifo: /run/p }           | hooks.fifo none -> /run/p
             """)
     void whatChangesOfAVirtualRouterIsNamed(String what, String with, String expected) {
         assertThat(SHARED).contains(what);

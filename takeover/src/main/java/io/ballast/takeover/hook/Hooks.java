@@ -7,10 +7,12 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -24,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A hook that does not end is killed after a time-out ({@link Hook}), so that those behind it come to their turn.
  *
- * <p>A named pipe gets every event at once, as a line as keepalived's: {@code INSTANCE "web" MASTER 150}. Nobody has to
+ * <p>A named pipe, where one is given, gets an event at once, as a line as keepalived's: {@code INSTANCE "web" MASTER 150}. Nobody has to
  * read it. Nothing here waits for a hook or a reader, so any thread may tell of events.
  */
 public final class Hooks implements AutoCloseable {
@@ -73,7 +75,6 @@ public final class Hooks implements AutoCloseable {
     private record Job(Event event, List<String> command) {}
 
     private final Duration timeout;
-    private final @Nullable Fifo fifo;
     private final Listener listener;
     private final Semaphore running = new Semaphore(AT_A_TIME, true);
 
@@ -82,18 +83,18 @@ public final class Hooks implements AutoCloseable {
     private final Map<String, Deque<Job>> queues = new HashMap<>();
 
     private final Map<String, Thread> workers = new HashMap<>();
-    private boolean unread;
+    /** Full pipes that have been told of. */
+    private final Set<Fifo> unread = new HashSet<>();
+
     private boolean closed;
 
     /**
      * Without anything to tell so far.
      *
      * @param timeout after which a hook is killed
-     * @param fifo that is told every event, and closed with this
      */
-    public Hooks(Duration timeout, Optional<Fifo> fifo, Listener listener) {
+    public Hooks(Duration timeout, Listener listener) {
         this.timeout = timeout;
-        this.fifo = fifo.orElse(null);
         this.listener = listener;
     }
 
@@ -101,12 +102,13 @@ public final class Hooks implements AutoCloseable {
      * Tells of an event. Events of a virtual router are to be told in their order.
      *
      * @param commands to run for it, one after another: each a program's path, and its arguments
+     * @param fifo that is told of it; not to be closed before this is
      */
-    public synchronized void happened(Event event, List<List<String>> commands) {
+    public synchronized void happened(Event event, List<List<String>> commands, Optional<Fifo> fifo) {
         if (closed) {
             return;
         }
-        write(event);
+        fifo.ifPresent(pipe -> write(event, pipe));
         if (commands.isEmpty()) {
             return;
         }
@@ -129,17 +131,15 @@ public final class Hooks implements AutoCloseable {
         }
     }
 
-    private void write(Event event) {
-        if (fifo == null) {
-            return;
-        }
+    private synchronized void write(Event event, Fifo fifo) {
         try {
             boolean written =
                     fifo.write("INSTANCE \"" + event.router() + "\" " + event.state() + " " + event.priority());
-            if (!written && !unread) {
+            if (written) {
+                unread.remove(fifo);
+            } else if (unread.add(fifo)) {
                 listener.warn("the named pipe of notifications is full, as nobody reads it: events are missing in it");
             }
-            unread = !written;
         } catch (IOException e) {
             listener.warn("the named pipe of notifications: " + e.getMessage());
         }
@@ -201,8 +201,5 @@ public final class Hooks implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         workers.values().forEach(Thread::interrupt);
-        if (fifo != null) {
-            fifo.close();
-        }
     }
 }

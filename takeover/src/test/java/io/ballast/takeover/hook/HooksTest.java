@@ -54,7 +54,7 @@ class HooksTest {
         }
     };
 
-    private Hooks hooks = new Hooks(MINUTE, Optional.empty(), listener);
+    private Hooks hooks = new Hooks(MINUTE, listener);
 
     @AfterEach
     void close() {
@@ -73,7 +73,7 @@ class HooksTest {
     private void happened(String router, State state, Path script, String... arguments) {
         List<String> command = new ArrayList<>(List.of(script.toString()));
         command.addAll(List.of(arguments));
-        hooks.happened(event(router, state), List.of(command));
+        hooks.happened(event(router, state), List.of(command), Optional.empty());
     }
 
     private Ended next() throws InterruptedException {
@@ -154,14 +154,16 @@ class HooksTest {
     void severalCommandsOfAnEventRunOneAfterAnother() throws Exception {
         Path script = script("hook", "sleep 0.$1; echo $1");
         hooks.happened(
-                event("web", State.STOP), List.of(List.of(script.toString(), "2"), List.of(script.toString(), "1")));
+                event("web", State.STOP),
+                List.of(List.of(script.toString(), "2"), List.of(script.toString(), "1")),
+                Optional.empty());
         assertThat(next().result().output()).isEqualTo("2");
         assertThat(next().result().output()).isEqualTo("1");
     }
 
     @Test
     void aHookThatHangsIsKilledWithItsChildrenAndTheNextOneRuns() throws Exception {
-        hooks = new Hooks(Duration.ofMillis(300), Optional.empty(), listener);
+        hooks = new Hooks(Duration.ofMillis(300), listener);
         happened("web", State.MASTER, script("hangs", "sleep 1000 & echo $!; wait"));
         happened("web", State.BACKUP, script("next", "true"));
         Hook.Result killed = next().result();
@@ -223,15 +225,16 @@ class HooksTest {
     @Test
     void aNamedPipeGetsEveryEventAndNobodyHasToReadIt() throws Exception {
         Path path = directory.resolve("events");
-        hooks = new Hooks(MINUTE, Optional.of(Fifo.open(path)), listener);
-        hooks.happened(event("web", State.BACKUP), List.of());
-        hooks.happened(event("mail", State.MASTER), List.of());
+        Fifo fifo = Fifo.open(path);
+        hooks.happened(event("web", State.BACKUP), List.of(), Optional.of(fifo));
+        hooks.happened(event("mail", State.MASTER), List.of(), Optional.of(fifo));
         assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(path)))
                 .isEqualTo("rw-------");
-        try (FileChannel reader = FileChannel.open(path, StandardOpenOption.READ)) {
+        try (fifo;
+                FileChannel reader = FileChannel.open(path, StandardOpenOption.READ)) {
             assertThat(read(reader)).isEqualTo("INSTANCE \"web\" BACKUP 150\nINSTANCE \"mail\" MASTER 150\n");
             for (int i = 0; i < 5000; i++) { // more than there is room for
-                hooks.happened(event("web", i % 2 == 0 ? State.MASTER : State.BACKUP), List.of());
+                hooks.happened(event("web", i % 2 == 0 ? State.MASTER : State.BACKUP), List.of(), Optional.of(fifo));
             }
             assertThat(warnings)
                     .containsExactly(
@@ -239,7 +242,7 @@ class HooksTest {
             assertThat(read(reader).lines())
                     .contains("INSTANCE \"web\" MASTER 150")
                     .hasSizeGreaterThan(1000);
-            hooks.happened(event("web", State.STOP), List.of());
+            hooks.happened(event("web", State.STOP), List.of(), Optional.of(fifo));
             assertThat(read(reader)).isEqualTo("INSTANCE \"web\" STOP 150\n");
         }
     }

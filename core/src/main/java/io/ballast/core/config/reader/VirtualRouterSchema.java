@@ -8,6 +8,7 @@ import io.ballast.core.config.NodeSpec.InterfaceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.VirtualRouterSpec.Checksum;
 import io.ballast.core.config.VirtualRouterSpec.Member;
+import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
 import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
 import io.ballast.core.yaml.Node.Kind;
@@ -173,6 +174,36 @@ final class VirtualRouterSchema {
             "{ repeat: 5, again-after: 5s }");
     private static final Announcing ANNOUNCING_DEFAULT = ANNOUNCING.empty();
 
+    private static final Key<String> MASTER =
+            Key.optional("master", Types.path(), "When the node gets the addresses.", "/etc/ballast/on-master");
+    private static final Key<String> BACKUP = Key.optional(
+            "backup", Types.path(), "When another node has them, or is about to.", "/etc/ballast/on-backup");
+    private static final Key<String> FAULT = Key.optional(
+            "fault",
+            Types.path(),
+            "When the node must not have them, as something is missing.",
+            "/etc/ballast/on-fault");
+    private static final Key<String> STOP =
+            Key.optional("stop", Types.path(), "When the node takes no part any more.", "/etc/ballast/on-stop");
+    private static final Key<String> FIFO = Key.optional(
+            "fifo",
+            Types.path(),
+            "A named pipe that gets every change as a line, as keepalived's: `INSTANCE \"front\" MASTER 150`. It is made"
+                    + " where there is none; nobody has to read it.",
+            "/run/ballast/notify");
+    private static final MapType<NotifySpec> HOOKS_MAP = new MapType<>(
+            "virtual-router-hooks",
+            "Programs to run when a node becomes another to a virtual router, one after another in the order of what"
+                    + " happened, for addresses of IPv4 and IPv6 each; they get the facts in BALLAST_* environment variables.",
+            List.of(MASTER, BACKUP, FAULT, STOP, FIFO),
+            v -> new NotifySpec(v.find(MASTER), v.find(BACKUP), v.find(FAULT), v.find(STOP), v.find(FIFO)));
+    private static final NotifySpec HOOKS_DEFAULT = HOOKS_MAP.empty();
+    private static final Key<NotifySpec> HOOKS = Key.optional(
+            "hooks",
+            HOOKS_MAP,
+            "Programs to run when the node's role changes.",
+            "{ master: /etc/ballast/on-master, stop: /etc/ballast/on-stop }");
+
     static final MapType<VirtualRouterSpec> VIRTUAL_ROUTER = new MapType<>(
             "virtual-router",
             "Addresses that one of several nodes has, and another takes over when it fails (VRRP, RFC 9568 and RFC 3768).",
@@ -188,7 +219,8 @@ final class VirtualRouterSchema {
                     CHECKSUM,
                     PASSWORD,
                     LOOK_AHEAD,
-                    GRATUITOUS_ARP),
+                    GRATUITOUS_ARP,
+                    HOOKS),
             VirtualRouterSchema::virtualRouter);
 
     private VirtualRouterSchema() {}
@@ -214,7 +246,8 @@ final class VirtualRouterSchema {
                 v.find(PASSWORD),
                 v.get(LOOK_AHEAD),
                 announcing.repeat(),
-                announcing.again());
+                announcing.again(),
+                v.find(HOOKS).orElse(HOOKS_DEFAULT));
         protocol(v, spec);
         nodes(v, spec);
         if (!v.broken(ADDRESSES) && !v.broken(NODES)) {

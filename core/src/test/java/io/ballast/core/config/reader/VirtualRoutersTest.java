@@ -9,9 +9,11 @@ import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.VirtualRouterSpec.Checksum;
 import io.ballast.core.config.VirtualRouterSpec.Member;
+import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class VirtualRoutersTest {
@@ -67,7 +69,8 @@ class VirtualRoutersTest {
                         + " nodes={d2=Member[interfaceName=eth0, priority=150],"
                         + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
                         + " preemptDelay=PT0S, unicast=false, checksum=PSEUDO_HEADER, password=none, lookAhead=PT0.5S,"
-                        + " announcements=5, announceAgain=PT5S]");
+                        + " announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
+                        + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty]]");
     }
 
     @Test
@@ -80,6 +83,7 @@ class VirtualRoutersTest {
                     checksum: rfc9568
                     look-ahead: 1s
                     gratuitous-arp: { repeat: 3, again-after: 0s }
+                    hooks: { master: /m, backup: /b, fault: /f, stop: /s, fifo: /run/p }
                 """.strip()).replace("192.0.2.240/24", "10.0.0.240/24");
         VirtualRouterSpec front = router(NODES + more + SERVICE.replace("192.0.2.240", "10.0.0.240"));
         assertThat(front.nodes().get("d2")).isEqualTo(new Member("eth1", 7));
@@ -91,6 +95,13 @@ class VirtualRoutersTest {
         assertThat(front.lookAhead()).isEqualTo(Duration.ofSeconds(1));
         assertThat(front.announcements()).isEqualTo(3);
         assertThat(front.announceAgain()).isZero();
+        assertThat(front.hooks())
+                .isEqualTo(new NotifySpec(
+                        Optional.of("/m"),
+                        Optional.of("/b"),
+                        Optional.of("/f"),
+                        Optional.of("/s"),
+                        Optional.of("/run/p")));
     }
 
     @Test
