@@ -390,13 +390,15 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             router.start(now);
         }
         router.tick(now);
-        fill(now);
+        fill(wires.now());
     }
 
     private void fill(long now) {
         if (current == null) {
             return;
         }
+        // What should have gone while this thread had too much to do would only go all at once, and finds no room.
+        next = Math.max(next, now);
         try {
             while (next <= now + member.lookAhead()) {
                 for (Map.Entry<Sender, byte[]> each : payloads.entrySet()) {

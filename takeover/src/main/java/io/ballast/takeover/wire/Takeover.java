@@ -1,6 +1,7 @@
 package io.ballast.takeover.wire;
 
 import io.ballast.linux.Descriptor;
+import io.ballast.linux.Errno;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.PollSet;
 import io.ballast.linux.ProtocolSocket;
@@ -11,6 +12,7 @@ import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.RouteEvent;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.RouteWatch;
+import io.ballast.takeover.address.AddressKeeper;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
@@ -58,6 +60,7 @@ public final class Takeover implements AutoCloseable {
     private static final long LONGEST_LOOK_AHEAD = 1_000_000_000;
     private static final byte[] ALIVE = {1};
     private static final long LOOK_AGAIN = 1_000_000_000;
+    private static final long LOOK_SOON = 50_000_000;
     private static final int PACKETS_AT_ONCE = 1000;
     private static final long NEVER = Long.MAX_VALUE;
 
@@ -253,11 +256,18 @@ public final class Takeover implements AutoCloseable {
             task.run();
         }
         if (now >= lookAt) {
-            look();
+            try {
+                look();
+            } catch (LinuxException e) {
+                if (e.errno() != Errno.EAGAIN) {
+                    throw e;
+                }
+                lookAt = now + LOOK_SOON; // so much changes there now that nobody can say what there is
+            }
         }
         all().forEach(instance -> instance.tick(now));
         retire();
-        live(now);
+        live(System.nanoTime()); // later than now, where many became master
         sends().flush();
         ended = ending && retiring.isEmpty() && instances.isEmpty();
     }
@@ -392,11 +402,10 @@ public final class Takeover implements AutoCloseable {
 
     private void routeChanged(RouteEvent event) {
         boolean ours = switch (event) {
-            case RouteEvent.LinkChanged _,
-                    RouteEvent.LinkRemoved _,
-                    RouteEvent.AddressChanged _,
-                    RouteEvent.AddressRemoved _,
-                    RouteEvent.Lost _ -> true;
+            case RouteEvent.LinkChanged _, RouteEvent.LinkRemoved _, RouteEvent.Lost _ -> true;
+            // Those put there because of a virtual router are never advertised from, and may be thousands.
+            case RouteEvent.AddressChanged(Address address) -> address.protocol() != AddressKeeper.PROTOCOL;
+            case RouteEvent.AddressRemoved(Address address) -> address.protocol() != AddressKeeper.PROTOCOL;
             default -> false;
         };
         if (ours) {
