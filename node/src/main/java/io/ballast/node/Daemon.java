@@ -14,6 +14,7 @@ import io.ballast.core.event.Event.Severity;
 import io.ballast.core.event.Journal;
 import io.ballast.core.loop.ControlLoop;
 import io.ballast.director.Forwarding;
+import io.ballast.director.RefusedException;
 import io.ballast.director.ServerOverride;
 import io.ballast.director.VirtualService;
 import io.ballast.director.realserver.Part;
@@ -598,6 +599,18 @@ public final class Daemon {
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
 
+    /** On the control loop. */
+    private void compareServed() {
+        takeover.serving(name -> {
+            try {
+                VirtualService service = node.services().service(name);
+                return Optional.of(service.settled() && service.state() == VirtualService.State.DOWN);
+            } catch (RefusedException e) {
+                return Optional.empty();
+            }
+        });
+    }
+
     /** Start is finished once traffic can flow as well as it ever will: every service has begun, and a worker serves. */
     private void lookWhetherReady(long atLatest) {
         if (ready || stopping) {
@@ -614,6 +627,8 @@ public final class Daemon {
         }
         ready = true;
         takeover.begin();
+        node.onServiceNews(() -> loop.execute(this::compareServed));
+        compareServed();
         tellManager(() -> notify.ready(summary()));
     }
 
@@ -721,6 +736,7 @@ public final class Daemon {
                         node.apply(next.services(), next.resolution());
                         realServer.become(part(next));
                         takeover.become(next.description());
+                        compareServed();
                         if (next.services().size() < before.size() / 2) {
                             heap.expectLess();
                         }

@@ -72,6 +72,7 @@ final class Node {
     private final Map<String, ServiceSpec> specs = new HashMap<>();
     private final UpNews upNews = new UpNews();
 
+    private Runnable serviceNews = () -> {};
     private List<ServiceSpec> services = List.of();
     private String pressure = "";
     private @Nullable CompletableFuture<Void> sampling;
@@ -106,6 +107,11 @@ final class Node {
         this.sources = new CheckSources(new FromSources());
         loop.schedule(LAG_TICK, () -> tick(loop.now()));
         sampleLater();
+    }
+
+    /** Runs this, on the loop, when the state of a service is another. */
+    void onServiceNews(Runnable news) {
+        serviceNews = news;
     }
 
     private ServiceTable table() {
@@ -224,6 +230,7 @@ final class Node {
             Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
         ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
         if (type.startsWith("service.") && spec != null) {
+            serviceNews.run();
             boolean listens = spec.listen().stream().anyMatch(open::contains);
             upNews.happened(at, spec, type, listens, when -> tell(when, severity, type, subject, message, data));
         } else {

@@ -6,6 +6,7 @@ import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.event.Event.Severity;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
@@ -32,6 +33,7 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** This node's part in the virtual routers of the description; the thread of them begins with the first one. */
@@ -63,6 +65,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final Set<Membership.Key> here = new HashSet<>();
     private final Map<String, Manner> manners = new LinkedHashMap<>();
     private Map<String, Set<String>> nodes = Map.of();
+    private Map<String, List<String>> served = Map.of();
     private @Nullable Takeover takeover;
     private List<Membership> members = List.of();
     private String trouble = "";
@@ -213,6 +216,7 @@ final class TakeoverDuty implements AutoCloseable {
             return;
         }
         members = members(description, node);
+        served = served(description);
         nodes = new LinkedHashMap<>();
         description
                 .virtualRouters()
@@ -252,6 +256,44 @@ final class TakeoverDuty implements AutoCloseable {
             }
         }
         takeover.become(members);
+    }
+
+    /**
+     * Compares what is served at the addresses of virtual routers: where nothing is, another node is better.
+     *
+     * @param down says of a service whether nobody answers for it; nothing where this node does not have it
+     */
+    synchronized void serving(Function<String, Optional<Boolean>> down) {
+        if (takeover == null || served.isEmpty()) {
+            return;
+        }
+        Map<String, String> unable = new LinkedHashMap<>();
+        served.forEach((router, services) -> {
+            List<String> here = services.stream()
+                    .filter(name -> down.apply(name).isPresent())
+                    .toList();
+            if (!here.isEmpty()
+                    && here.stream().allMatch(name -> down.apply(name).orElse(false))) {
+                unable.put(router, "no server is up of " + String.join(", ", here));
+            }
+        });
+        takeover.unable(unable);
+    }
+
+    /** The services at the addresses of each virtual router. */
+    private static Map<String, List<String>> served(Description description) {
+        Map<String, List<String>> served = new LinkedHashMap<>();
+        for (VirtualRouterSpec router : description.virtualRouters().values()) {
+            List<String> services = description.services().values().stream()
+                    .filter(service ->
+                            service.listen().stream().anyMatch(endpoint -> router.hasAddress(endpoint.address())))
+                    .map(ServiceSpec::name)
+                    .toList();
+            if (!services.isEmpty()) {
+                served.put(router.name(), services);
+            }
+        }
+        return served;
     }
 
     /** The names of the virtual routers that this node takes part in. */

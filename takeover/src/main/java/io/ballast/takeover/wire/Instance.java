@@ -52,6 +52,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private @Nullable Link link;
     private @Nullable InetAddress source;
     private String trouble = "";
+    private String unable = "";
     private List<Sender> senders = List.of();
 
     private @Nullable Advertisement current;
@@ -223,6 +224,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** The description's, as the operator bends them. */
     private VirtualRouter.Settings settings() {
         VirtualRouter.Settings described = member.settings(source == null ? nobody : source);
+        if (!unable.isEmpty()) {
+            return described.of(LAST, described.preempt());
+        }
         return switch (manner) {
             case NORMAL, WITHDRAWN -> described;
             case PREFERRED -> described.of(Math.max(FIRST, described.priority()), true);
@@ -232,6 +236,24 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     Manner manner() {
         return manner;
+    }
+
+    /** Why this node has nothing to serve at the addresses, so that every other one is better; empty where it has. */
+    void unable(String why, long now) {
+        if (!why.equals(unable)) {
+            boolean changes = why.isEmpty() != unable.isEmpty();
+            unable = why;
+            if (changes) {
+                router.configure(settings(), now);
+                wires.listener()
+                        .note(
+                                !why.isEmpty(),
+                                member,
+                                why.isEmpty()
+                                        ? "has its own priority again: there is something to serve"
+                                        : "gives way to every other node, as " + why);
+            }
+        }
     }
 
     void manner(Manner wanted, long now) {

@@ -102,6 +102,7 @@ public final class Takeover implements AutoCloseable {
     private final Map<Place, ProtocolSocket> ears = new HashMap<>();
     private final Set<Place> deaf = new HashSet<>();
     private Map<String, Manner> manners = Map.of();
+    private Map<String, String> unable = Map.of();
     private @Nullable TimedSends sends;
     private @Nullable Ownership ownership;
     private @Nullable RouteNetlink netlink;
@@ -149,6 +150,22 @@ public final class Takeover implements AutoCloseable {
                     instance.manner(manner, System.nanoTime());
                 }
             }
+        });
+    }
+
+    /**
+     * Why this node has nothing to serve at the addresses of virtual routers, by name: it lets every other node have them,
+     * and has them where there is none.
+     */
+    public void unable(Map<String, String> reasons) {
+        Map<String, String> all = Map.copyOf(reasons);
+        submit(() -> {
+            unable = all;
+            long now = System.nanoTime();
+            instances
+                    .values()
+                    .forEach(instance ->
+                            instance.unable(all.getOrDefault(instance.member().name(), ""), now));
         });
     }
 
@@ -288,7 +305,9 @@ public final class Takeover implements AutoCloseable {
 
     private Instance instance(Membership member) {
         Manner manner = manners.getOrDefault(member.name(), Manner.NORMAL);
-        return new Instance(member, manner, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
+        Instance instance = new Instance(member, manner, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
+        instance.unable(unable.getOrDefault(member.name(), ""), System.nanoTime());
+        return instance;
     }
 
     private List<Instance> all() {

@@ -272,4 +272,25 @@ class TakeoverTest {
         low.takeover.manners(Map.of("front", Manner.PREFERRED));
         await("the lower one is wanted", () -> low.owns && !high.owns);
     }
+
+    @Test
+    void whoHasNothingToServeIsMasterOnlyAlone() throws Exception {
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
+        high.takeover.become(List.of(leftMember(Way.V3, 150)));
+        low.takeover.become(List.of(rightMember(Way.V3, 100)));
+        await(
+                "the higher one is master",
+                () -> high.owns && low.status().master().isPresent());
+        high.takeover.unable(Map.of("front", "no server is up of web"));
+        await("the other is better", () -> low.owns && !high.owns);
+        assertThat(high.notes).contains("gives way to every other node, as no server is up of web");
+
+        low.takeover.manners(Map.of("front", Manner.WITHDRAWN));
+        await("nobody else is there", () -> high.owns && !low.owns);
+        low.takeover.manners(Map.of());
+        await("the other is there again", () -> low.owns && !high.owns);
+        high.takeover.unable(Map.of());
+        await("it has something to serve", () -> high.owns && !low.owns);
+    }
 }
