@@ -7,7 +7,6 @@ import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
@@ -24,6 +23,7 @@ final class ArpWatch implements AutoCloseable {
     private static final int SENDER_ADDRESS = 28;
     private static final long ETHERNET_IPV4 = 0x0001_0800_0604_0000L;
     private static final int PRIORITY = 61;
+    private static final int MOST = 1 << 20;
     private static final long EVERY = 1_000_000;
     private static final MacAddress NOBODY = new MacAddress(0x0200_0000_00ffL);
 
@@ -34,7 +34,13 @@ final class ArpWatch implements AutoCloseable {
     record Heard(long first, long last, int count) {}
 
     private final NativeSocket socket;
-    private final Map<Claim, Heard> claims = new HashMap<>();
+    private final long[] times = new long[MOST];
+    private final long[] macs = new long[MOST];
+    private final int[] addresses = new int[MOST];
+    /** Written after the others. */
+    private volatile int count;
+
+    private int begin;
 
     private ArpWatch(NativeSocket socket) {
         this.socket = socket;
@@ -69,32 +75,39 @@ final class ArpWatch implements AutoCloseable {
         }
     }
 
+    /** Only remembers: thousands may come at once, and what is not read in time is lost. */
     private void note(ByteBuffer frame, long now) {
-        byte[] mac = new byte[6];
-        byte[] address = new byte[4];
-        frame.get(SENDER_MAC, mac).get(SENDER_ADDRESS, address);
-        try {
-            Claim claim = new Claim(InetAddress.getByAddress(address), MacAddress.of(mac));
-            synchronized (claims) {
-                claims.merge(claim, new Heard(now, now, 1), (old, _) -> new Heard(old.first(), now, old.count() + 1));
-            }
-        } catch (UnknownHostException e) {
-            throw new IllegalStateException(e); // four bytes always are an address
+        int at = count;
+        if (at < MOST) {
+            times[at] = now;
+            macs[at] = (Short.toUnsignedLong(frame.getShort(SENDER_MAC)) << 32)
+                    | Integer.toUnsignedLong(frame.getInt(SENDER_MAC + 2));
+            addresses[at] = frame.getInt(SENDER_ADDRESS);
+            count = at + 1;
         }
     }
 
-    /** Forgets what it has heard. */
+    /** Leaves out what it has heard so far. */
     void forget() {
-        synchronized (claims) {
-            claims.clear();
-        }
+        begin = count;
     }
 
     /** What was said since. */
-    Map<Claim, Heard> heard() {
-        synchronized (claims) {
-            return Map.copyOf(claims);
+    Map<Claim, Heard> heard() throws IOException {
+        Map<Claim, Heard> claims = new HashMap<>();
+        int end = count;
+        if (end == MOST) {
+            throw new IOException("more than " + MOST + " ARP packets came, which is more than are remembered");
         }
+        for (int i = begin; i < end; i++) {
+            byte[] address = ByteBuffer.allocate(4).putInt(addresses[i]).array();
+            long now = times[i];
+            claims.merge(
+                    new Claim(InetAddress.getByAddress(address), new MacAddress(macs[i])),
+                    new Heard(now, now, 1),
+                    (old, _) -> new Heard(old.first(), now, old.count() + 1));
+        }
+        return claims;
     }
 
     /** Asks a director itself for an address, every millisecond for so long. */

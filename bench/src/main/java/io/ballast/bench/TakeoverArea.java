@@ -36,6 +36,7 @@ final class TakeoverArea implements Area {
     private static final long DEAD = 100 * MS;
     private static final long WATCHED = 3 * DEAD;
 
+    private static final long SETTLE_MANY = 2_000 * MS;
     private static final int MANY = 255;
     private static final int EACH = 20;
     private static final int MOST_ROUNDS_OF_MANY = 3;
@@ -157,12 +158,7 @@ final class TakeoverArea implements Area {
         if (!probes.await(Place.A, STEADY, began, PATIENCE)) {
             throw Failure.failed("director a does not get the address");
         }
-        while (!directors.stands(Place.B)) {
-            if (System.nanoTime() - began > PATIENCE) {
-                throw Failure.failed("director b does not become backup");
-            }
-            Thread.sleep(5);
-        }
+        awaitBackup(directors);
         long wait = Math.max(SETTLE, interval.toNanos() * 3 / 2);
         TimeUnit.NANOSECONDS.sleep(wait + ThreadLocalRandom.current().nextLong(interval.toNanos()));
         if (!probes.await(Place.A, STEADY, began, PATIENCE)) {
@@ -194,6 +190,16 @@ final class TakeoverArea implements Area {
             }
         }
         return new Reading(train.outage(), train.lost(), gone);
+    }
+
+    private static void awaitBackup(Directors directors) throws IOException, Failure, InterruptedException {
+        long until = System.nanoTime() + PATIENCE;
+        while (!directors.stands(Place.B)) {
+            if (System.nanoTime() > until) {
+                throw Failure.failed("director b does not become backup");
+            }
+            Thread.sleep(5);
+        }
     }
 
     private static double[] millis(List<Reading> readings) {
@@ -281,7 +287,8 @@ final class TakeoverArea implements Area {
                     if (i == 0) {
                         directors.start(Place.B);
                     }
-                    TimeUnit.NANOSECONDS.sleep(SETTLE);
+                    awaitBackup(directors);
+                    TimeUnit.NANOSECONDS.sleep(SETTLE_MANY);
                     arp.forget();
                     long begin = System.nanoTime();
                     directors.stop(Place.A);
@@ -301,7 +308,8 @@ final class TakeoverArea implements Area {
     }
 
     /** When a director announced the first and the last of many addresses. */
-    private static long[] awaitAll(ArpWatch arp, Place director, long begin) throws Failure, InterruptedException {
+    private static long[] awaitAll(ArpWatch arp, Place director, long begin)
+            throws IOException, Failure, InterruptedException {
         long until = System.nanoTime() + BOUND_OF_MANY;
         while (true) {
             Map<Claim, Heard> heard = arp.heard();
