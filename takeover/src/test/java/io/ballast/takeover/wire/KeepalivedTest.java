@@ -180,7 +180,7 @@ class KeepalivedTest {
                 way == Way.V3_UNICAST ? List.of(InetAddress.ofLiteral("192.0.2.2")) : List.of(),
                 Checksum.PSEUDO_HEADER,
                 way == Way.V2 ? "secret" : "",
-                300 * MS,
+                1000 * MS,
                 5,
                 0);
     }

@@ -100,7 +100,7 @@ class TakeoverTest {
                 way == Way.V3_UNICAST ? List.of(peer) : List.of(),
                 way == Way.V3_STRICT ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER,
                 way == Way.V2_PASSWORD ? "secret" : "",
-                300 * MS,
+                1000 * MS,
                 5,
                 0);
     }
