@@ -131,7 +131,7 @@ public final class Takeover implements AutoCloseable {
         submit(() -> becomeNow(wanted));
     }
 
-    /** How they stand; fails when this is closed. */
+    /** How they stand; none when this is closed, or could not go on. */
     public CompletableFuture<List<RouterStatus>> status() {
         CompletableFuture<List<RouterStatus>> answer = new CompletableFuture<>();
         submit(() -> answer.complete(
@@ -192,9 +192,9 @@ public final class Takeover implements AutoCloseable {
     @Override
     public void close() {
         submit(() -> {
+            ending = true;
             becomeNow(List.of());
             retiring.forEach(instance -> instance.stop("this node stops", System.nanoTime()));
-            ending = true;
         });
         boolean interrupted = false;
         while (true) {

@@ -113,6 +113,15 @@ class TakeoverTest {
         return member(way, priority, InetAddress.ofLiteral("192.0.2.1"));
     }
 
+    /** The first becomes master, and the second hears it. */
+    private static void begin(RememberingNode high, RememberingNode low) throws Exception {
+        high.takeover.become(List.of(leftMember(Way.V3, 150)));
+        low.takeover.become(List.of(rightMember(Way.V3, 100)));
+        await(
+                "the higher one is master",
+                () -> high.owns && low.status().master().isPresent());
+    }
+
     private static void await(String what, Callable<Boolean> condition) throws Exception {
         long until = System.nanoTime() + PATIENCE;
         while (!condition.call()) {
@@ -150,11 +159,7 @@ class TakeoverTest {
     void aCutWireMakesTwoMastersAndItsEndOne() throws Exception {
         RememberingNode high = node(left);
         RememberingNode low = node(right);
-        high.takeover.become(List.of(leftMember(Way.V3, 150)));
-        low.takeover.become(List.of(rightMember(Way.V3, 100)));
-        await(
-                "the higher one is master",
-                () -> high.owns && low.status().master().isPresent());
+        begin(high, low);
         try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
             int link = theirs.link("eth0").orElseThrow().index();
             theirs.setUp(link, false);
@@ -206,11 +211,7 @@ class TakeoverTest {
     void otherSettingsAreTakenUpWithoutGivingUpTheRole() throws Exception {
         RememberingNode high = node(left);
         RememberingNode low = node(right);
-        high.takeover.become(List.of(leftMember(Way.V3, 150)));
-        low.takeover.become(List.of(rightMember(Way.V3, 100)));
-        await(
-                "the higher one is master",
-                () -> high.owns && low.status().master().isPresent());
+        begin(high, low);
         Membership was = leftMember(Way.V3, 150);
         high.takeover.become(List.of(new Membership(
                 was.name(),
@@ -244,11 +245,7 @@ class TakeoverTest {
     void theOperatorMovesAddresses() throws Exception {
         RememberingNode high = node(left);
         RememberingNode low = node(right);
-        high.takeover.become(List.of(leftMember(Way.V3, 150)));
-        low.takeover.become(List.of(rightMember(Way.V3, 100)));
-        await(
-                "the higher one is master",
-                () -> high.owns && low.status().master().isPresent());
+        begin(high, low);
 
         high.takeover.manners(Map.of("front", Manner.YIELDING));
         await("the other has them", () -> low.owns && !high.owns);
@@ -277,11 +274,7 @@ class TakeoverTest {
     void whoHasNothingToServeIsMasterOnlyAlone() throws Exception {
         RememberingNode high = node(left);
         RememberingNode low = node(right);
-        high.takeover.become(List.of(leftMember(Way.V3, 150)));
-        low.takeover.become(List.of(rightMember(Way.V3, 100)));
-        await(
-                "the higher one is master",
-                () -> high.owns && low.status().master().isPresent());
+        begin(high, low);
         high.takeover.unable(Map.of("front", "no server is up of web"));
         await("the other is better", () -> low.owns && !high.owns);
         assertThat(high.notes).contains("gives way to every other node, as no server is up of web");
