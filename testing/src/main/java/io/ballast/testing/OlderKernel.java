@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
@@ -22,6 +23,8 @@ import org.junit.platform.launcher.listeners.TestExecutionSummary;
  * machine's files and cannot write them ({@code packaging/in-uml.sh}).
  */
 public final class OlderKernel {
+    private static final String FAILED = "failed in the guest: ";
+
     private OlderKernel() {}
 
     /**
@@ -53,7 +56,12 @@ public final class OlderKernel {
         Process guest = builder.start();
         try {
             String said = new String(guest.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(guest.waitFor()).as(said).isZero();
+            int code = guest.waitFor();
+            // The first line is all that the summary of a build shows.
+            String failed = said.lines().filter(line -> line.startsWith(FAILED)).collect(Collectors.joining("; "));
+            assertThat(code)
+                    .as("the guest's tests (exit code %d: %s)\n%s", code, failed.isEmpty() ? "no result" : failed, said)
+                    .isZero();
             assertThat(said)
                     .containsPattern("[1-9]\\d* tests successful")
                     .contains("0 tests skipped", "0 tests failed");
@@ -75,6 +83,15 @@ public final class OlderKernel {
         PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
         summary.printFailuresTo(out, 10);
         summary.printTo(out);
+        summary.getFailures()
+                .forEach(each -> out.println(FAILED
+                        + each.getTestIdentifier().getUniqueId().replaceAll("\\[engine:[^]]*]/", "")
+                        + ": "
+                        + String.valueOf(each.getException().getMessage())
+                                .strip()
+                                .lines()
+                                .findFirst()
+                                .orElse("")));
         System.exit(summary.getTotalFailureCount() == 0 ? 0 : 1);
     }
 }
