@@ -322,7 +322,8 @@ public final class Daemon {
                         LocalAddresses.dismantle(options.directories().instance());
                     }
                 },
-                (elsewhere, devices) -> loop.execute(() -> node.xdp().shared(elsewhere, devices)),
+                loop,
+                (elsewhere, devices) -> node.xdp().shared(elsewhere, devices),
                 new MannerStore(options.directories().manners()));
         String build = Build.id();
         this.workers = new WorkerSupervisor(

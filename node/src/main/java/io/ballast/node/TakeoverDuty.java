@@ -31,6 +31,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
@@ -50,15 +51,16 @@ final class TakeoverDuty implements AutoCloseable {
     private static final Duration LEAVING = Duration.ofSeconds(10);
     private static final Duration HOOKS = Duration.ofSeconds(5);
 
-    /** Hears which shared addresses other nodes have now, and by which interfaces they may come to this one. */
     @FunctionalInterface
     interface Sharing {
+        /** Which shared addresses other nodes have now, and by which interfaces they may come to this one. */
         void shared(Set<InetAddress> elsewhere, Set<String> devices);
     }
 
     private final EventLog events;
     private final String node;
     private final OwnershipMaker ownership;
+    private final Executor later;
     private final Sharing sharing;
     private final MannerStore store;
     private final RoleHooks hooks;
@@ -72,20 +74,29 @@ final class TakeoverDuty implements AutoCloseable {
     private boolean begun;
     private boolean ended;
     private boolean dismantled;
+    private boolean sharingSoon;
 
-    TakeoverDuty(EventLog events, String node, OwnershipMaker ownership, Sharing sharing, MannerStore store) {
+    /** @param later where {@code sharing} is told, in order; the takeover thread must not wait for that */
+    TakeoverDuty(
+            EventLog events,
+            String node,
+            OwnershipMaker ownership,
+            Executor later,
+            Sharing sharing,
+            MannerStore store) {
         this.store = store;
         this.hooks = new RoleHooks(events::happened);
         this.events = events;
         this.node = node;
         this.ownership = ownership;
+        this.later = later;
         this.sharing = sharing;
     }
 
     private final class ToJournal implements Takeover.Listener {
         @Override
         public void changed(Membership member, Role from, Role to, int priority, String why) {
-            share(member.key(), to == Role.MASTER || to == Role.LEAVING);
+            isHere(member.key(), to == Role.MASTER || to == Role.LEAVING);
             var _ = events.happened(
                     to == Role.FAULT ? Severity.ERROR : Severity.INFO,
                     "takeover." + word(to),
@@ -116,22 +127,30 @@ final class TakeoverDuty implements AutoCloseable {
         }
     }
 
-    private synchronized void share(Membership.Key key, boolean isHere) {
-        if (isHere) {
-            here.add(key);
-        } else {
-            here.remove(key);
+    private synchronized void isHere(Membership.Key key, boolean has) {
+        if (has ? here.add(key) : here.remove(key)) {
+            shareSoon();
         }
-        share();
+    }
+
+    /** Once for as many changes as come until then: with a network all virtual routers change. */
+    private synchronized void shareSoon() {
+        if (!sharingSoon) {
+            sharingSoon = true;
+            later.execute(this::share);
+        }
     }
 
     private void share() {
         Set<InetAddress> elsewhere = new HashSet<>();
         Set<String> devices = new HashSet<>();
-        for (Membership member : members) {
-            devices.add(member.device());
-            if (!here.contains(member.key())) {
-                member.addresses().forEach(cidr -> elsewhere.add(cidr.address()));
+        synchronized (this) {
+            sharingSoon = false;
+            for (Membership member : members) {
+                devices.add(member.device());
+                if (!here.contains(member.key())) {
+                    member.addresses().forEach(cidr -> elsewhere.add(cidr.address()));
+                }
             }
         }
         sharing.shared(elsewhere, devices);
@@ -224,7 +243,7 @@ final class TakeoverDuty implements AutoCloseable {
         hooks.become(description.virtualRouters().values().stream()
                 .filter(router -> router.nodes().containsKey(node))
                 .toList());
-        share();
+        shareSoon();
         takePart();
     }
 

@@ -111,10 +111,16 @@ public final class VirtualRouter {
         /** They are not. */
         void release();
 
+        /**
+         * They are another's, who is alive and says so first, before it gives them to its kernel and tells everybody: until
+         * that is done they may stay.
+         */
+        void handOver();
+
         /** Another has advertised itself as master and been wrong: whoever believed it has to be told again. */
         void contested(InetAddress by);
 
-        /** The role is another; the addresses have been acquired or released. */
+        /** The role is another; the addresses have been acquired, released or handed over. */
         void changed(Role from, Role to, String why);
     }
 
@@ -263,7 +269,7 @@ public final class VirtualRouter {
             case LEAVING -> {
                 if (ad.priority() != LEAVES) {
                     output.silence();
-                    output.release();
+                    output.handOver();
                     due = NEVER;
                     change(Role.STOPPED, name(from) + " has taken over", now);
                 }
@@ -316,7 +322,7 @@ public final class VirtualRouter {
         }
         if (ad.priority() > priority || (ad.priority() == priority && isAbove(from, settings.own()))) {
             output.silence();
-            output.release();
+            output.handOver();
             heard = at;
             lowerSince = NEVER;
             follow(ad, from, at);

@@ -39,6 +39,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private static final int PEERS = 64;
     private static final int NOTICES = 16;
 
+    /** For how long addresses stay that another is taking: to add and announce one takes 1 to 5 ms. */
+    private static final long OVERLAP = 20_000_000;
+
+    private static final long NEVER = Long.MAX_VALUE;
+
     /** Where it sends to. */
     private record Sender(InetAddress destination, Descriptor socket, TimedSends.Stream stream) {}
 
@@ -60,6 +65,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private long next;
     private long lastQueued;
     private boolean owns;
+    /** When it lets go of addresses that another has taken. */
+    private long letGo = NEVER;
+
     private boolean restart;
     private Instant since = Instant.now();
 
@@ -188,6 +196,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** Lets go of the interface. */
     @Override
     public void close() {
+        letGo();
         closeSenders();
         if (link != null) {
             wires.ownership().leave(member);
@@ -283,11 +292,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     void stop(String why, long now) {
         manner = Manner.WITHDRAWN;
         router.stop(why, now);
+        letGo();
     }
 
     /** Whether it takes no part any more, and has said so. */
     boolean gone() {
         return router.role() == Role.STOPPED
+                && letGo == NEVER
                 && senders.stream().allMatch(sender -> sender.stream().pending() == 0);
     }
 
@@ -387,6 +398,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
         if (owns && now - sent >= router.borne()) {
             router.lapsed(now);
+            letGo();
         }
     }
 
@@ -396,7 +408,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     }
 
     long due() {
-        long due = restart ? 0 : router.due();
+        long due = restart ? 0 : Math.min(letGo, router.due());
         return current == null ? due : Math.min(due, next - member.lookAhead() * 3 / 4);
     }
 
@@ -410,6 +422,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         if (manner == Manner.YIELDING && router.role() == Role.LEAVING && now >= router.due()) {
             // Nobody wanted them.
             router.start(now);
+        }
+        if (now >= letGo) {
+            release();
         }
         router.tick(now);
         fill(wires.now());
@@ -500,6 +515,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     @Override
     public void acquire() {
+        letGo();
         owns = true;
         if (lastHeard != 0) {
             silences.late(wires.now() - lastHeard);
@@ -508,8 +524,20 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     }
 
     @Override
+    public void handOver() {
+        letGo = wires.now() + OVERLAP;
+    }
+
+    private void letGo() {
+        if (letGo != NEVER) {
+            release();
+        }
+    }
+
+    @Override
     public void release() {
         owns = false;
+        letGo = NEVER;
         wires.ownership().release(member, wires.now());
     }
 
@@ -545,7 +573,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 router.why(),
                 router.priority(),
                 manner,
-                owns ? Optional.ofNullable(source) : router.master(),
+                owns && letGo == NEVER ? Optional.ofNullable(source) : router.master(),
                 Map.copyOf(peers),
                 sent,
                 unsent,

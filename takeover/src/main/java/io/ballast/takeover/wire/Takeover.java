@@ -32,6 +32,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -96,6 +97,8 @@ public final class Takeover implements AutoCloseable {
     // Of the thread.
     private final Map<Membership.Key, Instance> instances = new LinkedHashMap<>();
     private final List<Instance> retiring = new ArrayList<>();
+    /** Both of these. */
+    private List<Instance> all = List.of();
     /** What is to come in the place of one that retires. */
     private final Map<Membership.Key, Membership> successors = new HashMap<>();
 
@@ -245,7 +248,7 @@ public final class Takeover implements AutoCloseable {
                 }
             } finally {
                 // None, if all went well.
-                all().forEach(instance -> instance.stop("virtual routers cannot go on", System.nanoTime()));
+                all.forEach(instance -> instance.stop("virtual routers cannot go on", System.nanoTime()));
             }
         } catch (IOException | RuntimeException e) {
             failure = "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage());
@@ -263,9 +266,9 @@ public final class Takeover implements AutoCloseable {
         read();
         long now = System.nanoTime();
         if (since != NEVER) {
-            all().forEach(instance -> instance.lapsed(since, now));
+            all.forEach(instance -> instance.lapsed(since, now));
             nextSign = now;
-            if (all().stream().anyMatch(Instance::owns)) {
+            if (all.stream().anyMatch(Instance::owns)) {
                 ownership().live();
             }
         }
@@ -282,7 +285,7 @@ public final class Takeover implements AutoCloseable {
                 lookAt = now + LOOK_SOON; // so much changes there now that nobody can say what there is
             }
         }
-        all().forEach(instance -> instance.tick(now));
+        all.forEach(instance -> instance.tick(now));
         retire();
         live(System.nanoTime()); // later than now, where many became master
         sends().flush();
@@ -290,6 +293,9 @@ public final class Takeover implements AutoCloseable {
     }
 
     private void retire() {
+        if (retiring.isEmpty()) {
+            return;
+        }
         for (Instance instance : List.copyOf(retiring)) {
             if (instance.gone()) {
                 instance.close();
@@ -301,6 +307,7 @@ public final class Takeover implements AutoCloseable {
                 }
             }
         }
+        count();
     }
 
     private Instance instance(Membership member) {
@@ -310,10 +317,8 @@ public final class Takeover implements AutoCloseable {
         return instance;
     }
 
-    private List<Instance> all() {
-        List<Instance> all = new ArrayList<>(instances.values());
-        all.addAll(retiring);
-        return all;
+    private void count() {
+        all = Stream.concat(instances.values().stream(), retiring.stream()).toList();
     }
 
     private TimedSends sends() {
@@ -327,7 +332,7 @@ public final class Takeover implements AutoCloseable {
     private long due() {
         long due = lookAt;
         boolean owning = false;
-        for (Instance instance : all()) {
+        for (Instance instance : all) {
             due = Math.min(due, instance.due());
             owning |= instance.owns();
         }
@@ -343,7 +348,7 @@ public final class Takeover implements AutoCloseable {
     /** How far ahead signs of life are queued: so that the lease is over when the advertisements are. */
     private long signsAhead() {
         long shortest = LONGEST_LOOK_AHEAD;
-        for (Instance instance : all()) {
+        for (Instance instance : all) {
             shortest = Math.min(shortest, instance.member().lookAhead());
         }
         return Math.max(0, shortest - ownership().lease());
@@ -353,7 +358,7 @@ public final class Takeover implements AutoCloseable {
         if (life == null) {
             return;
         }
-        if (all().stream().noneMatch(Instance::owns)) {
+        if (all.stream().noneMatch(Instance::owns)) {
             life.cancel();
             nextSign = now;
             return;
@@ -369,7 +374,7 @@ public final class Takeover implements AutoCloseable {
 
     /** Since when, at the latest, this process has been away for longer than what was queued for it; else NEVER. */
     private long stoodStillSince(long now) {
-        List<Instance> owners = all().stream().filter(Instance::owns).toList();
+        List<Instance> owners = all.stream().filter(Instance::owns).toList();
         if (owners.isEmpty()) {
             return NEVER;
         }
@@ -410,7 +415,7 @@ public final class Takeover implements AutoCloseable {
             return;
         }
         int routerId = packet.payload()[1] & 0xff;
-        for (Instance instance : all()) {
+        for (Instance instance : all) {
             if (instance.hears(place.link(), place.ipv6(), routerId)) {
                 instance.heard(packet, System.nanoTime());
             }
@@ -460,6 +465,7 @@ public final class Takeover implements AutoCloseable {
                 instances.put(member.key(), instance(member));
             }
         }
+        count();
         lookAt = 0;
     }
 
@@ -544,7 +550,7 @@ public final class Takeover implements AutoCloseable {
     /** Listens on the interfaces that there are. */
     private void listen(Map<String, Link> links) {
         Set<Place> wanted = new HashSet<>();
-        for (Instance instance : all()) {
+        for (Instance instance : all) {
             Link link = links.get(instance.member().device());
             if (link != null) {
                 wanted.add(new Place(link.index(), instance.member().ipv6()));

@@ -330,6 +330,11 @@ class SyncGroupSimulationTest {
             }
 
             @Override
+            public void handOver() {
+                release();
+            }
+
+            @Override
             public void contested(InetAddress by) {}
 
             @Override

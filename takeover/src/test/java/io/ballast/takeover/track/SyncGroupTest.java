@@ -51,6 +51,11 @@ class SyncGroupTest {
                     }
 
                     @Override
+                    public void handOver() {
+                        did.add(name + " hands over");
+                    }
+
+                    @Override
                     public void contested(InetAddress by) {}
 
                     @Override
@@ -111,7 +116,7 @@ class SyncGroupTest {
         hear(outside, 200, LATER);
         assertRoles(Role.BACKUP);
         assertThat(did)
-                .containsExactly("outside is silent", "outside releases", "inside says farewell", "inside releases");
+                .containsExactly("outside is silent", "outside hands over", "inside says farewell", "inside releases");
         assertThat(inside.why()).isEqualTo("another of its group: 10.77.1.2 advertises priority 200, this node 100");
     }
 

@@ -354,6 +354,11 @@ class VirtualRouterSimulationTest {
             }
 
             @Override
+            public void handOver() {
+                release();
+            }
+
+            @Override
             public void contested(InetAddress by) {}
 
             @Override

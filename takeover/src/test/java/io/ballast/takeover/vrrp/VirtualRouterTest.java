@@ -54,6 +54,11 @@ class VirtualRouterTest {
         }
 
         @Override
+        public void handOver() {
+            done.add("hand over");
+        }
+
+        @Override
         public void contested(InetAddress by) {
             done.add("contested by " + by.getHostAddress());
         }
@@ -221,7 +226,7 @@ class VirtualRouterTest {
         heard(100, ABOVE, 50 * MS);
         assertThat(done)
                 .containsExactly(
-                        "silence", "release", "MASTER -> BACKUP: 10.77.0.200 advertises priority 100, this node 100");
+                        "silence", "hand over", "MASTER -> BACKUP: 10.77.0.200 advertises priority 100, this node 100");
         assertThat(router.master()).contains(ABOVE);
         assertThat(router.due()).isEqualTo(50 * MS + 36_093_750);
     }
@@ -266,7 +271,7 @@ class VirtualRouterTest {
         heard(0, ABOVE, 41 * MS);
         assertThat(done).isEmpty();
         heard(50, BELOW, 46 * MS);
-        assertThat(done).containsExactly("silence", "release", "LEAVING -> STOPPED: 10.77.0.11 has taken over");
+        assertThat(done).containsExactly("silence", "hand over", "LEAVING -> STOPPED: 10.77.0.11 has taken over");
         assertThat(router.due()).isEqualTo(Long.MAX_VALUE);
     }
 

@@ -17,6 +17,9 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     final List<String> notes = new CopyOnWriteArrayList<>();
     final List<Role> roles = new CopyOnWriteArrayList<>();
     volatile boolean owns;
+    /** Whether it had the addresses still when its role was another. */
+    volatile boolean overlapped;
+
     final Takeover takeover;
 
     RememberingNode(NetworkNamespace in) throws IOException {
@@ -26,6 +29,7 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     @Override
     public void changed(Membership member, Role from, Role to, int priority, String why) {
         roles.add(to);
+        overlapped = owns && to != Role.MASTER && to != Role.LEAVING;
     }
 
     @Override

@@ -148,11 +148,13 @@ class TakeoverTest {
         assertThat(low.owns).isTrue();
         assertThat(high.owns).isFalse();
         assertThat(high.roles).endsWith(Role.LEAVING, Role.STOPPED);
+        assertThat(high.overlapped).as("for a moment both have them").isTrue();
         assertThat(low.notes).isEmpty();
 
         RememberingNode again = node(left);
         again.takeover.become(List.of(leftMember(way, 150)));
         await("it takes them back", () -> again.owns && !low.owns);
+        assertThat(low.overlapped).isTrue();
     }
 
     @Test
