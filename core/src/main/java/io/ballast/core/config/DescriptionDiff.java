@@ -113,6 +113,8 @@ public final class DescriptionDiff {
         field(subject, "gratuitous-arp.repeat", from.announcements(), to.announcements(), String::valueOf);
         field(subject, "gratuitous-arp.again-after", from.announceAgain(), to.announceAgain(), Durations::print);
         hooks(subject, from.hooks(), to.hooks());
+        field(subject, "track", from.track(), to.track(), DescriptionDiff::list);
+        field(subject, "group", from.group(), to.group(), DescriptionDiff::orNone);
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {

@@ -28,6 +28,8 @@ import java.util.SequencedMap;
  * @param announcements of each address at once, when the addresses have come to a node
  * @param announceAgain when all of them are sent once more; zero means never
  * @param hooks told what a node has become to it
+ * @param track what it depends on beside its own network, each thing once
+ * @param group the name that all virtual routers have in common which move together; empty of one that moves alone
  */
 public record VirtualRouterSpec(
         String name,
@@ -44,7 +46,9 @@ public record VirtualRouterSpec(
         Duration lookAhead,
         int announcements,
         Duration announceAgain,
-        NotifySpec hooks) {
+        NotifySpec hooks,
+        List<TrackSpec> track,
+        Optional<String> group) {
     /** The priority of the node whose own addresses they are. */
     public static final int OWNER = 255;
 
@@ -71,6 +75,50 @@ public record VirtualRouterSpec(
             Optional<String> fault,
             Optional<String> stop,
             Optional<String> fifo) {}
+
+    /**
+     * A thing whose state adds to the priority of a node, or keeps it from having the addresses.
+     *
+     * @param name of the interface, service or process, or the path of the file
+     * @param weight from -253 to 253: added while it is up, if positive, and while it is down, if negative; 0 means that
+     *     the node must not have the addresses while it is down
+     * @param reverse whether what would be added is subtracted, and to be up is what must not be
+     * @param perServer of a service: whether the weight counts once for each of its servers that are up
+     */
+    public record TrackSpec(Kind kind, String name, int weight, boolean reverse, boolean perServer) {
+        /** What kind of thing it is. */
+        public enum Kind {
+            /** A network interface of the node: up while it is switched on and has a link. */
+            INTERFACE("interfaces"),
+            /** A service: up while one of its servers is. */
+            SERVICE("services"),
+            /** A file with a number in it. */
+            FILE("files"),
+            /** A program: up while a process of that name runs. */
+            PROCESS("processes");
+
+            private final String yamlName;
+
+            Kind(String yamlName) {
+                this.yamlName = yamlName;
+            }
+
+            /** Where things of this kind stand in {@code ballast.yaml}. */
+            public String yamlName() {
+                return yamlName;
+            }
+        }
+
+        /** For people, and different of any two things: {@code interface eth1}. */
+        public String label() {
+            return kind.name().toLowerCase(Locale.ROOT) + " " + name;
+        }
+
+        @Override
+        public String toString() {
+            return label() + " weight " + weight + (reverse ? " reverse" : "") + (perServer ? " per-server" : "");
+        }
+    }
 
     /** What the checksum of version 3 over IPv4 counts. */
     public enum Checksum {
@@ -110,7 +158,7 @@ public record VirtualRouterSpec(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
                         + " preemptDelay=%s, unicast=%s, checksum=%s, password=%s, lookAhead=%s, announcements=%d,"
-                        + " announceAgain=%s, hooks=%s]",
+                        + " announceAgain=%s, hooks=%s, track=%s, group=%s]",
                 name,
                 routerId,
                 addresses,
@@ -125,6 +173,8 @@ public record VirtualRouterSpec(
                 lookAhead,
                 announcements,
                 announceAgain,
-                hooks);
+                hooks,
+                track,
+                group.orElse("none"));
     }
 }

@@ -180,6 +180,8 @@ class DescriptionDiffTest {
             preempt: true      | hooks: { fault: /f }              | hooks.fault none -> /f
             preempt: true      | hooks: { stop: /s }               | hooks.stop none -> /s
             preempt: true      | hooks: { fifo: /run/p }           | hooks.fifo none -> /run/p
+            preempt: true      | track: { files: { /f: { weight: 5 } } } | track [] -> [file /f weight 5]
+            preempt: true      | group: both                       | group none -> both
             """)
     void whatChangesOfAVirtualRouterIsNamed(String what, String with, String expected) {
         assertThat(SHARED).contains(what);

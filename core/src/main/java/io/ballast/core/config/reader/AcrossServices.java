@@ -81,6 +81,8 @@ final class AcrossServices {
                 around.nodes().values(),
                 around.virtualRouters().values(),
                 problems);
+        TrackSchema.services(
+                around.virtualRouters().values(), around.nodes().values(), services, Set.of(), Map.of(), problems);
         return !problems.isEmpty();
     }
 

@@ -17,12 +17,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Binds one text to the records: the keys at the top, and the services one by one. */
@@ -171,6 +173,15 @@ final class Binding implements YamlDocument.Visitor {
                 .flatMap(slot -> Optional.ofNullable(slot.read).stream())
                 .toList();
         AcrossServices.check(read, scope.nodes.values(), scope.virtualRouters.values(), problems);
+        Set<String> broken = new HashSet<>(serviceKeys.keySet());
+        read.forEach(service -> broken.remove(service.spec().name()));
+        TrackSchema.services(
+                scope.virtualRouters.values(),
+                scope.nodes.values(),
+                read.stream().map(ReadService::spec).toList(),
+                broken,
+                scope.trackedServices,
+                problems);
         return problems.anyError() ? Optional.empty() : Optional.of(description());
     }
 

@@ -1,21 +1,17 @@
 package io.ballast.core.config.reader;
 
-import com.google.gson.JsonObject;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.NodeSpec.InterfaceSpec;
 import io.ballast.core.yaml.Node;
-import io.ballast.core.yaml.Node.Kind;
 import io.ballast.core.yaml.Node.Mapping;
-import io.ballast.core.yaml.Node.Scalar;
 import java.net.InetAddress;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import org.jspecify.annotations.Nullable;
 
 /** The keys of a node and its interfaces. */
 final class NodeSchema {
@@ -35,34 +31,7 @@ final class NodeSchema {
             new MapType<>("node", "A machine.", List.of(INTERFACES), NodeSchema::node);
 
     /** A node, of which only the name may be given. */
-    static final Type<NodeSpec> NODE_OR_NOTHING = new Type<>() {
-        @Override
-        @Nullable
-        NodeSpec read(Node node, Scope scope) {
-            boolean nothing = node instanceof Scalar s && s.kind() == Kind.NULL;
-            return NODE.read(nothing ? new Mapping(node.line(), node.column(), List.of(), 1) : node, scope);
-        }
-
-        @Override
-        String label() {
-            return "a map, or nothing";
-        }
-
-        @Override
-        String markdown() {
-            return NODE.markdown() + ", or nothing";
-        }
-
-        @Override
-        void visitMaps(MapVisitor visitor) {
-            NODE.visitMaps(visitor);
-        }
-
-        @Override
-        JsonObject jsonSchema(SchemaWriter writer) {
-            return Types.anyOf(NODE.jsonSchema(writer), SchemaWriter.type("null"));
-        }
-    };
+    static final Type<NodeSpec> NODE_OR_NOTHING = Types.orNothing(NODE);
 
     private NodeSchema() {}
 

@@ -32,6 +32,8 @@ final class Scope {
     final Set<String> nodeNames = new HashSet<>();
 
     final Set<String> checkNames = new HashSet<>();
+    /** What virtual routers track that may still follow. */
+    final Map<TrackSchema.TrackedBy, ServiceSchema.Place> trackedServices = new HashMap<>();
     /** Whether the nodes have been read, or there will be none. */
     boolean nodesKnown;
     /** The same for the virtual routers. */

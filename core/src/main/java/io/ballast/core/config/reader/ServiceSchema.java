@@ -445,7 +445,7 @@ final class ServiceSchema {
 
     /** A place in the file; unlike a node, it keeps nothing else in memory. */
     record Place(int line, int column) {
-        private static final Place NOWHERE = new Place(0, 0);
+        static final Place NOWHERE = new Place(0, 0);
 
         static Place of(Node node) {
             return new Place(node.line(), node.column());

@@ -819,6 +819,38 @@ final class Types {
         };
     }
 
+    /** A map of which nothing need be written. */
+    static <T> Type<T> orNothing(MapType<T> map) {
+        return new Type<>() {
+            @Override
+            @Nullable
+            T read(Node node, Scope scope) {
+                boolean nothing = node instanceof Scalar s && s.kind() == Kind.NULL;
+                return map.read(nothing ? new Node.Mapping(node.line(), node.column(), List.of(), 1) : node, scope);
+            }
+
+            @Override
+            String label() {
+                return "a map, or nothing";
+            }
+
+            @Override
+            String markdown() {
+                return map.markdown() + ", or nothing";
+            }
+
+            @Override
+            void visitMaps(MapVisitor visitor) {
+                map.visitMaps(visitor);
+            }
+
+            @Override
+            JsonObject jsonSchema(SchemaWriter writer) {
+                return anyOf(map.jsonSchema(writer), SchemaWriter.type("null"));
+            }
+        };
+    }
+
     /** Makes a value of another, or says why it cannot. */
     interface Mapping<S, T> {
         @Nullable

@@ -1,6 +1,5 @@
 package io.ballast.core.config.reader;
 
-import com.google.gson.JsonObject;
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
@@ -9,11 +8,9 @@ import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.VirtualRouterSpec.Checksum;
 import io.ballast.core.config.VirtualRouterSpec.Member;
 import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
+import io.ballast.core.config.VirtualRouterSpec.TrackSpec;
 import io.ballast.core.time.Durations;
 import io.ballast.core.yaml.Node;
-import io.ballast.core.yaml.Node.Kind;
-import io.ballast.core.yaml.Node.Mapping;
-import io.ballast.core.yaml.Node.Scalar;
 import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.time.Duration;
@@ -69,39 +66,9 @@ final class VirtualRouterSchema {
             List.of(INTERFACE, PRIORITY),
             v -> new Part(v.find(INTERFACE), v.find(PRIORITY)));
 
-    /** A part of which nothing need be said. */
-    private static final Type<Part> PART_OR_NOTHING = new Type<>() {
-        @Override
-        @Nullable
-        Part read(Node node, Scope scope) {
-            boolean nothing = node instanceof Scalar s && s.kind() == Kind.NULL;
-            return PART.read(nothing ? new Mapping(node.line(), node.column(), List.of(), 1) : node, scope);
-        }
-
-        @Override
-        String label() {
-            return "a map, or nothing";
-        }
-
-        @Override
-        String markdown() {
-            return PART.markdown() + ", or nothing";
-        }
-
-        @Override
-        void visitMaps(MapVisitor visitor) {
-            PART.visitMaps(visitor);
-        }
-
-        @Override
-        JsonObject jsonSchema(SchemaWriter writer) {
-            return Types.anyOf(PART.jsonSchema(writer), SchemaWriter.type("null"));
-        }
-    };
-
     private static final Key<SequencedMap<String, Part>> NODES = Key.required(
             "nodes",
-            Types.named("node names", Types.name("a node"), PART_OR_NOTHING),
+            Types.named("node names", Types.name("a node"), Types.orNothing(PART)),
             "The nodes that take part, in the order of preference.",
             "{ director1: { interface: eth0 }, director2: { interface: eth0 } }");
     private static final Key<Integer> VERSION = Key.withDefault(
@@ -203,6 +170,18 @@ final class VirtualRouterSchema {
             HOOKS_MAP,
             "Programs to run when the node's role changes.",
             "{ master: /etc/ballast/on-master, stop: /etc/ballast/on-stop }");
+    private static final Key<List<TrackSpec>> TRACK = Key.optional(
+            "track",
+            TrackSchema.TRACK,
+            "What each node looks at beside the network that it advertises on, to have more or less priority by it, or no"
+                    + " addresses at all. Of a group, what one tracks counts for all.",
+            "{ interfaces: { eth1: , eth2: { weight: -30 } }, services: { web: { weight: 20 } } }");
+    private static final Key<String> GROUP = Key.optional(
+            "group",
+            Types.name("a group"),
+            "Virtual routers of the same group move together: a node is master of all, or of none. They have the same"
+                    + " nodes, and each node one priority of its own in all of them.",
+            "gateway");
 
     static final MapType<VirtualRouterSpec> VIRTUAL_ROUTER = new MapType<>(
             "virtual-router",
@@ -220,7 +199,9 @@ final class VirtualRouterSchema {
                     PASSWORD,
                     LOOK_AHEAD,
                     GRATUITOUS_ARP,
-                    HOOKS),
+                    HOOKS,
+                    TRACK,
+                    GROUP),
             VirtualRouterSchema::virtualRouter);
 
     private VirtualRouterSchema() {}
@@ -247,11 +228,14 @@ final class VirtualRouterSchema {
                 v.get(LOOK_AHEAD),
                 announcing.repeat(),
                 announcing.again(),
-                v.find(HOOKS).orElse(HOOKS_DEFAULT));
+                v.find(HOOKS).orElse(HOOKS_DEFAULT),
+                v.find(TRACK).orElse(List.of()),
+                v.find(GROUP));
         protocol(v, spec);
         nodes(v, spec);
         if (!v.broken(ADDRESSES) && !v.broken(NODES)) {
             onTheirInterfaces(v, spec);
+            TrackSchema.check(v.scope(), spec, v.at(TRACK));
             if (!v.scope().problems().anyErrorSince(mark)) {
                 hardlyMeant(v, spec);
             }
@@ -442,6 +426,12 @@ final class VirtualRouterSchema {
                 scope.error(
                         at,
                         other + " has priority 255 already, which is the addresses' one owner's; write 254 or less");
+            } else if (spec.group().isPresent()) {
+                scope.error(
+                        at,
+                        "has priority " + member.priority() + " like " + other
+                                + ", and in a group each node needs its own: where the higher address decides, it may be"
+                                + " another node's in another network, and then none is master; give it another");
             } else {
                 scope.warning(
                         at,
@@ -611,6 +601,7 @@ final class VirtualRouterSchema {
             }
             before.add(router);
         }
+        GroupChecks.check(routers.values(), at, scope);
         return routers;
     }
 

@@ -70,7 +70,8 @@ class VirtualRoutersTest {
                         + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
                         + " preemptDelay=PT0S, unicast=false, checksum=PSEUDO_HEADER, password=none, lookAhead=PT0.5S,"
                         + " announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
-                        + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty]]");
+                        + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
+                        + " group=none]");
     }
 
     @Test
@@ -102,6 +103,49 @@ class VirtualRoutersTest {
                         Optional.of("/f"),
                         Optional.of("/s"),
                         Optional.of("/run/p")));
+    }
+
+    @Test
+    void whatIsTrackedIsRead() {
+        String tracking = ROUTER + """
+                    group: gateway
+                    track:
+                      interfaces: { eth1: , eth7: { weight: -30 } }
+                      services: { web: { weight: 20, per-server: true } }
+                      files: { /run/rank: { weight: 1, reverse: true } }
+                      processes: { haproxy: { weight: -253 } }
+                  inside: { router-id: 52, addresses: 10.0.0.240/24, nodes: { d2: , d1: }, group: gateway }
+                """;
+        Description description = read(NODES.replace("eth1: {", "eth7: {}, eth1: {") + tracking + SERVICE);
+        VirtualRouterSpec front =
+                Objects.requireNonNull(description.virtualRouters().get("front"));
+        assertThat(front.group()).contains("gateway");
+        assertThat(front.track())
+                .hasToString("[interface eth1 weight 0, interface eth7 weight -30, service web weight 20 per-server,"
+                        + " file /run/rank weight 1 reverse, process haproxy weight -253]");
+        assertThat(description.virtualRouters().get("inside"))
+                .extracting("group")
+                .isEqualTo(Optional.of("gateway"));
+    }
+
+    @Test
+    void aTrackedServiceThatGoesIsMissedBesideAServiceThatIsReadAlone() {
+        var reader = new DescriptionReader();
+        String text = NODES + ROUTER + """
+                    track: { services: { web: } }
+                services:
+                  web:
+                    listen: 192.0.2.240:80
+                    servers: [www]
+                """;
+        assertThat(reader.read("t", text).problems()).isEmpty();
+        for (String other :
+                new String[] {text.replace("  web:\n", "  wob:\n"), text.replace("[www]", "[www]\n    directors: [d3]")
+                }) {
+            ReadResult result = reader.read("t", other);
+            assertThat(result).isEqualTo(new DescriptionReader().read("t", other));
+            assertThat(result.errors()).hasSize(1);
+        }
     }
 
     @Test
