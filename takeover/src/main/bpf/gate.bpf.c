@@ -31,10 +31,10 @@ enum way {
 /* How long a tick is worth. */
 const volatile __u64 lease_ns = 75000000;
 
-/* An address. */
+/* An address, or the virtual Ethernet address that goes with some. */
 struct guarded {
-	__be32 address_be[4];	/* IPv4 as ::ffff:a.b.c.d */
-	__u32 link;		/* of one that every link has for itself (fe80::/10, 169.254.0.0/16): which; else 0 */
+	__be32 address_be[4];	/* IPv4 as ::ffff:a.b.c.d, Ethernet a:b:c:d:e:f as ::fffe:ab:cd:ef */
+	__u32 link;		/* of one that every link has for itself (fe80::/10, 169.254.0.0/16, Ethernet): which; else 0 */
 };
 
 struct state {
@@ -109,19 +109,12 @@ static __always_inline bool is_missing(struct __sk_buff *skb, __u32 at, void *to
 	return false;
 }
 
-static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way)
+static __always_inline bool is_not_held(struct guarded *about, enum way way)
 {
 	__u32 zero = 0, *number;
 	struct state *state;
 	__u64 *until;
 
-	if (about->address_be[0]) {
-		if ((about->address_be[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
-			about->link = skb->ifindex;
-	} else if ((about->address_be[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000) &&
-		   about->address_be[2] == bpf_htonl(0xffff) && !about->address_be[1]) {
-		about->link = skb->ifindex;
-	}
 	number = bpf_map_lookup_elem(&addresses, about);
 	if (!number)
 		return false;
@@ -133,6 +126,37 @@ static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about
 		return false;
 	__sync_fetch_and_add(&state->dropped[way], 1);
 	return true;
+}
+
+static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way)
+{
+	if (about->address_be[0]) {
+		if ((about->address_be[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
+			about->link = skb->ifindex;
+	} else if ((about->address_be[3] & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000) &&
+		   about->address_be[2] == bpf_htonl(0xffff) && !about->address_be[1]) {
+		about->link = skb->ifindex;
+	}
+	return is_not_held(about, way);
+}
+
+/*
+ * A frame to or from the Ethernet address of a virtual router (00:00:5e:00:01 and 02, RFC 9568 section 7.3), whatever is in
+ * it: a backup that forwards would pass on what a switch floods, and must not teach switches that the address is here.
+ */
+static __always_inline bool is_shut_ethernet(struct __sk_buff *skb, enum way way)
+{
+	struct guarded about = { .link = skb->ifindex };
+	__be16 mac_be[3];
+
+	if (is_missing(skb, way == ARRIVES ? offsetof(struct ethhdr, h_dest) : offsetof(struct ethhdr, h_source), mac_be,
+		       sizeof(mac_be)))
+		return false;
+	if (mac_be[0] || mac_be[1] != bpf_htons(0x5e00))
+		return false;
+	about.address_be[2] = bpf_htonl(0xfffe0000);
+	about.address_be[3] = bpf_htonl((__u32)bpf_ntohs(mac_be[1]) << 16 | bpf_ntohs(mac_be[2]));
+	return is_not_held(&about, way);
 }
 
 static __always_inline bool is_shut4(struct __sk_buff *skb, const void *address_be, enum way way)
@@ -222,8 +246,12 @@ static __always_inline int gate(struct __sk_buff *skb, enum way way)
 	__be16 type_be;
 
 	/* One that was queued for a time at which the process stood still: others may be master by now. */
-	if (way == LEAVES && skb->mark == ADVERTISED && !lives())
+	if (way == LEAVES && skb->mark == ADVERTISED) {
+		if (!lives())
+			return TC_ACT_SHOT;
+	} else if (is_shut_ethernet(skb, way)) { /* The first advertisement leaves before the addresses are here. */
 		return TC_ACT_SHOT;
+	}
 
 	for (int i = 0; i <= TAGS; i++) {
 		if (is_missing(skb, at, &type_be, sizeof(type_be)))

@@ -147,7 +147,7 @@ public final class ProtocolSocket implements AutoCloseable {
      * A socket that sends payloads of a protocol to one destination, by one interface, with TTL 255 and the class of
      * network control (CS6), and hears nothing.
      *
-     * @param source the address they come from, one of the interface's
+     * @param source the address they come from, one of this machine's
      * @param mark of its packets, for who sees them on their way (SO_MARK, which needs CAP_NET_ADMIN); 0 for none
      */
     public static Descriptor sender(int protocol, Interface on, InetAddress source, InetAddress destination, int mark)
@@ -174,6 +174,8 @@ public final class ProtocolSocket implements AutoCloseable {
                 option(kernel, socket, Constants.IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, "IPV6_MULTICAST_LOOP");
                 option(kernel, socket, Constants.IPPROTO_IPV6, IPV6_MULTICAST_IF, on.index(), "IPV6_MULTICAST_IF");
                 option(kernel, socket, Constants.IPPROTO_IPV6, IPV6_TCLASS, 0xc0, "IPV6_TCLASS");
+                // A link-local address may be that of the interface below this one.
+                option(kernel, socket, Constants.IPPROTO_IPV6, Constants.IPV6_FREEBIND, 1, "IPV6_FREEBIND");
             } else {
                 option(kernel, socket, Constants.IPPROTO_IP, IP_TTL, 255, "IP_TTL");
                 option(kernel, socket, Constants.IPPROTO_IP, IP_MULTICAST_TTL, 255, "IP_MULTICAST_TTL");

@@ -198,6 +198,7 @@ final class TakeoverDuty implements AutoCloseable {
                 router.preempt(),
                 router.preemptDelay().toNanos(),
                 peers,
+                router.virtualMac(),
                 switch (router.checksum()) {
                     case PSEUDO_HEADER -> Checksum.PSEUDO_HEADER;
                     case RFC9568 -> Checksum.MESSAGE;

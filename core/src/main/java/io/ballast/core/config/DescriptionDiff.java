@@ -104,6 +104,7 @@ public final class DescriptionDiff {
         field(subject, "preempt", from.preempt(), to.preempt(), String::valueOf);
         field(subject, "preempt-delay", from.preemptDelay(), to.preemptDelay(), Durations::print);
         field(subject, "unicast", from.unicast(), to.unicast(), String::valueOf);
+        field(subject, "virtual-mac", from.virtualMac(), to.virtualMac(), String::valueOf);
         field(subject, "checksum", from.checksum(), to.checksum(), VirtualRouterSpec.Checksum::yamlName);
         if (!from.password().equals(to.password())) {
             String what = from.password().isEmpty() ? "added" : to.password().isEmpty() ? "removed" : "changed";

@@ -22,6 +22,7 @@ import java.util.SequencedMap;
  * @param preempt whether a master of lower priority is replaced
  * @param preemptDelay for how long such a one is left alone at first
  * @param unicast whether advertisements go to the other nodes' own addresses, instead of multicast
+ * @param virtualMac whether the addresses have an Ethernet address of their own, which goes with them
  * @param checksum of what is sent with version 3 over IPv4; both kinds are understood
  * @param password sent in clear, with version 2 only; 1 to 8 characters of ASCII
  * @param lookAhead how much is queued in the kernel at any time, so how long the daemon may stand still
@@ -41,6 +42,7 @@ public record VirtualRouterSpec(
         boolean preempt,
         Duration preemptDelay,
         boolean unicast,
+        boolean virtualMac,
         Checksum checksum,
         Optional<String> password,
         Duration lookAhead,
@@ -157,8 +159,8 @@ public record VirtualRouterSpec(
         return String.format(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
-                        + " preemptDelay=%s, unicast=%s, checksum=%s, password=%s, lookAhead=%s, announcements=%d,"
-                        + " announceAgain=%s, hooks=%s, track=%s, group=%s]",
+                        + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s, lookAhead=%s,"
+                        + " announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
                 name,
                 routerId,
                 addresses,
@@ -168,6 +170,7 @@ public record VirtualRouterSpec(
                 preempt,
                 preemptDelay,
                 unicast,
+                virtualMac,
                 checksum,
                 password.isPresent() ? "..." : "none",
                 lookAhead,

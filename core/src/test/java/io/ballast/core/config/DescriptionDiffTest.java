@@ -171,6 +171,7 @@ class DescriptionDiffTest {
             preempt: true      | preempt: false                    | preempt true -> false
             preempt: true      | preempt-delay: 30s                | preempt-delay 0s -> 30s
             preempt: true      | unicast: true                     | unicast false -> true
+            preempt: true      | virtual-mac: true                 | virtual-mac false -> true
             preempt: true      | checksum: rfc9568                 | checksum pseudo-header -> rfc9568
             preempt: true      | look-ahead: 1s                    | look-ahead 500ms -> 1s
             preempt: true      | gratuitous-arp: { repeat: 3 }     | gratuitous-arp.repeat 5 -> 3

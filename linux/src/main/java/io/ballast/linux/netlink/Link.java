@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param resolves whether next hops are resolved to Ethernet addresses on it (not IFF_NOARP)
  * @param kind the driver's name for virtual ones: {@code veth}, {@code bridge}, {@code macvlan}, {@code ipip}; empty for
  *     others
+ * @param alias what its maker or an administrator calls it (ifalias); usually empty
  * @param master the bridge or bond that it belongs to, or 0
  * @param peer what it hangs on, or 0: the other end of a veth, the interface below a macvlan or VLAN (IFLA_LINK)
  * @param peerElsewhere whether {@code peer} is a number in another namespace
@@ -30,6 +31,7 @@ public record Link(
         boolean running,
         boolean resolves,
         String kind,
+        String alias,
         int master,
         int peer,
         boolean peerElsewhere,

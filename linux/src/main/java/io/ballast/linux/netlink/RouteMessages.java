@@ -47,6 +47,7 @@ final class RouteMessages {
     private static final int IFLA_LINK = 5;
     private static final int IFLA_MASTER = 10;
     private static final int IFLA_LINKINFO = 18;
+    private static final int IFLA_IFALIAS = 20;
     private static final int IFLA_NET_NS_FD = 28;
     private static final int IFLA_EXT_MASK = 29;
     private static final int IFLA_LINK_NETNSID = 37;
@@ -143,6 +144,10 @@ final class RouteMessages {
 
     static Writer setAddress(int index, MacAddress address) {
         return link(RTM_NEWLINK, 0, index, 0, 0).attribute(IFLA_ADDRESS, address.bytes());
+    }
+
+    static Writer setAlias(int index, String alias) {
+        return link(RTM_NEWLINK, 0, index, 0, 0).attribute(IFLA_IFALIAS, alias.getBytes(StandardCharsets.UTF_8));
     }
 
     static Writer setXdp(int index, int program) {
@@ -246,6 +251,7 @@ final class RouteMessages {
         int flags = header.getInt(8);
         String name = attributes.text(IFLA_IFNAME);
         String kind = attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND);
+        String alias = attributes.text(IFLA_IFALIAS);
         return new Link(
                 header.getInt(4),
                 name == null ? "" : name,
@@ -256,6 +262,7 @@ final class RouteMessages {
                 (flags & IFF_UP) != 0 && (flags & IFF_RUNNING) != 0,
                 (flags & IFF_NOARP) == 0,
                 kind == null ? "" : kind,
+                alias == null ? "" : alias,
                 attributes.i32(IFLA_MASTER, 0),
                 attributes.i32(IFLA_LINK, 0),
                 attributes.has(IFLA_LINK_NETNSID),

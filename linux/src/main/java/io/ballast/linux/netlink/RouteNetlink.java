@@ -97,6 +97,11 @@ public final class RouteNetlink implements AutoCloseable {
                 RouteMessages.setAddress(link, address), "RTM_NEWLINK", () -> name(link) + " address " + address);
     }
 
+    /** Names an interface beside its name, for people and for who made it; at most 255 bytes. */
+    public void setAlias(int link, String alias) throws IOException {
+        netlink.change(RouteMessages.setAlias(link, alias), "RTM_NEWLINK", () -> name(link) + " alias " + alias);
+    }
+
     /**
      * Puts an XDP program on an interface, in native mode and in place of any that was put there so. It stays as long as
      * the interface does; one that its owner may lose goes there by {@link io.ballast.linux.bpf.XdpLink}.

@@ -222,6 +222,7 @@ class RouteMessagesTest {
                 .attributeI32(5, 9)
                 .attributeI32(37, 0)
                 .attributeI32(10, 12);
+        writer.attribute(20, "uplink");
         int info = writer.begin(18);
         writer.attribute(1, "veth").end(info);
         int xdp = writer.begin(43 | 0x8000);
@@ -238,6 +239,7 @@ class RouteMessagesTest {
                         true,
                         true,
                         "veth",
+                        "uplink",
                         12,
                         9,
                         true,

@@ -127,6 +127,9 @@ class RouteNetlinkTest {
         assertThat(macvlan.peer()).isEqualTo(wire);
         assertThat(macvlan.peerElsewhere()).isFalse();
         assertThat(macvlan.address()).isEqualTo(mac);
+        assertThat(macvlan.alias()).isEmpty();
+        mine.setAlias(macvlan.index(), "ballast front");
+        assertThat(link(mine, "vrrp77").alias()).isEqualTo("ballast front");
     }
 
     @Test

@@ -84,6 +84,8 @@ public final class AddressKeeper implements AutoCloseable {
     private final Map<Integer, Set<Cidr>> held = new LinkedHashMap<>();
     /** Addresses that are not held, as seen last; none for an interface that nobody has looked at. */
     private final Map<Integer, List<Address>> others = new HashMap<>();
+    /** The interfaces below those that have a virtual router's Ethernet address. */
+    private final Map<Integer, Integer> below = new HashMap<>();
 
     private final Map<Integer, Sysctl.Change> settings = new LinkedHashMap<>();
     private long due;
@@ -115,6 +117,9 @@ public final class AddressKeeper implements AutoCloseable {
         List<Problem> problems = new ArrayList<>();
         Set<Cidr> wanted = new LinkedHashSet<>(addresses);
         wanted.removeAll(held.getOrDefault(link.index(), Set.of()));
+        if (link.address() != null && VirtualLinks.isVirtual(link.address())) {
+            below.put(link.index(), link.peer());
+        }
         try {
             if (!others.containsKey(link.index())
                     || wanted.stream().anyMatch(each -> isElsewhere(link.index(), each))) {
@@ -193,16 +198,23 @@ public final class AddressKeeper implements AutoCloseable {
 
     private Address made(int link, Cidr cidr) {
         Address address = Address.of(link, cidr.address(), cidr.prefixLength()).withProtocol(PROTOCOL);
+        Integer parent = below.get(link);
+        boolean hasRoute = brings(link, cidr) || (parent != null && brings(parent, cidr));
         if (cidr.address() instanceof Inet4Address) {
-            return address.withLifetime(lifetime, lifetime);
+            Set<Flag> flags = parent != null && hasRoute ? EnumSet.of(Flag.NOPREFIXROUTE) : EnumSet.noneOf(Flag.class);
+            return address.withFlags(flags).withLifetime(lifetime, lifetime);
         }
         Set<Flag> flags = EnumSet.of(Flag.NODAD);
-        boolean hasRoute = others.getOrDefault(link, List.of()).stream()
-                .anyMatch(other -> other.prefixLength() == cidr.prefixLength() && cidr.contains(other.address()));
         if (hasRoute) {
             flags.add(Flag.NOPREFIXROUTE);
         }
         return address.withFlags(flags).withLifetime(Duration.ZERO, lifetime);
+    }
+
+    /** Whether an interface has the route to the network already, by another address. */
+    private boolean brings(int link, Cidr cidr) {
+        return others.getOrDefault(link, List.of()).stream()
+                .anyMatch(other -> other.prefixLength() == cidr.prefixLength() && cidr.contains(other.address()));
     }
 
     private static Cidr cidr(Address address) {
@@ -233,6 +245,10 @@ public final class AddressKeeper implements AutoCloseable {
 
     /** Learns what an interface has. */
     private Set<Cidr> look(int link) throws IOException {
+        Integer parent = below.get(link);
+        if (parent != null) {
+            look(parent);
+        }
         Set<Cidr> mine = new LinkedHashSet<>(held.getOrDefault(link, Set.of()));
         List<Address> rest = new ArrayList<>();
         Set<Cidr> there = new LinkedHashSet<>();

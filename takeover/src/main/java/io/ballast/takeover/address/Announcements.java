@@ -24,10 +24,7 @@ public final class Announcements {
     private static final short ARP_REQUEST = 1;
     private static final short ARP_REPLY = 2;
 
-    /**
-     * The target's Ethernet address in a request, which nobody is to look at (RFC 5227 section 3). RFC 9568 wants the
-     * virtual router's own there (errata 7947, 7949); keepalived sends this, and so every network has seen it.
-     */
+    /** To whom it is sent. */
     private static final MacAddress EVERYBODY = new MacAddress(0xffff_ffff_ffffL);
 
     /** Where ff02::1, all nodes, is on Ethernet (RFC 2464 section 7). */
@@ -45,9 +42,13 @@ public final class Announcements {
 
     private Announcements() {}
 
-    /** A gratuitous ARP request: the frame, which everybody gets. */
+    /**
+     * A gratuitous ARP request: the frame, which everybody gets. The target's Ethernet address is one that nobody is to look
+     * at (RFC 5227 section 3). RFC 9568 wants a virtual router's own there (section 6.4.1, errata 7947 and 7949); without
+     * one it is what keepalived sends, and so what every network has seen.
+     */
     public static byte[] arpRequest(MacAddress mac, Inet4Address address) {
-        return arp(ARP_REQUEST, mac, address, EVERYBODY);
+        return arp(ARP_REQUEST, mac, address, VirtualLinks.isVirtual(mac) ? mac : EVERYBODY);
     }
 
     /** A gratuitous ARP reply, for who learns from replies only. Its target is its sender (RFC 5944 section 4.6). */

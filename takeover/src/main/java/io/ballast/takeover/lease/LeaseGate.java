@@ -7,12 +7,14 @@ import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.BpfSupport;
 import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.TrafficControl;
 import io.ballast.linux.netlink.TrafficControl.Classifier;
 import io.ballast.linux.netlink.TrafficControl.Direction;
 import java.io.IOException;
 import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -75,21 +77,41 @@ public final class LeaseGate implements AutoCloseable {
     /**
      * An address that the gate knows.
      *
-     * @param link for addresses that every link has for itself (fe80::/10, 169.254.0.0/16), the number of the interface
-     *     that is guarded; of others it is 0, whatever was given, since a kernel answers for those on all interfaces
+     * @param link for addresses that every link has for itself (fe80::/10, 169.254.0.0/16, Ethernet), the number of the
+     *     interface that is guarded; of others it is 0, whatever was given, since a kernel answers for those on all
+     *     interfaces
      */
     public record Guarded(InetAddress address, int link) implements Comparable<Guarded> {
+        /** Where Ethernet addresses stand among those of IPv6, in the order of the bytes: ::fffe:0:0:0/80. */
+        private static final byte[] ETHERNET = {0, 0, 0, 0, 0, 0, 0, 0, (byte) 0xff, (byte) 0xfe};
+
         private static final Comparator<Guarded> ORDER = Comparator.comparingInt(
                         (Guarded guarded) -> guarded.address().getAddress().length)
                 .thenComparing(guarded -> guarded.address().getAddress(), Arrays::compareUnsigned)
                 .thenComparingInt(Guarded::link);
 
         public Guarded {
-            if (!address.isLinkLocalAddress()) {
+            if (!address.isLinkLocalAddress() && !isEthernet(address)) {
                 link = 0;
             } else if (link <= 0) {
                 throw new IllegalArgumentException(Addresses.print(address) + " is of one link: which?");
             }
+        }
+
+        /** A virtual router's Ethernet address (00:00:5e:00:01 and 02): all frames to it and from it. */
+        public static Guarded of(MacAddress mac, int link) {
+            byte[] bytes = Arrays.copyOf(ETHERNET, 16);
+            System.arraycopy(mac.bytes(), 0, bytes, ETHERNET.length, MacAddress.LENGTH);
+            try {
+                return new Guarded(InetAddress.getByAddress(bytes), link);
+            } catch (UnknownHostException e) {
+                throw new IllegalStateException("16 bytes are an address", e);
+            }
+        }
+
+        private static boolean isEthernet(InetAddress address) {
+            byte[] bytes = address.getAddress();
+            return bytes.length == 16 && Arrays.equals(bytes, 0, ETHERNET.length, ETHERNET, 0, ETHERNET.length);
         }
 
         @Override
@@ -99,7 +121,11 @@ public final class LeaseGate implements AutoCloseable {
 
         @Override
         public String toString() {
-            return Addresses.print(address) + (link == 0 ? "" : " on interface " + link);
+            String text = isEthernet(address)
+                    ? MacAddress.of(Arrays.copyOfRange(address.getAddress(), ETHERNET.length, 16))
+                            .toString()
+                    : Addresses.print(address);
+            return text + (link == 0 ? "" : " on interface " + link);
         }
     }
 

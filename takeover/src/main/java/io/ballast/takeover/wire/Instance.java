@@ -55,6 +55,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private Membership member;
     private Manner manner;
     private @Nullable Link link;
+    /** Where its packets leave, and its addresses are: the same, or one with an Ethernet address of its own. */
+    private @Nullable Link carrier;
+
     private @Nullable InetAddress source;
     private String trouble = "";
     private String unable = "";
@@ -118,31 +121,37 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
      * What is known of its interface now.
      *
      * @param found the interface, where there is one that works
+     * @param on where its addresses are to be
      * @param own the address that it can advertise from, where it has one
      * @param why it has none
      */
-    void network(@Nullable Link found, @Nullable InetAddress own, String why, long now) {
-        if (found == null || own == null) {
+    void network(@Nullable Link found, @Nullable Link on, @Nullable InetAddress own, String why, long now) {
+        if (found == null || on == null || own == null) {
             lose(why, now);
             return;
         }
-        if (link != null && link.index() == found.index() && own.equals(source)) {
+        if (link != null
+                && carrier != null
+                && link.index() == found.index()
+                && carrier.index() == on.index()
+                && own.equals(source)) {
             return;
         }
         if (link != null) {
             lose("its interface is another", now);
         }
         try {
-            openSenders(found, own);
+            openSenders(found, on, own);
         } catch (IOException e) {
             lose(reason(e), now);
             return;
         }
         link = found;
+        carrier = on;
         source = own;
         trouble = "";
         router.configure(settings(), now);
-        wires.ownership().enter(member, found);
+        wires.ownership().enter(member, found, on);
         if (router.role() == Role.FAULT) {
             router.whole(now);
         } else if (manner != Manner.WITHDRAWN) {
@@ -150,8 +159,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
     }
 
-    private void openSenders(Link found, InetAddress own) throws IOException {
-        var on = new ProtocolSocket.Interface(found.index(), found.name());
+    private void openSenders(Link found, Link on, InetAddress own) throws IOException {
+        // To a peer's own address from this node's own: that is not at the virtual router's Ethernet address.
+        Link by = member.peers().isEmpty() ? on : found;
+        var leaving = new ProtocolSocket.Interface(by.index(), by.name());
         List<InetAddress> destinations =
                 member.peers().isEmpty() ? List.of(Takeover.group(member.ipv6())) : member.peers();
         int most = (int) (member.lookAhead() / member.interval()) + 4;
@@ -160,7 +171,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         List<Sender> opened = new ArrayList<>();
         senders = opened;
         for (InetAddress destination : destinations) {
-            Descriptor socket = ProtocolSocket.sender(AdvertisementCodec.PROTOCOL, on, own, destination, Takeover.MARK);
+            Descriptor socket =
+                    ProtocolSocket.sender(AdvertisementCodec.PROTOCOL, leaving, own, destination, Takeover.MARK);
             opened.add(new Sender(destination, socket, wires.sends().stream(socket, most, longest)));
         }
     }
@@ -201,6 +213,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         if (link != null) {
             wires.ownership().leave(member);
             link = null;
+            carrier = null;
             source = null;
         }
     }
@@ -209,7 +222,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     /** Whether {@link #configure} is enough, and the others need not be told that it leaves. */
     boolean canBecome(Membership other) {
-        return other.version() == member.version() && other.addresses().equals(member.addresses());
+        return other.version() == member.version()
+                && other.addresses().equals(member.addresses())
+                && other.virtualMac() == member.virtualMac();
     }
 
     void configure(Membership other, long now) {
@@ -217,12 +232,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         member = other;
-        Link on = link;
+        Link found = link;
+        Link on = carrier;
         InetAddress own = source;
-        if (on != null && own != null) {
+        if (found != null && on != null && own != null) {
             closeSenders();
             try {
-                openSenders(on, own);
+                openSenders(found, on, own);
             } catch (IOException e) {
                 lose(reason(e), now);
             }
@@ -304,6 +320,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     String trouble() {
         return trouble;
+    }
+
+    /** Whether it is on a network. */
+    boolean isConnected() {
+        return link != null;
     }
 
     boolean hears(int index, boolean ipv6, int routerId) {

@@ -9,11 +9,13 @@ import io.ballast.linux.netlink.Link;
 import io.ballast.takeover.address.AddressKeeper;
 import io.ballast.takeover.address.Announcer;
 import io.ballast.takeover.address.Duplicates;
+import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
 import java.io.IOException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -21,6 +23,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -37,8 +40,13 @@ public final class LocalAddresses implements Ownership {
     private static final long NEVER = Long.MAX_VALUE;
     private static final long LOOK = TimeUnit.SECONDS.toNanos(10);
 
-    /** What a membership is to this machine. */
-    private record Place(Link link, Set<Guarded> guarded) {}
+    /**
+     * What a membership is to this machine.
+     *
+     * @param link leads to the other nodes
+     * @param carrier has the addresses
+     */
+    private record Place(Link link, Link carrier, Set<Guarded> guarded) {}
 
     private interface Task {
         void run() throws IOException;
@@ -46,7 +54,13 @@ public final class LocalAddresses implements Ownership {
 
     private final Takeover.Listener listener;
     private final @Nullable LeaseGate gate;
+    private final String instance;
     private final Map<Membership.Key, Place> places = new HashMap<>();
+    /** The numbers of interfaces with virtual Ethernet addresses. */
+    private final Map<Membership.Key, Integer> carriers = new ConcurrentHashMap<>();
+    /** Why there is none; empty while one is being made. */
+    private final Map<Membership.Key, String> making = new ConcurrentHashMap<>();
+
     private final LinkedBlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
     private final Thread thread;
 
@@ -56,6 +70,7 @@ public final class LocalAddresses implements Ownership {
     private final Map<Integer, Set<Inet4Address>> held = new HashMap<>();
     private final Set<String> told = new HashSet<>();
     private @Nullable AddressKeeper keeper;
+    private @Nullable VirtualLinks virtual;
     private long look;
     private boolean ended;
 
@@ -76,14 +91,15 @@ public final class LocalAddresses implements Ownership {
                             + " s and two nodes may have them: there is no lease, as "
                             + e.getMessage());
         }
-        return new LocalAddresses(listener, gate);
+        return new LocalAddresses(listener, gate, instance);
     }
 
     /**
-     * Takes away what an earlier daemon that was killed has left, where this one has no virtual routers: addresses, and the
-     * gate that keeps them shut.
+     * Takes away what an earlier daemon that was killed has left, where this one has no virtual routers: interfaces,
+     * addresses, and the gate that keeps them shut.
      */
     public static void dismantle(String instance) throws IOException {
+        VirtualLinks.open(instance).close();
         Set<Integer> left = LeaseGate.left(instance);
         if (!left.isEmpty()) {
             try (AddressKeeper keeper = AddressKeeper.open()) {
@@ -95,11 +111,13 @@ public final class LocalAddresses implements Ownership {
         }
     }
 
-    private LocalAddresses(Takeover.Listener listener, @Nullable LeaseGate gate) {
+    private LocalAddresses(Takeover.Listener listener, @Nullable LeaseGate gate, String instance) {
         this.listener = listener;
         this.gate = gate;
+        this.instance = instance;
         this.look = System.nanoTime() + LOOK;
         this.thread = Thread.ofPlatform().name("addresses").daemon().unstarted(this::run);
+        tasks.add(this::virtual); // removes what an earlier daemon has left
         thread.start();
     }
 
@@ -110,10 +128,39 @@ public final class LocalAddresses implements Ownership {
     }
 
     @Override
-    public void enter(Membership member, Link link) {
+    public Carrier carrier(Membership member, Link parent, Collection<Link> links) {
+        Membership.Key key = member.key();
+        Integer index = carriers.get(key);
+        Optional<Link> ready = links.stream()
+                .filter(link -> index != null && link.index() == index && link.up() && link.peer() == parent.index())
+                .findFirst();
+        if (ready.isPresent()) {
+            return new Carrier.Ready(ready.get());
+        }
+        String before = making.getOrDefault(key, "none so far");
+        if (before.isEmpty()) {
+            return new Carrier.Awaited();
+        }
+        boolean refused = making.put(key, "") != null;
+        tasks.add(() -> {
+            try {
+                carriers.put(
+                        key,
+                        virtual().make(member.ipv6(), member.routerId(), parent).index());
+                making.remove(key);
+            } catch (IOException e) {
+                making.put(key, e.getMessage() == null ? e.toString() : e.getMessage());
+            }
+        });
+        return refused ? new Carrier.Refused(before) : new Carrier.Awaited();
+    }
+
+    @Override
+    public void enter(Membership member, Link link, Link carrier) {
         Set<Guarded> guarded = new HashSet<>();
         member.addresses().forEach(cidr -> guarded.add(new Guarded(cidr.address(), link.index())));
-        places.put(member.key(), new Place(link, guarded));
+        member.mac().ifPresent(mac -> guarded.add(Guarded.of(mac, link.index())));
+        places.put(member.key(), new Place(link, carrier, guarded));
         LeaseGate lease = gate;
         if (lease != null) {
             try {
@@ -134,7 +181,7 @@ public final class LocalAddresses implements Ownership {
             // So that a takeover starts nothing that takes time when it is first done.
             announcer(link);
             duplicates(link);
-            report(member, keeper().acquire(link, List.of(), System.nanoTime()));
+            report(member, keeper().acquire(carrier, List.of(), System.nanoTime()));
         });
     }
 
@@ -144,7 +191,11 @@ public final class LocalAddresses implements Ownership {
         places.remove(member.key());
         boolean last = places.values().stream()
                 .noneMatch(other -> other.link().index() == place.link().index());
+        Integer carrier = carriers.remove(member.key());
         tasks.add(() -> {
+            if (carrier != null) {
+                virtual().remove(carrier);
+            }
             if (last) {
                 Announcer announcer = announcers.remove(place.link().index());
                 if (announcer != null) {
@@ -172,13 +223,14 @@ public final class LocalAddresses implements Ownership {
             gate.hold(place.guarded());
         }
         Link link = place.link();
+        Link carrier = place.carrier();
         tasks.add(() -> {
-            report(member, keeper().acquire(link, member.addresses(), System.nanoTime()));
-            if (link.address() != null) {
+            report(member, keeper().acquire(carrier, member.addresses(), System.nanoTime()));
+            if (carrier.address() != null) {
                 announcer(link)
                         .announce(
                                 member.key().toString(),
-                                link.address(),
+                                carrier.address(),
                                 addresses(member),
                                 new Announcer.Settings(member.announcements(), member.announceAgain(), 0, false),
                                 System.nanoTime());
@@ -214,7 +266,7 @@ public final class LocalAddresses implements Ownership {
             if (announcer != null) {
                 announcer.stop(member.key().toString());
             }
-            report(member, keeper().release(link, member.addresses()));
+            report(member, keeper().release(place.carrier().index(), member.addresses()));
             Set<Inet4Address> here = held.get(link);
             Duplicates heard = duplicates.get(link);
             if (here != null && heard != null && !member.ipv6()) {
@@ -264,6 +316,15 @@ public final class LocalAddresses implements Ownership {
         if (open == null) {
             open = AddressKeeper.open();
             keeper = open;
+        }
+        return open;
+    }
+
+    private VirtualLinks virtual() throws IOException {
+        VirtualLinks open = virtual;
+        if (open == null) {
+            open = VirtualLinks.open(instance);
+            virtual = open;
         }
         return open;
     }
@@ -358,13 +419,10 @@ public final class LocalAddresses implements Ownership {
             ended = true;
             announcers.values().forEach(Announcer::close);
             duplicates.values().forEach(Duplicates::close);
-            try {
+            try (var _ = gate;
+                    var _ = virtual) {
                 if (keeper != null) {
                     keeper.close();
-                }
-            } finally {
-                if (gate != null) {
-                    gate.close();
                 }
             }
         });

@@ -1,12 +1,15 @@
 package io.ballast.takeover.wire;
 
 import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.linux.netlink.MacAddress;
+import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.vrrp.Advertisement;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.VirtualRouter;
 import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * This node's part in one virtual router of one address family.
@@ -20,6 +23,7 @@ import java.util.List;
  * @param addresses that go to the master, of one family
  * @param preemptDelay in nanoseconds
  * @param peers where advertisements go in place of the multicast group; empty for that
+ * @param virtualMac whether the addresses have an Ethernet address of their own ({@link #mac})
  * @param password of version 2, or empty
  * @param lookAhead how much is queued in the kernel, in nanoseconds: how long this process may stand still
  * @param announcements how many gratuitous ARP requests or neighbour advertisements an address has at once
@@ -36,6 +40,7 @@ public record Membership(
         boolean preempt,
         long preemptDelay,
         List<InetAddress> peers,
+        boolean virtualMac,
         Checksum checksum,
         String password,
         long lookAhead,
@@ -56,6 +61,11 @@ public record Membership(
     /** Whether it is of IPv6. */
     public boolean ipv6() {
         return addresses.getFirst().address() instanceof Inet6Address;
+    }
+
+    /** The Ethernet address that goes with the addresses, where they have one of their own. */
+    public Optional<MacAddress> mac() {
+        return virtualMac ? Optional.of(VirtualLinks.mac(ipv6(), routerId)) : Optional.empty();
     }
 
     /** What tells it apart on this machine. */

@@ -2,6 +2,7 @@ package io.ballast.takeover.wire;
 
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.netlink.Link;
+import java.util.Collection;
 import java.util.Optional;
 
 /**
@@ -9,8 +10,34 @@ import java.util.Optional;
  * wait for it: what fails is told to whom it was given for that.
  */
 public interface Ownership extends AutoCloseable {
-    /** Takes care of a virtual router's addresses from now on; none of them is this node's yet. */
-    void enter(Membership member, Link link);
+    /** The interface that carries a virtual router with an Ethernet address of its own. */
+    sealed interface Carrier {
+        /** It is there, and up. */
+        record Ready(Link link) implements Carrier {}
+
+        /** It will be there in a moment, or be refused; whoever hears of changes to interfaces hears of it. */
+        record Awaited() implements Carrier {}
+
+        /** It cannot be had, and is tried again when it is asked for again. */
+        record Refused(String why) implements Carrier {}
+    }
+
+    /**
+     * Sees to it that there is such an interface, until {@link #leave}.
+     *
+     * @param member that has an Ethernet address of its own
+     * @param parent the interface below
+     * @param links all interfaces as they are now
+     */
+    Carrier carrier(Membership member, Link parent, Collection<Link> links);
+
+    /**
+     * Takes care of a virtual router's addresses from now on; none of them is this node's yet.
+     *
+     * @param link the interface that leads to the other nodes
+     * @param carrier where the addresses are: the same, or with an Ethernet address of its own that of {@link #carrier}
+     */
+    void enter(Membership member, Link link, Link carrier);
 
     /** Has nothing to do with them any more; they have been released. */
     void leave(Membership member);

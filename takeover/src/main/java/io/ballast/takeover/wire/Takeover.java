@@ -524,7 +524,22 @@ public final class Takeover implements AutoCloseable {
                 own = null;
                 why = "advertisements on " + member.device() + " cannot be heard";
             }
-            instance.network(own == null ? null : link, own, why, now);
+            Link carrier = link;
+            if (own != null && link != null && member.virtualMac()) {
+                carrier = null;
+                switch (ownership().carrier(member, link, links.values())) {
+                    case Ownership.Carrier.Ready(Link ready) -> carrier = ready;
+                    case Ownership.Carrier.Refused(String refused) -> why = refused;
+                    case Ownership.Carrier.Awaited() -> {
+                        trouble = true;
+                        if (!instance.isConnected()) {
+                            continue;
+                        }
+                        why = "its interface with the virtual MAC on " + member.device() + " is gone";
+                    }
+                }
+            }
+            instance.network(own == null ? null : link, carrier, own, why, now);
             trouble |= !instance.trouble().isEmpty();
         }
         lookAt = trouble ? now + LOOK_AGAIN : NEVER;

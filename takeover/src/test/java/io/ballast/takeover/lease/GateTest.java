@@ -17,6 +17,7 @@ import io.ballast.linux.Capability;
 import io.ballast.linux.TimedSends;
 import io.ballast.linux.bpf.BpfProgram;
 import io.ballast.linux.bpf.TestRun;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.TrafficControl.Direction;
 import io.ballast.takeover.lease.LeaseGate.Dropped;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
@@ -311,6 +312,39 @@ final class GateTest {
         gate.forget(BOTH);
         gate.protect(List.of(V6, V4));
         assertThatAll(about(), DROPPED);
+    }
+
+    private static byte[] ethernet(String to, String from) {
+        return join(hex(to + from), Arrays.copyOfRange(frame(ip(PEER4, OWN4, Frames.UDP, DATA)), 12, 54));
+    }
+
+    @Test
+    void framesToAndFromAVirtualEthernetAddressPassWhileItIsHeld() throws Exception {
+        String mac = "00005e000133";
+        String other = "020000000001";
+        Guarded guarded = Guarded.of(MacAddress.parse("00:00:5e:00:01:33"), LINK);
+        assertThat(guarded).hasToString("00:00:5e:00:01:33 on interface 1");
+        byte[] arriving = ethernet(mac, other);
+        byte[] leaving = ethernet(other, mac);
+        assertThat(run(Direction.INGRESS, arriving)).as("not guarded").isEqualTo(NEITHER);
+        gate.protect(List.of(guarded, Guarded.of(MacAddress.parse("00:00:5e:00:01:34"), LINK + 1)));
+        assertThat(run(Direction.INGRESS, arriving)).isEqualTo(DROPPED);
+        assertThat(run(Direction.EGRESS, leaving)).isEqualTo(DROPPED);
+        assertThat(gate.dropped()).containsEntry(guarded, new Dropped(1, 1));
+        for (String another : List.of("00005e000134", "00005e000233", "00005f000133", "01005e000133", other)) {
+            assertThat(run(Direction.INGRESS, ethernet(another, mac)))
+                    .as(another)
+                    .isEqualTo(NEITHER);
+            assertThat(run(Direction.EGRESS, ethernet(mac, another)))
+                    .as(another)
+                    .isEqualTo(NEITHER);
+        }
+        gate.hold(List.of(guarded), true);
+        assertThat(run(Direction.INGRESS, arriving)).isEqualTo(NEITHER);
+        assertThat(run(Direction.EGRESS, leaving)).isEqualTo(NEITHER);
+        gate.aliveUntil(0);
+        assertThat(run(Direction.INGRESS, arriving)).isEqualTo(DROPPED);
+        assertThat(run(Direction.EGRESS, leaving)).isEqualTo(DROPPED);
     }
 
     @Test

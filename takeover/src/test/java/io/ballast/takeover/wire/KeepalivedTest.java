@@ -178,6 +178,7 @@ class KeepalivedTest {
                 true,
                 0,
                 way == Way.V3_UNICAST ? List.of(InetAddress.ofLiteral("192.0.2.2")) : List.of(),
+                false,
                 Checksum.PSEUDO_HEADER,
                 way == Way.V2 ? "secret" : "",
                 1000 * MS,

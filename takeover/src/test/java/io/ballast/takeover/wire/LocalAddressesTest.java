@@ -69,26 +69,31 @@ class LocalAddressesTest {
         return in.call(() -> LeaseGate.left(INSTANCE));
     }
 
-    @Test
-    void theMasterAnswersAndNobodyAfterwards() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
-        Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
-        Membership member = new Membership(
+    private static Membership member(InetAddress vip, int prefixLength, boolean virtualMac) {
+        return new Membership(
                 "front",
                 "eth0",
                 3,
                 51,
                 150,
                 20 * MS,
-                List.of(new Cidr(VIP, 24)),
+                List.of(new Cidr(vip, prefixLength)),
                 true,
                 0,
                 List.of(),
+                virtualMac,
                 Checksum.PSEUDO_HEADER,
                 "",
                 300 * MS,
                 2,
                 0);
+    }
+
+    @Test
+    void theMasterAnswersAndNobodyAfterwards() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+        Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
+        Membership member = member(VIP, 24, false);
         try (NetworkNamespace left = NetworkNamespace.create();
                 NetworkNamespace right = NetworkNamespace.create();
                 RouteNetlink mine = left.call(RouteNetlink::open);

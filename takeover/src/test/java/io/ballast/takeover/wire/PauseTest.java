@@ -37,6 +37,7 @@ class PauseTest {
                 true,
                 0,
                 List.of(),
+                false,
                 Checksum.PSEUDO_HEADER,
                 "",
                 1000 * MS,

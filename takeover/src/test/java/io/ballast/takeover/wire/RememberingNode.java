@@ -7,6 +7,7 @@ import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Link;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -43,7 +44,12 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     }
 
     @Override
-    public void enter(Membership member, Link link) {
+    public Carrier carrier(Membership member, Link parent, Collection<Link> links) {
+        throw new AssertionError("no virtual MAC is remembered");
+    }
+
+    @Override
+    public void enter(Membership member, Link link, Link carrier) {
         assertThat(link.name()).isEqualTo("eth0");
     }
 

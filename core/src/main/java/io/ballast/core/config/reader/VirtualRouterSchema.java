@@ -98,6 +98,14 @@ final class VirtualRouterSchema {
             "false",
             "Sends advertisements to the other nodes' own addresses, for networks that carry no multicast.",
             "true");
+    private static final Key<Boolean> VIRTUAL_MAC = Key.withDefault(
+            "virtual-mac",
+            Types.bool(),
+            "false",
+            "Gives the addresses an Ethernet address of their own, which goes with them, on an interface of its own"
+                    + " (macvlan): 00:00:5e:00:01 and the router-id, with IPv6 00:00:5e:00:02 (RFC 9568 section 7.3)."
+                    + " Without it they are at the Ethernet address of the interface.",
+            "true");
     private static final Key<Checksum> CHECKSUM = Key.withDefault(
             "checksum",
             Types.choice(Types.words(Checksum.values(), Checksum::yamlName)),
@@ -195,6 +203,7 @@ final class VirtualRouterSchema {
                     PREEMPT,
                     PREEMPT_DELAY,
                     UNICAST,
+                    VIRTUAL_MAC,
                     CHECKSUM,
                     PASSWORD,
                     LOOK_AHEAD,
@@ -223,6 +232,7 @@ final class VirtualRouterSchema {
                 v.get(PREEMPT),
                 v.get(PREEMPT_DELAY),
                 v.get(UNICAST),
+                v.get(VIRTUAL_MAC),
                 v.get(CHECKSUM),
                 v.find(PASSWORD),
                 v.get(LOOK_AHEAD),
@@ -416,6 +426,15 @@ final class VirtualRouterSchema {
         scope.enter(NODES.name());
         Map<Integer, String> byPriority = new LinkedHashMap<>();
         spec.nodes().forEach((name, member) -> {
+            if (spec.virtualMac() && member.priority() == VirtualRouterSpec.OWNER) {
+                scope.enter(name);
+                scope.error(
+                        place(v, name, PRIORITY.name()),
+                        "255 is for the node whose own addresses they are, at the Ethernet address of "
+                                + member.interfaceName() + " and not at a virtual one; write 254 or less, or leave"
+                                + " virtual-mac out");
+                scope.leave();
+            }
             String other = byPriority.putIfAbsent(member.priority(), name);
             if (other == null) {
                 return;

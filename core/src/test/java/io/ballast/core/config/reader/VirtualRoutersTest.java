@@ -68,8 +68,8 @@ class VirtualRoutersTest {
                 .isEqualTo("VirtualRouterSpec[name=front, routerId=51, addresses=[192.0.2.240/24],"
                         + " nodes={d2=Member[interfaceName=eth0, priority=150],"
                         + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
-                        + " preemptDelay=PT0S, unicast=false, checksum=PSEUDO_HEADER, password=none, lookAhead=PT0.5S,"
-                        + " announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
+                        + " preemptDelay=PT0S, unicast=false, virtualMac=false, checksum=PSEUDO_HEADER, password=none,"
+                        + " lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
                         + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
                         + " group=none]");
     }
@@ -81,6 +81,7 @@ class VirtualRoutersTest {
                     interval: 40950ms
                     preempt: false
                     unicast: true
+                    virtual-mac: true
                     checksum: rfc9568
                     look-ahead: 1s
                     gratuitous-arp: { repeat: 3, again-after: 0s }
@@ -92,6 +93,7 @@ class VirtualRoutersTest {
         assertThat(front.interval()).isEqualTo(Duration.ofMillis(40_950));
         assertThat(front.preempt()).isFalse();
         assertThat(front.unicast()).isTrue();
+        assertThat(front.virtualMac()).isTrue();
         assertThat(front.checksum()).isEqualTo(Checksum.RFC9568);
         assertThat(front.lookAhead()).isEqualTo(Duration.ofSeconds(1));
         assertThat(front.announcements()).isEqualTo(3);

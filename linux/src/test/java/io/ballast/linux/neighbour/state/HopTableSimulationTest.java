@@ -114,6 +114,7 @@ class HopTableSimulationTest {
                     running,
                     true,
                     "",
+                    "",
                     0,
                     0,
                     false,

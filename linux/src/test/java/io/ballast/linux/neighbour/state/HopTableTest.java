@@ -93,7 +93,7 @@ class HopTableTest {
     }
 
     private static Link link(int index, boolean up, boolean running, int mtu) {
-        return new Link(index, "eth" + (index - 2), 1, MINE, mtu, up, running, true, "", 0, 0, false, null);
+        return new Link(index, "eth" + (index - 2), 1, MINE, mtu, up, running, true, "", "", 0, 0, false, null);
     }
 
     private static Neighbour neighbour(InetAddress address, Neighbour.State state, MacAddress mac) {
@@ -323,7 +323,7 @@ class HopTableTest {
     @Test
     void whereNoEthernetLeadsIsSaid() {
         started();
-        event(new Link(7, "tun0", 65534, null, 1500, true, true, false, "tun", 0, 0, false, null));
+        event(new Link(7, "tun0", 65534, null, 1500, true, true, false, "tun", "", 0, 0, false, null));
         table.track(now, Set.of(SERVER, OWN, FAR, ROUTER));
         said();
         table.onRoute(now, SERVER, onLink(SERVER, 7));
