@@ -135,6 +135,9 @@ public final class Daemon {
     private final Node node;
     private final RealServerDuty realServer;
     private final TakeoverDuty takeover;
+    /** Of the control loop. */
+    private boolean comparesServed;
+
     private final WorkerSupervisor workers;
     private final Configuration configuration;
     private final Processes.@Nullable FileLimit fileLimit;
@@ -600,12 +603,20 @@ public final class Daemon {
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
 
+    /** On the control loop, soon: once for as much news as comes until then. */
+    private void compareServedSoon() {
+        if (!comparesServed) {
+            comparesServed = true;
+            loop.execute(this::compareServed);
+        }
+    }
+
     /** On the control loop. */
     private void compareServed() {
+        comparesServed = false;
         takeover.serving(name -> {
             try {
-                VirtualService service = node.services().service(name);
-                return Optional.of(service.settled() && service.state() == VirtualService.State.DOWN);
+                return Optional.of(node.services().service(name));
             } catch (RefusedException e) {
                 return Optional.empty();
             }
@@ -627,9 +638,9 @@ public final class Daemon {
             return;
         }
         ready = true;
-        takeover.begin();
-        node.onServiceNews(() -> loop.execute(this::compareServed));
+        node.onServiceNews(this::compareServedSoon);
         compareServed();
+        takeover.begin();
         tellManager(() -> notify.ready(summary()));
     }
 

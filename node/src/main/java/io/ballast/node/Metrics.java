@@ -14,6 +14,7 @@ import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.RiseFall;
 import io.ballast.health.state.ServerHealth.CheckHealth;
 import io.ballast.node.http.Response;
+import io.ballast.takeover.track.Tracking.Standing;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import io.ballast.takeover.wire.Jitter;
@@ -193,6 +194,22 @@ final class Metrics {
         for (RouterStatus router : routers) {
             line(text, "ballast_takeover_priority", labels(router), router.priority());
         }
+        head(text, "ballast_takeover_tracked", "gauge", "What a thing that is tracked adds to the priority.");
+        for (RouterStatus router : routers) {
+            for (Standing each : router.tracked()) {
+                line(text, "ballast_takeover_tracked", labels(router, each), each.adds());
+            }
+        }
+        head(
+                text,
+                "ballast_takeover_tracked_fault",
+                "gauge",
+                "1 for a tracked thing that keeps the addresses away, else 0.");
+        for (RouterStatus router : routers) {
+            for (Standing each : router.tracked()) {
+                line(text, "ballast_takeover_tracked_fault", labels(router, each), each.fault() ? 1 : 0);
+            }
+        }
         head(text, "ballast_takeover_advertisements_sent_total", "counter", "Advertisements that were sent.");
         for (RouterStatus router : routers) {
             line(text, "ballast_takeover_advertisements_sent_total", labels(router), router.sent());
@@ -232,6 +249,10 @@ final class Metrics {
     private static String labels(RouterStatus router) {
         return "router=\"" + escape(router.member().name()) + "\",family=\""
                 + (router.member().ipv6() ? "ipv6" : "ipv4") + "\"";
+    }
+
+    private static String labels(RouterStatus router, Standing thing) {
+        return labels(router) + ",tracked=\"" + escape(thing.tracked().name()) + "\"";
     }
 
     private static void histogram(

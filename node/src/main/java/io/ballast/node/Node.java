@@ -109,7 +109,7 @@ final class Node {
         sampleLater();
     }
 
-    /** Runs this, on the loop, when the state of a service is another. */
+    /** Runs this, on the loop, when something has happened to a service or a server of it. */
     void onServiceNews(Runnable news) {
         serviceNews = news;
     }
@@ -229,8 +229,10 @@ final class Node {
     private void happened(
             Instant at, Severity severity, String type, String subject, String message, Map<String, String> data) {
         ServiceSpec spec = specs.get(data.getOrDefault("service", ""));
-        if (type.startsWith("service.") && spec != null) {
+        if (spec != null) {
             serviceNews.run();
+        }
+        if (type.startsWith("service.") && spec != null) {
             boolean listens = spec.listen().stream().anyMatch(open::contains);
             upNews.happened(at, spec, type, listens, when -> tell(when, severity, type, subject, message, data));
         } else {

@@ -8,9 +8,17 @@ import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.config.VirtualRouterSpec.TrackSpec;
+import io.ballast.core.config.VirtualRouterSpec.TrackSpec.Kind;
 import io.ballast.core.event.Event.Severity;
+import io.ballast.director.Forwarding.ServerState;
+import io.ballast.director.VirtualService;
+import io.ballast.takeover.track.Tracking.Standing;
+import io.ballast.takeover.track.Tracking.State;
+import io.ballast.takeover.track.Tracking.Tracked;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import io.ballast.takeover.wire.Dependence;
 import io.ballast.takeover.wire.Jitter;
 import io.ballast.takeover.wire.Manner;
 import io.ballast.takeover.wire.Membership;
@@ -20,6 +28,7 @@ import io.ballast.takeover.wire.Takeover;
 import java.io.IOException;
 import java.net.Inet6Address;
 import java.net.InetAddress;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -35,6 +44,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** This node's part in the virtual routers of the description; the thread of them begins with the first one. */
@@ -68,6 +78,14 @@ final class TakeoverDuty implements AutoCloseable {
     private final Map<String, Manner> manners = new LinkedHashMap<>();
     private Map<String, Set<String>> nodes = Map.of();
     private Map<String, List<String>> served = Map.of();
+    private Map<String, String> unable = Map.of();
+    private Map<String, Dependence> dependences = Map.of();
+    /** The services that are tracked, by their labels. */
+    private Map<String, TrackSpec> tracked = Map.of();
+    /** How things are that are tracked, as far as it is known, by their labels. */
+    private final Map<String, State> observed = new LinkedHashMap<>();
+
+    private final TrackWatch watch;
     private @Nullable Takeover takeover;
     private List<Membership> members = List.of();
     private String trouble = "";
@@ -91,6 +109,17 @@ final class TakeoverDuty implements AutoCloseable {
         this.ownership = ownership;
         this.later = later;
         this.sharing = sharing;
+        this.watch = new TrackWatch(new TrackWatch.Listener() {
+            @Override
+            public void looked(String label, State state) {
+                observe(Map.of(label, state));
+            }
+
+            @Override
+            public void warn(String message) {
+                var _ = events.happened(Severity.WARNING, "takeover.note", "takeover", message, Map.of());
+            }
+        });
     }
 
     private final class ToJournal implements Takeover.Listener {
@@ -109,6 +138,24 @@ final class TakeoverDuty implements AutoCloseable {
                             "to", word(to),
                             "priority", Integer.toString(priority)));
             hooks.changed(member, from, to, priority, why);
+        }
+
+        @Override
+        public void tracked(List<String> routers, Standing thing, int before, int now) {
+            String name = thing.tracked().name();
+            var _ = events.happened(
+                    thing.fault() || now < before ? Severity.WARNING : Severity.INFO,
+                    "takeover.tracked",
+                    routers.getFirst(),
+                    String.join(", ", routers) + ": " + name + ": " + thing.state()
+                            + (thing.fault() ? ", which is a fault" : "")
+                            + (now == before ? "" : ", priority " + before + " -> " + now),
+                    Map.of(
+                            "routers", String.join(" ", routers),
+                            "tracked", name,
+                            "state", thing.state(),
+                            "fault", Boolean.toString(thing.fault()),
+                            "priority", Integer.toString(now)));
         }
 
         @Override
@@ -237,6 +284,8 @@ final class TakeoverDuty implements AutoCloseable {
         }
         members = members(description, node);
         served = served(description);
+        dependences = dependences(description, node);
+        track(description);
         nodes = new LinkedHashMap<>();
         description
                 .virtualRouters()
@@ -246,6 +295,71 @@ final class TakeoverDuty implements AutoCloseable {
                 .toList());
         shareSoon();
         takePart();
+    }
+
+    /** What this node's part in its virtual routers depends on, by their names. */
+    static Map<String, Dependence> dependences(Description description, String node) {
+        Map<String, Dependence> all = new LinkedHashMap<>();
+        for (VirtualRouterSpec router : description.virtualRouters().values()) {
+            if (router.nodes().containsKey(node)) {
+                List<TrackSpec> here = here(description, router, node);
+                all.put(
+                        router.name(),
+                        new Dependence(
+                                router.group().orElse(""),
+                                here.stream()
+                                        .map(thing -> new Tracked(thing.label(), thing.weight(), thing.reverse()))
+                                        .toList(),
+                                here.stream()
+                                        .filter(thing -> thing.kind() == Kind.INTERFACE)
+                                        .map(TrackSpec::name)
+                                        .collect(Collectors.toSet())));
+            }
+        }
+        return all;
+    }
+
+    /** What the node tracks: of network interfaces, those that it has. */
+    private static List<TrackSpec> here(Description description, VirtualRouterSpec router, String node) {
+        NodeSpec self = description.nodes().get(node);
+        return router.track().stream()
+                .filter(thing -> thing.kind() != Kind.INTERFACE
+                        || (self != null && self.interfaceNamed(thing.name()).isPresent()))
+                .toList();
+    }
+
+    private void track(Description description) {
+        Map<String, TrackSpec> services = new LinkedHashMap<>();
+        Map<String, Path> files = new LinkedHashMap<>();
+        Map<String, String> programs = new LinkedHashMap<>();
+        for (VirtualRouterSpec router : description.virtualRouters().values()) {
+            if (!router.nodes().containsKey(node)) {
+                continue;
+            }
+            for (TrackSpec thing : router.track()) {
+                switch (thing.kind()) {
+                    case INTERFACE -> {} // the takeover's thread sees them itself
+                    case SERVICE -> services.put(thing.label(), thing);
+                    case FILE -> files.put(thing.label(), Path.of(thing.name()));
+                    case PROCESS -> programs.put(thing.label(), thing.name());
+                }
+            }
+        }
+        tracked = services;
+        observed.keySet()
+                .removeIf(label ->
+                        !files.containsKey(label) && !programs.containsKey(label) && !services.containsKey(label));
+        watch.become(files, programs);
+    }
+
+    private synchronized void observe(Map<String, State> states) {
+        boolean changed = false;
+        for (Map.Entry<String, State> each : states.entrySet()) {
+            changed |= !each.getValue().equals(observed.put(each.getKey(), each.getValue()));
+        }
+        if (changed && takeover != null) {
+            takeover.observed(observed);
+        }
     }
 
     /** From now on this node is able to serve at the addresses, so it may come to have them. */
@@ -269,35 +383,61 @@ final class TakeoverDuty implements AutoCloseable {
                 trouble = "";
                 remember();
                 takeover.manners(manners);
+                takeover.unable(unable);
+                takeover.observed(observed);
             } catch (IOException e) {
                 trouble = "this node takes part in no virtual router: " + e.getMessage();
                 var _ = events.happened(Severity.ERROR, "takeover.failed", "takeover", trouble, Map.of());
                 return;
             }
         }
-        takeover.become(members);
+        takeover.become(members, dependences);
     }
 
     /**
-     * Compares what is served at the addresses of virtual routers: where nothing is, another node is better.
+     * Compares what is served: where nothing is at the addresses of a virtual router, another node is better; and services
+     * may be tracked.
      *
-     * @param down says of a service whether nobody answers for it; nothing where this node does not have it
+     * @param services by name; nothing where this node does not have one
      */
-    synchronized void serving(Function<String, Optional<Boolean>> down) {
-        if (takeover == null || served.isEmpty()) {
-            return;
-        }
-        Map<String, String> unable = new LinkedHashMap<>();
-        served.forEach((router, services) -> {
-            List<String> here = services.stream()
-                    .filter(name -> down.apply(name).isPresent())
+    synchronized void serving(Function<String, Optional<VirtualService>> services) {
+        Map<String, String> without = new LinkedHashMap<>();
+        served.forEach((router, names) -> {
+            List<VirtualService> here = names.stream()
+                    .flatMap(name -> services.apply(name).stream())
                     .toList();
-            if (!here.isEmpty()
-                    && here.stream().allMatch(name -> down.apply(name).orElse(false))) {
-                unable.put(router, "no server is up of " + String.join(", ", here));
+            if (!here.isEmpty() && here.stream().allMatch(TakeoverDuty::isDown)) {
+                List<String> down =
+                        here.stream().map(service -> service.spec().name()).toList();
+                without.put(router, "no server is up of " + String.join(", ", down));
             }
         });
-        takeover.unable(unable);
+        if (!without.equals(unable)) {
+            unable = without;
+            if (takeover != null) {
+                takeover.unable(without);
+            }
+        }
+        Map<String, State> states = new LinkedHashMap<>();
+        for (TrackSpec thing : tracked.values()) {
+            services.apply(thing.name())
+                    .filter(VirtualService::settled)
+                    .ifPresent(service -> states.put(thing.label(), state(thing, service)));
+        }
+        observe(states);
+    }
+
+    private static boolean isDown(VirtualService service) {
+        return service.settled() && service.state() == VirtualService.State.DOWN;
+    }
+
+    private static State state(TrackSpec thing, VirtualService service) {
+        if (thing.perServer()) {
+            return new State.Count(service.servers().stream()
+                    .filter(server -> server.state() == ServerState.UP)
+                    .count());
+        }
+        return service.state() == VirtualService.State.UP ? new State.Up() : new State.Down("no server is up");
     }
 
     /** The services at the addresses of each virtual router. */
@@ -376,15 +516,16 @@ final class TakeoverDuty implements AutoCloseable {
      * @return why that does not survive a restart; nothing where it does
      */
     synchronized Optional<String> manner(Set<String> names, Manner manner) {
-        names.forEach(name -> manners.put(name, manner));
+        Set<String> all = together(names);
+        all.forEach(name -> manners.put(name, manner));
         if (takeover != null) {
             takeover.manners(manners);
         }
         var _ = events.happened(
                 Severity.INFO,
                 "takeover.operator",
-                String.join(", ", names),
-                String.join(", ", names) + ": the operator wants this node to be " + manner.word(),
+                String.join(", ", all),
+                String.join(", ", all) + ": the operator wants this node to be " + manner.word(),
                 Map.of("operator", manner.word()));
         try {
             store.save(manners);
@@ -392,6 +533,21 @@ final class TakeoverDuty implements AutoCloseable {
         } catch (IOException e) {
             return Optional.of("this does not survive a restart: " + e.getMessage());
         }
+    }
+
+    /** These, and what moves with them. */
+    private Set<String> together(Set<String> names) {
+        Set<String> all = new LinkedHashSet<>(names);
+        Set<String> groups = new HashSet<>();
+        names.forEach(name ->
+                groups.add(dependences.getOrDefault(name, Dependence.NONE).group()));
+        groups.remove("");
+        dependences.forEach((name, on) -> {
+            if (groups.contains(on.group())) {
+                all.add(name);
+            }
+        });
+        return all;
     }
 
     /** How they stand; blocks for a moment. */
@@ -438,6 +594,7 @@ final class TakeoverDuty implements AutoCloseable {
         Takeover running = takeover;
         takeover = null;
         members = List.of();
+        watch.close();
         ended = true;
         return running;
     }
@@ -469,7 +626,29 @@ final class TakeoverDuty implements AutoCloseable {
         json.addProperty("since", status.since().toString());
         json.addProperty("why", status.why());
         json.addProperty("priority", status.priority());
+        json.addProperty("describedPriority", status.described());
         json.addProperty("operator", status.manner().word());
+        if (!status.unable().isEmpty()) {
+            json.addProperty("givesWay", status.unable());
+        }
+        if (!status.group().isEmpty()) {
+            json.addProperty("group", status.group());
+        }
+        JsonArray tracked = new JsonArray();
+        for (Standing standing : status.tracked()) {
+            JsonObject each = new JsonObject();
+            each.addProperty("name", standing.tracked().name());
+            each.addProperty("weight", standing.tracked().weight());
+            each.addProperty("reverse", standing.tracked().reverse());
+            each.addProperty("state", standing.state());
+            each.addProperty("adds", standing.adds());
+            each.addProperty("fault", standing.fault());
+            tracked.add(each);
+        }
+        json.add("tracked", tracked);
+        JsonArray faults = new JsonArray();
+        status.faults().forEach(faults::add);
+        json.add("faults", faults);
         status.master().ifPresent(master -> json.addProperty("master", Addresses.print(master)));
         JsonArray peers = new JsonArray();
         status.peers().forEach((address, peer) -> {

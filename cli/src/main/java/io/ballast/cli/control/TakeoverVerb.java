@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
@@ -162,6 +163,13 @@ public final class TakeoverVerb implements Verb {
                 + Json.number(router, "routerId") + ", " + Json.text(router, "family") + "): every "
                 + Json.number(router, "intervalMillis") + " ms, " + Json.number(router, "sent") + " sent"
                 + (Json.number(router, "unsent") > 0 ? ", " + Json.number(router, "unsent") + " could not be" : ""));
+        if (router.has("group")) {
+            out.println("  moves together with all of the group " + Json.text(router, "group"));
+        }
+        priority(router).ifPresent(line -> out.println("  " + line));
+        for (String fault : texts(router, "faults")) {
+            out.println(call.terminal().style(Style.YELLOW, "  fault: ") + fault);
+        }
         for (JsonObject peer : Json.objects(router, "peers")) {
             out.println("  heard " + Json.text(peer, "address") + ", priority " + Json.number(peer, "priority") + ", "
                     + Json.number(peer, "advertisements") + " times, last " + age(Json.text(peer, "heard")) + " ago");
@@ -182,6 +190,34 @@ public final class TakeoverVerb implements Verb {
         for (String notice : texts(router, "notices")) {
             out.println(call.terminal().style(Style.YELLOW, "  warning: ") + notice);
         }
+    }
+
+    /** How the priority comes about; nothing where it is as described and nothing is tracked. */
+    private static Optional<String> priority(JsonObject router) {
+        long now = Json.number(router, "priority");
+        long described = Json.number(router, "describedPriority");
+        List<JsonObject> tracked = Json.objects(router, "tracked");
+        if (tracked.isEmpty() && now == described) {
+            return Optional.empty();
+        }
+        StringBuilder line = new StringBuilder("priority " + now + ": ");
+        line.append(
+                switch (Json.text(router, "operator")) {
+                    case "preferred" -> "the operator wants this node first; ";
+                    case "yielding" -> "the operator wants this node last; ";
+                    default -> router.has("givesWay") ? Json.text(router, "givesWay") + "; " : "";
+                });
+        line.append("described ").append(described);
+        for (JsonObject thing : tracked) {
+            line.append(", ")
+                    .append(String.format(Locale.ROOT, "%+d", Json.number(thing, "adds")))
+                    .append(" by ")
+                    .append(Json.text(thing, "name"))
+                    .append(" (")
+                    .append(Json.text(thing, "state"))
+                    .append(')');
+        }
+        return Optional.of(line.toString());
     }
 
     /** How late the master's advertisements arrive; nothing before one has. */

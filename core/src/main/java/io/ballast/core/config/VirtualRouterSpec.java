@@ -113,12 +113,12 @@ public record VirtualRouterSpec(
 
         /** For people, and different of any two things: {@code interface eth1}. */
         public String label() {
-            return kind.name().toLowerCase(Locale.ROOT) + " " + name;
+            return perServer ? "servers of " + name : kind.name().toLowerCase(Locale.ROOT) + " " + name;
         }
 
         @Override
         public String toString() {
-            return label() + " weight " + weight + (reverse ? " reverse" : "") + (perServer ? " per-server" : "");
+            return label() + " weight " + weight + (reverse ? " reverse" : "");
         }
     }
 

@@ -28,6 +28,9 @@ public final class SyncGroup {
 
     private final List<VirtualRouter> members;
     private final Map<VirtualRouter, String> faults = new HashMap<>();
+    /** Why all of them are at fault; empty where they are not. */
+    private String common = "";
+
     private boolean takesPart;
 
     /** Of members that take no part yet. */
@@ -39,17 +42,30 @@ public final class SyncGroup {
     }
 
     private boolean all(Role role) {
-        return members.stream().allMatch(member -> member.role() == role);
+        for (VirtualRouter member : members) {
+            if (member.role() != role) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private boolean any(Role role) {
-        return members.stream().anyMatch(member -> member.role() == role);
+        for (VirtualRouter member : members) {
+            if (member.role() == role) {
+                return true;
+            }
+        }
+        return false;
     }
 
-    /** As {@link VirtualRouter#start}, for all; while one is at fault, not yet. */
+    /** As {@link VirtualRouter#start}, for all; while one is at fault, all of them are. */
     public void start(long now) {
         takesPart = true;
-        if (!faults.isEmpty()) {
+        if (!mayHave()) {
+            for (VirtualRouter member : members) {
+                member.startAtFault(why(member), now);
+            }
             return;
         }
         if (any(Role.LEAVING) && !all(Role.LEAVING)) {
@@ -76,23 +92,53 @@ public final class SyncGroup {
         members.forEach(member -> member.lapsed(now));
     }
 
-    /** As {@link VirtualRouter#priority(int, long)}, for all. */
-    public void priority(int value, long now) {
-        members.forEach(member -> member.priority(value, now));
-    }
-
     /** As {@link VirtualRouter#fault}: for this member, and for the others because of it. */
     public void fault(VirtualRouter member, String because, long now) {
         faults.put(require(member), because);
-        member.fault(because, now);
-        for (VirtualRouter other : members) {
-            other.fault("another of its group is at fault: " + because, now);
+        fail(now);
+    }
+
+    /** As {@link VirtualRouter#fault}, for all, by what they have in common. */
+    public void fault(String because, long now) {
+        common = because;
+        fail(now);
+    }
+
+    private void fail(long now) {
+        for (VirtualRouter member : members) {
+            member.fault(why(member), now);
         }
     }
 
-    /** As {@link VirtualRouter#whole}: for all, when no member is at fault any more. */
+    private boolean mayHave() {
+        return faults.isEmpty() && common.isEmpty();
+    }
+
+    private String why(VirtualRouter member) {
+        String own = faults.get(member);
+        if (own != null) {
+            return own;
+        }
+        return common.isEmpty() ? "another of its group is at fault: " + String.join("; ", faults()) : common;
+    }
+
+    /** As {@link VirtualRouter#whole}: for all, when nothing is a fault any more. */
     public void whole(VirtualRouter member, long now) {
-        if (faults.remove(require(member)) == null || !faults.isEmpty()) {
+        if (faults.remove(require(member)) != null) {
+            mend(now);
+        }
+    }
+
+    /** As {@link VirtualRouter#whole}, of what they have in common. */
+    public void whole(long now) {
+        if (!common.isEmpty()) {
+            common = "";
+            mend(now);
+        }
+    }
+
+    private void mend(long now) {
+        if (!mayHave()) {
             return;
         }
         if (!takesPart) {
@@ -144,9 +190,11 @@ public final class SyncGroup {
     }
 
     private VirtualRouter require(VirtualRouter member) {
-        if (members.stream().noneMatch(each -> each == member)) {
-            throw new IllegalArgumentException("of another group");
+        for (VirtualRouter each : members) {
+            if (each == member) {
+                return member;
+            }
         }
-        return member;
+        throw new IllegalArgumentException("of another group");
     }
 }

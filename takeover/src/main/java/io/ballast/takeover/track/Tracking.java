@@ -19,8 +19,8 @@ import java.util.Optional;
  *   <li>Reversed, what would be added is subtracted, and the fault is to be up, or to be zero.
  * </ul>
  *
- * <p>What nothing is known of yet adds nothing; but a fault that it may be is one until it is known not to be, so that no
- * node becomes master of what it cannot serve. Not thread-safe.
+ * <p>What nothing is known of yet adds nothing. What may be a fault is waited for: no node should become master of what it
+ * cannot serve, and none give it up before that is known. Not thread-safe.
  */
 public final class Tracking {
     /** The most that one thing can change. */
@@ -56,20 +56,39 @@ public final class Tracking {
      *
      * @param priority from 1 to 254, or 255 of an owner, whom nothing makes less
      * @param faults why the virtual router must not have its addresses, for people; empty where it may
+     * @param awaited what may be a fault, and is not known yet
      */
-    public record Verdict(int priority, List<String> faults) {
+    public record Verdict(int priority, List<String> faults, List<String> awaited) {
         public Verdict {
             faults = List.copyOf(faults);
+            awaited = List.copyOf(awaited);
         }
     }
 
-    private sealed interface State {
+    /** How a thing is. */
+    public sealed interface State {
+        /** It is up. */
         record Up() implements State {}
 
+        /**
+         * It is down.
+         *
+         * @param why for people
+         */
         record Down(String why) implements State {}
 
+        /** It says a number. */
         record Count(long value) implements State {}
     }
+
+    /**
+     * One of the things, and what comes of it.
+     *
+     * @param state for people
+     * @param adds to the priority, before that is kept from 1 to 254
+     * @param fault whether it keeps the virtual router from having its addresses
+     */
+    public record Standing(Tracked tracked, String state, int adds, boolean fault) {}
 
     private int base;
     private Map<String, Tracked> tracked = Map.of();
@@ -100,41 +119,51 @@ public final class Tracking {
         states.keySet().retainAll(next.keySet());
     }
 
-    /** It is up. What is not tracked is no matter, here and below. */
-    public void up(String name) {
-        put(name, new State.Up());
-    }
-
     /**
-     * It is down.
+     * How a thing is now; of what is not tracked, that is no matter.
      *
-     * @param why for people
+     * @return whether it was otherwise, or not known, before
      */
-    public void down(String name, String why) {
-        put(name, new State.Down(why));
-    }
-
-    /** It says a number. */
-    public void number(String name, long value) {
-        put(name, new State.Count(value));
-    }
-
-    private void put(String name, State state) {
-        if (tracked.containsKey(name)) {
-            states.put(name, state);
-        }
+    public boolean put(String name, State state) {
+        return tracked.containsKey(name) && !state.equals(states.put(name, state));
     }
 
     /** What comes of all that is known now. */
     public Verdict verdict() {
         List<String> faults = new ArrayList<>();
+        List<String> awaited = new ArrayList<>();
         long priority = base;
         for (Tracked each : tracked.values()) {
+            if (each.weight() == 0 && !states.containsKey(each.name())) {
+                awaited.add(each.name());
+            }
             long adds = adds(each);
             fault(each, adds).ifPresent(why -> faults.add(each.name() + " " + why));
             priority += Math.clamp(adds, LEAST, MOST);
         }
-        return new Verdict(base == OWNER ? OWNER : Math.clamp(priority, LOWEST, HIGHEST), faults);
+        return new Verdict(base == OWNER ? OWNER : Math.clamp(priority, LOWEST, HIGHEST), faults, awaited);
+    }
+
+    /** What comes of each of them. */
+    public List<Standing> standings() {
+        return tracked.values().stream().map(this::standing).toList();
+    }
+
+    /** What comes of one of them. */
+    public Optional<Standing> standing(String name) {
+        return Optional.ofNullable(tracked.get(name)).map(this::standing);
+    }
+
+    private Standing standing(Tracked of) {
+        long adds = adds(of);
+        String state = switch (states.get(of.name())) {
+            case State.Up _ -> "up";
+            case State.Down(String why) -> "down: " + why;
+            case State.Count(long value) -> Long.toString(value);
+            case null -> "not known yet";
+        };
+        return new Standing(
+                of, state, Math.clamp(adds, LEAST, MOST), fault(of, adds).isPresent());
     }
 
     private long adds(Tracked of) {
@@ -160,7 +189,7 @@ public final class Tracking {
                 (value == 0) == of.reverse()
                         ? Optional.of("says " + value + ", and must " + (of.reverse() ? "not be 0" : "be 0"))
                         : Optional.empty();
-            case null -> Optional.of("is not known yet");
+            case null -> Optional.empty();
         };
     }
 }

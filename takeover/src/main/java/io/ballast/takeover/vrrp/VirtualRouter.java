@@ -203,28 +203,19 @@ public final class VirtualRouter {
         }
     }
 
+    /** Takes part from now on, as far as it can: something is missing, and {@link #whole} says when it is there. */
+    public void startAtFault(String because, long now) {
+        if (role == Role.STOPPED) {
+            change(Role.FAULT, because, now);
+        }
+    }
+
     /** What was missing is there again. */
     public void whole(long now) {
         if (role == Role.FAULT) {
             role = Role.STOPPED;
             start(now);
         }
-    }
-
-    /**
-     * Another priority, as what is tracked says. An owner has none but its own.
-     *
-     * @param value 1 to 254
-     */
-    public void priority(int value, long now) {
-        if (value < 1 || value >= OWNER) {
-            throw new IllegalArgumentException("priority " + value + ": from 1 to 254");
-        }
-        if (settings.priority() == OWNER || value == priority) {
-            return;
-        }
-        priority = value;
-        refresh(now);
     }
 
     /**

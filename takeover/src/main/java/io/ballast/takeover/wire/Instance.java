@@ -29,12 +29,6 @@ import org.jspecify.annotations.Nullable;
 
 /** One {@link VirtualRouter} with the sockets that it advertises by. Of the takeover thread. */
 final class Instance implements VirtualRouter.Output, AutoCloseable {
-    /** Of who gives way to everybody. */
-    private static final int LAST = 1;
-
-    /** Of who comes before everybody but the addresses' owner. */
-    private static final int FIRST = 254;
-
     private static final int TRANSITIONS = 16;
     private static final int PEERS = 64;
     private static final int NOTICES = 16;
@@ -52,15 +46,14 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     private final Wires wires;
     private final VirtualRouter router;
+    private final Party party;
     private Membership member;
-    private Manner manner;
     private @Nullable Link link;
     /** Where its packets leave, and its addresses are: the same, or one with an Ethernet address of its own. */
     private @Nullable Link carrier;
 
     private @Nullable InetAddress source;
     private String trouble = "";
-    private String unable = "";
     private List<Sender> senders = List.of();
 
     private @Nullable Advertisement current;
@@ -71,7 +64,6 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** When it lets go of addresses that another has taken. */
     private long letGo = NEVER;
 
-    private boolean restart;
     private Instant since = Instant.now();
 
     private final Map<InetAddress, RouterStatus.Peer> peers = new LinkedHashMap<>();
@@ -95,9 +87,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         long now();
     }
 
-    Instance(Membership member, Manner manner, InetAddress nobody, Wires wires) {
+    Instance(Membership member, Party party, InetAddress nobody, Wires wires) {
         this.member = member;
-        this.manner = manner;
+        this.party = party;
         this.nobody = nobody;
         this.wires = wires;
         this.router = new VirtualRouter(member.settings(nobody), this, wires.now());
@@ -105,6 +97,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     Membership member() {
         return member;
+    }
+
+    VirtualRouter router() {
+        return router;
     }
 
     Role role() {
@@ -152,11 +148,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         trouble = "";
         router.configure(settings(), now);
         wires.ownership().enter(member, found, on);
-        if (router.role() == Role.FAULT) {
-            router.whole(now);
-        } else if (manner != Manner.WITHDRAWN) {
-            router.start(now);
-        }
+        party.whole(this, now);
     }
 
     private void openSenders(Link found, Link on, InetAddress own) throws IOException {
@@ -194,10 +186,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         trouble = why;
-        if (router.role() == Role.STOPPED && manner != Manner.WITHDRAWN) {
-            router.start(now);
-        }
-        router.fault(why, now);
+        party.fault(this, why, now);
         close();
     }
 
@@ -218,7 +207,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
     }
 
-    // ---- What the operator says
+    // ---- What it is to be
 
     /** Whether {@link #configure} is enough, and the others need not be told that it leaves. */
     boolean canBecome(Membership other) {
@@ -246,69 +235,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         router.configure(settings(), now);
     }
 
-    /** The description's, as the operator bends them. */
     private VirtualRouter.Settings settings() {
-        VirtualRouter.Settings described = member.settings(source == null ? nobody : source);
-        if (!unable.isEmpty()) {
-            return described.of(LAST, described.preempt());
-        }
-        return switch (manner) {
-            case NORMAL, WITHDRAWN -> described;
-            case PREFERRED -> described.of(Math.max(FIRST, described.priority()), true);
-            case YIELDING -> described.of(LAST, described.preempt());
-        };
+        return party.bent(member.settings(source == null ? nobody : source));
     }
 
-    Manner manner() {
-        return manner;
-    }
-
-    /** Why this node has nothing to serve at the addresses, so that every other one is better; empty where it has. */
-    void unable(String why, long now) {
-        if (!why.equals(unable)) {
-            boolean changes = why.isEmpty() != unable.isEmpty();
-            unable = why;
-            if (changes) {
-                router.configure(settings(), now);
-                wires.listener()
-                        .note(
-                                !why.isEmpty(),
-                                member,
-                                why.isEmpty()
-                                        ? "has its own priority again: there is something to serve"
-                                        : "gives way to every other node, as " + why);
-            }
-        }
-    }
-
-    void manner(Manner wanted, long now) {
-        String why = switch (wanted) {
-            case NORMAL, PREFERRED -> "";
-            case YIELDING -> "released by the operator";
-            case WITHDRAWN -> "in maintenance";
-        };
-        manner = wanted;
+    /** What its party says is another. */
+    void apply(long now) {
         router.configure(settings(), now);
-        restart = false;
-        if (wanted == Manner.WITHDRAWN || (wanted == Manner.YIELDING && router.role() == Role.MASTER)) {
-            router.leave(why, now);
-        } else if (trouble.isEmpty()) {
-            router.start(now);
-        }
-    }
-
-    /** Ends its part; {@link #gone} says when that is done. */
-    void retire(String why, long now) {
-        manner = Manner.WITHDRAWN;
-        restart = false;
-        router.leave(why, now);
-    }
-
-    /** Ends its part now. */
-    void stop(String why, long now) {
-        manner = Manner.WITHDRAWN;
-        router.stop(why, now);
-        letGo();
     }
 
     /** Whether it takes no part any more, and has said so. */
@@ -373,7 +306,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             jitter.late(packet.at() - lastHeard - ad.interval());
         }
         lastHeard = packet.at();
-        router.heard(ad, from, packet.at(), now);
+        party.heard(this, ad, from, packet.at(), now);
     }
 
     /** Tells what the nodes of one virtual router should agree about and do not. */
@@ -418,8 +351,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             sent -= Math.ceilDiv(sent - since, member.interval()) * member.interval();
         }
         if (owns && now - sent >= router.borne()) {
-            router.lapsed(now);
-            letGo();
+            party.lapsed(now);
         }
     }
 
@@ -429,25 +361,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     }
 
     long due() {
-        long due = restart ? 0 : Math.min(letGo, router.due());
-        return current == null ? due : Math.min(due, next - member.lookAhead() * 3 / 4);
+        return current == null ? letGo : Math.min(letGo, next - member.lookAhead() * 3 / 4);
     }
 
     void tick(long now) {
-        if (restart) {
-            restart = false;
-            if (trouble.isEmpty()) {
-                router.start(now);
-            }
-        }
-        if (manner == Manner.YIELDING && router.role() == Role.LEAVING && now >= router.due()) {
-            // Nobody wanted them.
-            router.start(now);
-        }
         if (now >= letGo) {
             release();
         }
-        router.tick(now);
         fill(wires.now());
     }
 
@@ -549,7 +469,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         letGo = wires.now() + OVERLAP;
     }
 
-    private void letGo() {
+    /** Now, if it is about to. */
+    void letGo() {
         if (letGo != NEVER) {
             release();
         }
@@ -574,7 +495,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             transitions.removeFirst();
         }
         transitions.add(new RouterStatus.Transition(since, from, to, why));
-        restart = to == Role.STOPPED && manner == Manner.YIELDING;
+        party.changed(to);
         wires.listener().changed(member, from, to, router.priority(), why);
     }
 
@@ -593,7 +514,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 since,
                 router.why(),
                 router.priority(),
-                manner,
+                party.manner(),
                 owns && letGo == NEVER ? Optional.ofNullable(source) : router.master(),
                 Map.copyOf(peers),
                 sent,
@@ -602,6 +523,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 List.copyOf(notices),
                 List.copyOf(transitions),
                 jitter.copy(),
-                silences.copy());
+                silences.copy(),
+                party.group(),
+                member.priority(),
+                party.unable(),
+                party.standings(),
+                party.faults());
     }
 }

@@ -1,5 +1,6 @@
 package io.ballast.takeover.wire;
 
+import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.net.InetAddress;
@@ -24,6 +25,11 @@ import java.util.Optional;
  * @param transitions the last ones, the newest last
  * @param jitter of the master's advertisements, as a backup sees them arrive
  * @param silences how long nothing had been heard of a master when this node took over from it
+ * @param group what those have in common that move with it; empty where it moves alone
+ * @param described the priority of the description
+ * @param unable why this node has nothing to serve at the addresses; empty where it has
+ * @param tracked what it depends on, with what that adds to the priority
+ * @param faults why this node must not have the addresses; empty where it may
  */
 public record RouterStatus(
         Membership member,
@@ -40,7 +46,12 @@ public record RouterStatus(
         List<String> notices,
         List<Transition> transitions,
         Jitter jitter,
-        Jitter silences) {
+        Jitter silences,
+        String group,
+        int described,
+        String unable,
+        List<Tracking.Standing> tracked,
+        List<String> faults) {
 
     /**
      * A node that advertises.

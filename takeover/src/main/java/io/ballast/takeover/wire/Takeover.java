@@ -13,6 +13,7 @@ import io.ballast.linux.netlink.RouteEvent;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.RouteWatch;
 import io.ballast.takeover.address.AddressKeeper;
+import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
@@ -70,6 +71,14 @@ public final class Takeover implements AutoCloseable {
         /** A role is another. */
         void changed(Membership member, Role from, Role to, int priority, String why);
 
+        /**
+         * A thing that is tracked is another.
+         *
+         * @param routers the names of those that depend on it
+         * @param before the priority that all things made before, and now; what was said beside them is left out
+         */
+        void tracked(List<String> routers, Tracking.Standing thing, int before, int now);
+
         /** Something worth the journal, about one of them. */
         void note(boolean warning, Membership member, String message);
 
@@ -95,17 +104,23 @@ public final class Takeover implements AutoCloseable {
     private final Thread thread;
 
     // Of the thread.
-    private final Map<Membership.Key, Instance> instances = new LinkedHashMap<>();
-    private final List<Instance> retiring = new ArrayList<>();
+    /** By their groups, or the keys of those that are alone. */
+    private final Map<String, Party> parties = new LinkedHashMap<>();
+
+    private final List<Party> retiring = new ArrayList<>();
     /** Both of these. */
+    private List<Party> allParties = List.of();
+    /** What they consist of. */
     private List<Instance> all = List.of();
-    /** What is to come in the place of one that retires. */
-    private final Map<Membership.Key, Membership> successors = new HashMap<>();
+    /** What is to come in the place of those that retire. */
+    private final Map<String, List<Membership>> successors = new LinkedHashMap<>();
 
     private final Map<Place, ProtocolSocket> ears = new HashMap<>();
     private final Set<Place> deaf = new HashSet<>();
     private Map<String, Manner> manners = Map.of();
     private Map<String, String> unable = Map.of();
+    private Map<String, Dependence> dependences = Map.of();
+    private Map<String, Tracking.State> observed = Map.of();
     private @Nullable TimedSends sends;
     private @Nullable Ownership ownership;
     private @Nullable RouteNetlink netlink;
@@ -128,17 +143,29 @@ public final class Takeover implements AutoCloseable {
         return ipv6 ? GROUP6 : GROUP;
     }
 
-    /** Takes part in these virtual routers from now on, and in no others. */
+    /** Takes part in these virtual routers from now on, and in no others; each moves alone. */
     public void become(List<Membership> members) {
+        become(members, Map.of());
+    }
+
+    /**
+     * Takes part in these virtual routers from now on, and in no others.
+     *
+     * @param on what they depend on, by their names; those of one group have one priority
+     */
+    public void become(List<Membership> members, Map<String, Dependence> on) {
         List<Membership> wanted = List.copyOf(members);
-        submit(() -> becomeNow(wanted));
+        Map<String, Dependence> all = Map.copyOf(on);
+        submit(() -> {
+            dependences = all;
+            becomeNow(wanted);
+        });
     }
 
     /** How they stand; none when this is closed, or could not go on. */
     public CompletableFuture<List<RouterStatus>> status() {
         CompletableFuture<List<RouterStatus>> answer = new CompletableFuture<>();
-        submit(() -> answer.complete(
-                instances.values().stream().map(Instance::status).toList()));
+        submit(() -> answer.complete(active().map(Instance::status).toList()));
         return over.getCount() == 0 ? CompletableFuture.completedFuture(List.of()) : answer;
     }
 
@@ -147,12 +174,8 @@ public final class Takeover implements AutoCloseable {
         Map<String, Manner> all = Map.copyOf(wanted);
         submit(() -> {
             manners = all;
-            for (Instance instance : instances.values()) {
-                Manner manner = all.getOrDefault(instance.member().name(), Manner.NORMAL);
-                if (manner != instance.manner()) {
-                    instance.manner(manner, System.nanoTime());
-                }
-            }
+            long now = System.nanoTime();
+            parties.values().forEach(party -> party.manner(all, now));
         });
     }
 
@@ -165,10 +188,17 @@ public final class Takeover implements AutoCloseable {
         submit(() -> {
             unable = all;
             long now = System.nanoTime();
-            instances
-                    .values()
-                    .forEach(instance ->
-                            instance.unable(all.getOrDefault(instance.member().name(), ""), now));
+            parties.values().forEach(party -> party.unable(all, now));
+        });
+    }
+
+    /** How the things are that virtual routers track, by their names, but for network interfaces. */
+    public void observed(Map<String, Tracking.State> states) {
+        Map<String, Tracking.State> all = Map.copyOf(states);
+        submit(() -> {
+            observed = all;
+            long now = System.nanoTime();
+            parties.values().forEach(party -> party.observed(all, now));
         });
     }
 
@@ -197,7 +227,7 @@ public final class Takeover implements AutoCloseable {
         submit(() -> {
             ending = true;
             becomeNow(List.of());
-            retiring.forEach(instance -> instance.stop("this node stops", System.nanoTime()));
+            retiring.forEach(party -> party.stop("this node stops", System.nanoTime()));
         });
         boolean interrupted = false;
         while (true) {
@@ -248,7 +278,7 @@ public final class Takeover implements AutoCloseable {
                 }
             } finally {
                 // None, if all went well.
-                all.forEach(instance -> instance.stop("virtual routers cannot go on", System.nanoTime()));
+                allParties.forEach(party -> party.stop("virtual routers cannot go on", System.nanoTime()));
             }
         } catch (IOException | RuntimeException e) {
             failure = "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage());
@@ -285,40 +315,69 @@ public final class Takeover implements AutoCloseable {
                 lookAt = now + LOOK_SOON; // so much changes there now that nobody can say what there is
             }
         }
+        allParties.forEach(party -> party.tick(now));
         all.forEach(instance -> instance.tick(now));
         retire();
         live(System.nanoTime()); // later than now, where many became master
         sends().flush();
-        ended = ending && retiring.isEmpty() && instances.isEmpty();
+        ended = ending && retiring.isEmpty() && parties.isEmpty();
     }
 
     private void retire() {
         if (retiring.isEmpty()) {
             return;
         }
-        for (Instance instance : List.copyOf(retiring)) {
-            if (instance.gone()) {
-                instance.close();
-                retiring.remove(instance);
-                Membership next = successors.remove(instance.member().key());
-                if (next != null && !ending) {
-                    instances.put(next.key(), instance(next));
-                    lookAt = 0;
-                }
+        for (Party party : List.copyOf(retiring)) {
+            if (party.gone()) {
+                party.close();
+                retiring.remove(party);
+            }
+        }
+        for (Map.Entry<String, List<Membership>> next : List.copyOf(successors.entrySet())) {
+            if (!ending && !isRetiring(next.getValue())) {
+                successors.remove(next.getKey());
+                parties.put(next.getKey(), party(next.getValue()));
+                lookAt = 0;
             }
         }
         count();
     }
 
-    private Instance instance(Membership member) {
-        Manner manner = manners.getOrDefault(member.name(), Manner.NORMAL);
-        Instance instance = new Instance(member, manner, member.ipv6() ? NOBODY6 : NOBODY, new Shared());
-        instance.unable(unable.getOrDefault(member.name(), ""), System.nanoTime());
-        return instance;
+    /** Whether one that retires is in the way of one of these. */
+    private boolean isRetiring(List<Membership> members) {
+        Set<Membership.Key> keys = new HashSet<>();
+        members.forEach(member -> keys.add(member.key()));
+        return retiring.stream()
+                .flatMap(party -> party.members().stream())
+                .anyMatch(instance -> keys.contains(instance.member().key()));
+    }
+
+    private Party party(List<Membership> members) {
+        Party party = new Party(
+                members,
+                dependences(members),
+                listener,
+                (member, of) -> new Instance(member, of, member.ipv6() ? NOBODY6 : NOBODY, new Shared()));
+        long now = System.nanoTime();
+        party.manner(manners, now);
+        party.unable(unable, now);
+        party.observed(observed, now);
+        return party;
+    }
+
+    private Map<String, Dependence> dependences(List<Membership> members) {
+        Map<String, Dependence> all = new LinkedHashMap<>();
+        members.forEach(member -> all.put(member.name(), dependences.getOrDefault(member.name(), Dependence.NONE)));
+        return all;
+    }
+
+    private Stream<Instance> active() {
+        return parties.values().stream().flatMap(party -> party.members().stream());
     }
 
     private void count() {
-        all = Stream.concat(instances.values().stream(), retiring.stream()).toList();
+        allParties = Stream.concat(parties.values().stream(), retiring.stream()).toList();
+        all = allParties.stream().flatMap(party -> party.members().stream()).toList();
     }
 
     private TimedSends sends() {
@@ -332,6 +391,9 @@ public final class Takeover implements AutoCloseable {
     private long due() {
         long due = lookAt;
         boolean owning = false;
+        for (Party party : allParties) {
+            due = Math.min(due, party.due());
+        }
         for (Instance instance : all) {
             due = Math.min(due, instance.due());
             owning |= instance.owns();
@@ -437,34 +499,39 @@ public final class Takeover implements AutoCloseable {
         }
     }
 
-    private void becomeNow(List<Membership> wanted) {
+    private void becomeNow(List<Membership> members) {
         long now = System.nanoTime();
-        Set<Membership.Key> keys = new HashSet<>();
-        wanted.forEach(member -> keys.add(member.key()));
-        successors.keySet().retainAll(keys);
-        for (Membership.Key key : List.copyOf(instances.keySet())) {
-            if (!keys.contains(key)) {
-                Instance instance = Objects.requireNonNull(instances.remove(key));
-                instance.retire(ending ? "this node stops" : "it is not described any more", now);
-                retiring.add(instance);
+        Map<String, List<Membership>> wanted = new LinkedHashMap<>();
+        for (Membership member : members) {
+            String group =
+                    dependences.getOrDefault(member.name(), Dependence.NONE).group();
+            String name = group.isEmpty() ? member.key().toString() : "group " + group;
+            wanted.computeIfAbsent(name, _ -> new ArrayList<>()).add(member);
+        }
+        successors.keySet().retainAll(wanted.keySet());
+        for (String name : List.copyOf(parties.keySet())) {
+            if (!wanted.containsKey(name)) {
+                Party party = Objects.requireNonNull(parties.remove(name));
+                party.retire(ending ? "this node stops" : "it is not described any more", now);
+                retiring.add(party);
             }
         }
-        for (Membership member : wanted) {
-            Instance known = instances.get(member.key());
-            if (known != null && known.canBecome(member)) {
-                known.configure(member, now);
+        wanted.forEach((name, of) -> {
+            Party known = parties.get(name);
+            if (known != null && known.canBecome(of)) {
+                known.configure(of, dependences(of), observed, now);
             } else if (known != null) {
                 // Its packets look different: the others see it leave, and come.
-                instances.remove(member.key());
+                parties.remove(name);
                 known.stop("its description is another", now);
                 retiring.add(known);
-                successors.put(member.key(), member);
-            } else if (retiring.stream().anyMatch(old -> old.member().key().equals(member.key()))) {
-                successors.put(member.key(), member);
+                successors.put(name, of);
+            } else if (isRetiring(of)) {
+                successors.put(name, of);
             } else {
-                instances.put(member.key(), instance(member));
+                parties.put(name, party(of));
             }
-        }
+        });
         count();
         lookAt = 0;
     }
@@ -499,8 +566,9 @@ public final class Takeover implements AutoCloseable {
         List<Address> addresses = route.addresses();
         listen(links);
         long now = System.nanoTime();
+        parties.values().forEach(party -> party.links(links, now));
         boolean trouble = false;
-        for (Instance instance : instances.values()) {
+        for (Instance instance : active().toList()) {
             Membership member = instance.member();
             Link link = links.get(member.device());
             String why = "";

@@ -143,9 +143,29 @@ class SyncGroupTest {
     @Test
     void whatIsAtFaultBeforeItStartsWaits() {
         group.fault(inside, "no carrier", 0);
-        group.start(0);
         assertRoles(Role.STOPPED);
+        group.start(0);
+        assertRoles(Role.FAULT);
+        assertThat(inside.why()).isEqualTo("no carrier");
+        assertThat(outside.why()).isEqualTo("another of its group is at fault: no carrier");
         group.whole(inside, LATER);
+        assertRoles(Role.BACKUP);
+    }
+
+    @Test
+    void whatAllHaveInCommonIsTheFaultOfEach() {
+        becomeMaster();
+        group.fault("interface eth9 is down", LATER);
+        assertRoles(Role.FAULT);
+        assertThat(inside.why()).isEqualTo("interface eth9 is down");
+        assertThat(did).contains("outside says farewell", "inside says farewell");
+        group.fault(outside, "no carrier", LATER);
+        group.whole(LATER);
+        assertRoles(Role.FAULT);
+        group.fault("interface eth9 is down again", LATER);
+        group.whole(outside, LATER);
+        assertRoles(Role.FAULT);
+        group.whole(LATER);
         assertRoles(Role.BACKUP);
     }
 
@@ -200,13 +220,6 @@ class SyncGroupTest {
         group.lapsed(LATER);
         assertRoles(Role.BACKUP);
         assertThat(did).contains("outside releases", "inside releases");
-    }
-
-    @Test
-    void thePriorityIsThatOfAll() {
-        becomeMaster();
-        group.priority(50, LATER);
-        assertThat(did).containsExactly("outside advertises 50", "inside advertises 50");
     }
 
     @Test

@@ -2,7 +2,10 @@ package io.ballast.takeover.track;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
+import io.ballast.takeover.track.Tracking.Standing;
+import io.ballast.takeover.track.Tracking.State;
 import io.ballast.takeover.track.Tracking.Tracked;
 import io.ballast.takeover.track.Tracking.Verdict;
 import java.util.ArrayList;
@@ -22,11 +25,11 @@ class TrackingTest {
     }
 
     private static Verdict priority(int priority) {
-        return new Verdict(priority, List.of());
+        return new Verdict(priority, List.of(), List.of());
     }
 
     private static Verdict fault(String why) {
-        return new Verdict(100, List.of(IT + " " + why));
+        return new Verdict(100, List.of(IT + " " + why), List.of());
     }
 
     @ParameterizedTest
@@ -43,9 +46,9 @@ class TrackingTest {
         Tracking tracking = of(weight, reverse);
         assertThat(tracking.verdict()).isEqualTo(priority(100)); // not known yet
         for (int i = 0; i < 2; i++) {
-            tracking.up(IT);
+            tracking.put(IT, new State.Up());
             assertThat(tracking.verdict()).isEqualTo(priority(up));
-            tracking.down(IT, "no carrier");
+            tracking.put(IT, new State.Down("no carrier"));
             assertThat(tracking.verdict()).isEqualTo(priority(down));
         }
     }
@@ -53,20 +56,20 @@ class TrackingTest {
     @Test
     void withoutAWeightItIsAFault() {
         Tracking tracking = of(0, false);
-        assertThat(tracking.verdict()).isEqualTo(fault("is not known yet"));
-        tracking.up(IT);
+        assertThat(tracking.verdict()).isEqualTo(new Verdict(100, List.of(), List.of(IT)));
+        tracking.put(IT, new State.Up());
         assertThat(tracking.verdict()).isEqualTo(priority(100));
-        tracking.down(IT, "no carrier");
+        tracking.put(IT, new State.Down("no carrier"));
         assertThat(tracking.verdict()).isEqualTo(fault("is down: no carrier"));
     }
 
     @Test
     void reversedTheFaultIsToBeUp() {
         Tracking tracking = of(0, true);
-        assertThat(tracking.verdict()).isEqualTo(fault("is not known yet"));
-        tracking.up(IT);
+        assertThat(tracking.verdict()).isEqualTo(new Verdict(100, List.of(), List.of(IT)));
+        tracking.put(IT, new State.Up());
         assertThat(tracking.verdict()).isEqualTo(fault("is up, and must not be"));
-        tracking.down(IT, "no carrier");
+        tracking.put(IT, new State.Down("no carrier"));
         assertThat(tracking.verdict()).isEqualTo(priority(100));
     }
 
@@ -84,62 +87,88 @@ class TrackingTest {
     })
     void aNumberIsMultiplied(int weight, boolean reverse, long value, int expected) {
         Tracking tracking = of(weight, reverse);
-        tracking.number(IT, value);
+        tracking.put(IT, new State.Count(value));
         assertThat(tracking.verdict()).isEqualTo(priority(expected));
     }
 
     @Test
     void aNumberCanBeAFault() {
         Tracking tracking = of(0, false);
-        tracking.number(IT, 0);
+        tracking.put(IT, new State.Count(0));
         assertThat(tracking.verdict()).isEqualTo(priority(100));
-        tracking.number(IT, -3);
+        tracking.put(IT, new State.Count(-3));
         assertThat(tracking.verdict()).isEqualTo(fault("says -3, and must be 0"));
         Tracking reversed = of(0, true);
-        reversed.number(IT, 1);
+        reversed.put(IT, new State.Count(1));
         assertThat(reversed.verdict()).isEqualTo(priority(100));
-        reversed.number(IT, 0);
+        reversed.put(IT, new State.Count(0));
         assertThat(reversed.verdict()).isEqualTo(fault("says 0, and must not be 0"));
         Tracking low = of(2, false);
-        low.number(IT, -127);
+        low.put(IT, new State.Count(-127));
         assertThat(low.verdict())
-                .isEqualTo(new Verdict(1, List.of(IT + " says -127, which by its weight of 2 is below -253")));
+                .isEqualTo(
+                        new Verdict(1, List.of(IT + " says -127, which by its weight of 2 is below -253"), List.of()));
         Tracking lowReversed = of(1, true);
-        lowReversed.number(IT, 254);
+        lowReversed.put(IT, new State.Count(254));
         assertThat(lowReversed.verdict().faults()).hasSize(1);
-        lowReversed.number(IT, 253);
+        lowReversed.put(IT, new State.Count(253));
         assertThat(lowReversed.verdict()).isEqualTo(priority(1));
     }
 
     @Test
     void oneThingDoesNotOutweighAllOthers() {
         Tracking tracking = new Tracking(10, List.of(new Tracked("file", 1, false), new Tracked("b", -200, false)));
-        tracking.number("file", 1000);
+        tracking.put("file", new State.Count(1000));
         assertThat(tracking.verdict()).isEqualTo(priority(254));
-        tracking.down("b", "");
+        tracking.put("b", new State.Down(""));
         assertThat(tracking.verdict()).isEqualTo(priority(10 + 253 - 200));
     }
 
     @Test
     void anOwnerHasItsPriorityAndFaultsLikeOthers() {
         Tracking tracking = new Tracking(255, List.of(new Tracked("a", -50, false), new Tracked("b", 0, false)));
-        tracking.down("a", "");
-        tracking.up("b");
+        tracking.put("a", new State.Down(""));
+        tracking.put("b", new State.Up());
         assertThat(tracking.verdict()).isEqualTo(priority(255));
-        tracking.down("b", "gone");
-        assertThat(tracking.verdict()).isEqualTo(new Verdict(255, List.of("b is down: gone")));
+        tracking.put("b", new State.Down("gone"));
+        assertThat(tracking.verdict()).isEqualTo(new Verdict(255, List.of("b is down: gone"), List.of()));
     }
 
     @Test
     void whatItKnewStaysWithNewSettings() {
         Tracking tracking = new Tracking(100, List.of(new Tracked("a", 10, false), new Tracked("b", 20, false)));
-        tracking.up("a");
-        tracking.up("b");
-        tracking.up("of another");
+        tracking.put("a", new State.Up());
+        tracking.put("b", new State.Up());
+        tracking.put("of another", new State.Up());
         tracking.configure(50, List.of(new Tracked("b", 5, false), new Tracked("of another", 3, false)));
         assertThat(tracking.verdict()).isEqualTo(priority(55));
         tracking.configure(50, List.of(new Tracked("a", 10, false), new Tracked("b", 5, false)));
         assertThat(tracking.verdict()).isEqualTo(priority(55));
+    }
+
+    @Test
+    void whatComesOfEachIsTold() {
+        Tracking tracking = new Tracking(
+                100,
+                List.of(
+                        new Tracked("a", -10, false),
+                        new Tracked("b", 0, false),
+                        new Tracked("c", 2, true),
+                        new Tracked("d", 5, false)));
+        assertThat(tracking.put("a", new State.Down("no carrier"))).isTrue();
+        assertThat(tracking.put("a", new State.Down("no carrier"))).isFalse();
+        assertThat(tracking.put("e", new State.Up())).isFalse();
+        tracking.put("b", new State.Count(3));
+        tracking.put("c", new State.Count(200));
+        assertThat(tracking.standings())
+                .extracting(Standing::state, Standing::adds, Standing::fault)
+                .containsExactly(
+                        tuple("down: no carrier", -10, false),
+                        tuple("3", 0, true),
+                        tuple("200", -253, true),
+                        tuple("not known yet", 0, false));
+        assertThat(tracking.standing("a")).map(Standing::adds).contains(-10);
+        assertThat(tracking.standing("e")).isEmpty();
     }
 
     @Test
@@ -170,23 +199,29 @@ class TrackingTest {
                 boolean up = random.nextBoolean();
                 last.put(some.name(), up);
                 if (up) {
-                    tracking.up(some.name());
+                    tracking.put(some.name(), new State.Up());
                 } else {
-                    tracking.down(some.name(), "told");
+                    tracking.put(some.name(), new State.Down("told"));
                 }
             }
             int sum = base;
             int faults = 0;
+            int awaited = 0;
             for (Tracked each : all) {
                 Boolean up = last.get(each.name());
                 if (each.weight() == 0) {
-                    faults += up == null || up == each.reverse() ? 1 : 0;
+                    faults += up != null && up == each.reverse() ? 1 : 0;
+                    awaited += up == null ? 1 : 0;
                 } else if (up != null && up == (each.weight() > 0)) {
                     sum += each.reverse() ? -each.weight() : each.weight();
                 }
             }
             assertThat(tracking.verdict().priority()).isEqualTo(Math.clamp(sum, 1, 254));
             assertThat(tracking.verdict().faults()).hasSize(faults);
+            assertThat(tracking.verdict().awaited()).hasSize(awaited);
+            assertThat(tracking.standings().stream().mapToInt(Standing::adds).sum())
+                    .isEqualTo(sum - base);
+            assertThat(tracking.standings().stream().filter(Standing::fault)).hasSize(faults);
         }
     }
 }

@@ -320,13 +320,12 @@ class VirtualRouterTest {
     @Test
     void anotherPriorityIsAdvertisedAtOnce() {
         master();
-        router.priority(40, 40 * MS);
+        router.configure(new Settings(3, 77, 40, INTERVAL, VIP, true, 0, OWN), 40 * MS);
         assertThat(done).containsExactly("advertise 40");
         heard(50, BELOW, 41 * MS);
         assertThat(router.role()).isEqualTo(Role.BACKUP);
-        router.priority(200, 42 * MS);
+        router.configure(new Settings(3, 77, 200, INTERVAL, VIP, true, 0, OWN), 42 * MS);
         assertThat(router.due()).isEqualTo(41 * MS + 32_187_500);
-        assertThatThrownBy(() -> router.priority(255, 0)).hasMessageContaining("from 1 to 254");
     }
 
     @Test

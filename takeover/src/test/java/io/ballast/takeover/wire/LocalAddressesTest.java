@@ -12,6 +12,7 @@ import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.TrafficControl;
 import io.ballast.takeover.lease.LeaseGate;
+import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
@@ -40,6 +41,9 @@ class LocalAddressesTest {
 
         @Override
         public void changed(Membership member, Role from, Role to, int priority, String why) {}
+
+        @Override
+        public void tracked(List<String> routers, Tracking.Standing thing, int before, int now) {}
 
         @Override
         public void note(boolean warning, Membership member, String message) {

@@ -5,18 +5,25 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Link;
+import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 
 /** A node that only remembers whether the addresses are its own. */
 final class RememberingNode implements Takeover.Listener, Ownership {
     final List<String> notes = new CopyOnWriteArrayList<>();
+    final List<String> tracked = new CopyOnWriteArrayList<>();
     final List<Role> roles = new CopyOnWriteArrayList<>();
+    /** The names of the virtual routers whose addresses it has. */
+    final Set<String> owned = ConcurrentHashMap.newKeySet();
+
     volatile boolean owns;
     /** Whether it had the addresses still when its role was another. */
     volatile boolean overlapped;
@@ -31,6 +38,12 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     public void changed(Membership member, Role from, Role to, int priority, String why) {
         roles.add(to);
         overlapped = owns && to != Role.MASTER && to != Role.LEAVING;
+    }
+
+    @Override
+    public void tracked(List<String> routers, Tracking.Standing thing, int before, int now) {
+        tracked.add(String.join(", ", routers) + ": " + thing.tracked().name() + " " + thing.state() + ", " + before
+                + " -> " + now + (thing.fault() ? ", a fault" : ""));
     }
 
     @Override
@@ -50,22 +63,24 @@ final class RememberingNode implements Takeover.Listener, Ownership {
 
     @Override
     public void enter(Membership member, Link link, Link carrier) {
-        assertThat(link.name()).isEqualTo("eth0");
+        assertThat(link.name()).isEqualTo(member.device());
     }
 
     @Override
     public void leave(Membership member) {
-        assertThat(owns).isFalse();
+        assertThat(owned).doesNotContain(member.name());
     }
 
     @Override
     public void acquire(Membership member, long now) {
+        owned.add(member.name());
         owns = true;
     }
 
     @Override
     public void release(Membership member, long now) {
-        owns = false;
+        owned.remove(member.name());
+        owns = !owned.isEmpty();
     }
 
     @Override
@@ -93,6 +108,10 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     public void close() {}
 
     RouterStatus status() throws Exception {
-        return takeover.status().get(10, TimeUnit.SECONDS).getFirst();
+        return all().getFirst();
+    }
+
+    List<RouterStatus> all() throws Exception {
+        return takeover.status().get(10, TimeUnit.SECONDS);
     }
 }

@@ -16,6 +16,7 @@ import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.lease.LeaseGate;
+import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
@@ -59,6 +60,9 @@ class VirtualMacTest {
         public void changed(Membership member, Role from, Role to, int priority, String why) {
             roles.add(to);
         }
+
+        @Override
+        public void tracked(List<String> routers, Tracking.Standing thing, int before, int now) {}
 
         @Override
         public void note(boolean warning, Membership member, String message) {

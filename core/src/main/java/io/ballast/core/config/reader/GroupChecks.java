@@ -105,7 +105,7 @@ final class GroupChecks {
         Map<String, String> seen = new LinkedHashMap<>();
         for (VirtualRouterSpec router : members) {
             for (TrackSpec thing : router.track()) {
-                String other = seen.putIfAbsent(thing.label(), router.name());
+                String other = seen.putIfAbsent(thing.kind() + " " + thing.name(), router.name());
                 if (other != null) {
                     error(
                             router,

@@ -123,7 +123,7 @@ class VirtualRoutersTest {
                 Objects.requireNonNull(description.virtualRouters().get("front"));
         assertThat(front.group()).contains("gateway");
         assertThat(front.track())
-                .hasToString("[interface eth1 weight 0, interface eth7 weight -30, service web weight 20 per-server,"
+                .hasToString("[interface eth1 weight 0, interface eth7 weight -30, servers of web weight 20,"
                         + " file /run/rank weight 1 reverse, process haproxy weight -253]");
         assertThat(description.virtualRouters().get("inside"))
                 .extracting("group")

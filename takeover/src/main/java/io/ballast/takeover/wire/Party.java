@@ -1,0 +1,380 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.linux.netlink.Link;
+import io.ballast.takeover.track.SyncGroup;
+import io.ballast.takeover.track.Tracking;
+import io.ballast.takeover.track.Tracking.State;
+import io.ballast.takeover.track.Tracking.Tracked;
+import io.ballast.takeover.track.Tracking.Verdict;
+import io.ballast.takeover.vrrp.Advertisement;
+import io.ballast.takeover.vrrp.VirtualRouter;
+import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import java.net.InetAddress;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BiFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Virtual routers that move together, as a rule one alone, and what says how much this node is worth to them:
+ *
+ * <ol>
+ *   <li>the operator ({@link Manner}), who may want it first, last or not at all;
+ *   <li>else, whether there is anything to serve at the addresses: a node that has nothing comes last;
+ *   <li>else, what is tracked adds to the described priority.
+ * </ol>
+ *
+ * <p>A fault, of an interface or of what is tracked, keeps the addresses away whatever these say. Before all that may be
+ * one is known, no part is taken; afterwards, what comes to be tracked is no fault until it is known to be. Of the
+ * takeover thread.
+ */
+final class Party {
+    /** Of who gives way to everybody. */
+    private static final int LAST = 1;
+
+    /** Of who comes before everybody but the addresses' owner. */
+    private static final int FIRST = 254;
+
+    private final Takeover.Listener listener;
+    private final List<Instance> members;
+    private final SyncGroup routers;
+    private final Tracking tracking;
+    private Map<String, Dependence> dependences;
+    private Verdict verdict;
+    private Manner manner = Manner.NORMAL;
+    private String unable = "";
+    /** Those of whose network nothing is known yet. */
+    private final Set<Instance> unseen;
+
+    private boolean begun;
+    private boolean restart;
+    private boolean waits;
+
+    /**
+     * A party that takes no part yet.
+     *
+     * @param dependences by the names of the virtual routers
+     * @param making makes a member
+     */
+    Party(
+            List<Membership> memberships,
+            Map<String, Dependence> dependences,
+            Takeover.Listener listener,
+            BiFunction<Membership, Party, Instance> making) {
+        this.listener = listener;
+        this.dependences = dependences;
+        this.tracking = new Tracking(memberships.getFirst().priority(), tracked(dependences.values()));
+        this.verdict = tracking.verdict();
+        this.members = memberships.stream()
+                .map(membership -> making.apply(membership, this))
+                .toList();
+        this.routers = new SyncGroup(members.stream().map(Instance::router).toList());
+        this.unseen = new HashSet<>(members);
+    }
+
+    private static List<Tracked> tracked(Collection<Dependence> dependences) {
+        return dependences.stream()
+                .flatMap(each -> each.tracked().stream())
+                .distinct()
+                .toList();
+    }
+
+    List<Instance> members() {
+        return members;
+    }
+
+    /** What they have in common; empty of one that is alone. */
+    String group() {
+        return dependences.values().iterator().next().group();
+    }
+
+    // ---- What this node is worth
+
+    /** The description's, as all that was told bends them. */
+    VirtualRouter.Settings bent(VirtualRouter.Settings described) {
+        int priority = priority(described.priority());
+        return manner == Manner.PREFERRED ? described.of(priority, true) : described.of(priority, described.preempt());
+    }
+
+    private int priority(int described) {
+        return switch (manner) {
+            case PREFERRED -> Math.max(FIRST, described);
+            case YIELDING -> LAST;
+            case NORMAL, WITHDRAWN ->
+                !unable.isEmpty() ? LAST : described == Advertisement.OWNER ? described : verdict.priority();
+        };
+    }
+
+    private void apply(long now) {
+        members.forEach(member -> member.apply(now));
+    }
+
+    Manner manner() {
+        return manner;
+    }
+
+    /** What the operator wants of any of them; the one that takes away most holds for all. */
+    void manner(Map<String, Manner> wanted, long now) {
+        Manner next = Collections.max(members.stream()
+                .map(member -> wanted.getOrDefault(member.member().name(), Manner.NORMAL))
+                .toList());
+        if (next == manner) {
+            return;
+        }
+        manner = next;
+        restart = false;
+        apply(now);
+        if (next == Manner.WITHDRAWN || (next == Manner.YIELDING && any(Role.MASTER))) {
+            routers.leave(next == Manner.WITHDRAWN ? "in maintenance" : "released by the operator", now);
+        } else if (begun) {
+            routers.start(now);
+        } else {
+            begin(now);
+        }
+    }
+
+    /** Why this node has nothing to serve at the addresses of one of them, so that every other one is better. */
+    void unable(Map<String, String> reasons, long now) {
+        String why = members.stream()
+                .map(member -> reasons.getOrDefault(member.member().name(), ""))
+                .filter(reason -> !reason.isEmpty())
+                .findFirst()
+                .orElse("");
+        boolean changes = why.isEmpty() != unable.isEmpty();
+        unable = why;
+        if (changes) {
+            apply(now);
+            for (Instance member : members) {
+                listener.note(
+                        !why.isEmpty(),
+                        member.member(),
+                        why.isEmpty()
+                                ? "has its own priority again: there is something to serve"
+                                : "gives way to every other node, as " + why);
+            }
+        }
+    }
+
+    /** How things are that may be tracked. */
+    void observed(Map<String, State> states, long now) {
+        List<String> changed = new ArrayList<>();
+        states.forEach((name, state) -> {
+            if (tracking.put(name, state)) {
+                changed.add(name);
+            }
+        });
+        if (!changed.isEmpty()) {
+            judge(changed, now);
+        }
+    }
+
+    /** What network interfaces there are. */
+    void links(Map<String, Link> links, long now) {
+        Map<String, State> states = new LinkedHashMap<>();
+        for (Dependence each : dependences.values()) {
+            each.devices().forEach(name -> states.put(Dependence.device(name), state(links.get(name))));
+        }
+        observed(states, now);
+    }
+
+    private static State state(@Nullable Link link) {
+        if (link == null) {
+            return new State.Down("there is none of that name");
+        }
+        return !link.up()
+                ? new State.Down("switched off")
+                : link.running() ? new State.Up() : new State.Down("it has no link");
+    }
+
+    private void judge(List<String> changed, long now) {
+        Verdict before = verdict;
+        verdict = tracking.verdict();
+        tell(changed, before);
+        if (verdict.priority() != before.priority()) {
+            apply(now);
+        }
+        if (verdict.faults().isEmpty()) {
+            routers.whole(now);
+        } else {
+            routers.fault(String.join("; ", verdict.faults()), now);
+        }
+        begin(now);
+    }
+
+    private void tell(List<String> changed, Verdict before) {
+        Set<String> names = new LinkedHashSet<>();
+        members.forEach(member -> names.add(member.member().name()));
+        for (String name : changed) {
+            tracking.standing(name)
+                    .ifPresent(standing ->
+                            listener.tracked(List.copyOf(names), standing, before.priority(), verdict.priority()));
+        }
+    }
+
+    // ---- Taking part
+
+    private void begin(long now) {
+        if (begun || manner == Manner.WITHDRAWN || !unseen.isEmpty()) {
+            return;
+        }
+        if (verdict.awaited().isEmpty()) {
+            begun = true;
+            routers.start(now);
+        } else if (!waits) {
+            waits = true;
+            listener.note(
+                    false,
+                    members.getFirst().member(),
+                    "takes part as soon as this is known: " + String.join(", ", verdict.awaited()));
+        }
+    }
+
+    /** A member's network is not what it needs. */
+    void fault(Instance member, String why, long now) {
+        routers.fault(member.router(), why, now);
+        seen(member, now);
+    }
+
+    /** A member's network is what it needs. */
+    void whole(Instance member, long now) {
+        routers.whole(member.router(), now);
+        seen(member, now);
+    }
+
+    private void seen(Instance member, long now) {
+        unseen.remove(member);
+        begin(now);
+    }
+
+    /** Whether {@link #configure} is enough, and the others need not be told that it leaves. */
+    boolean canBecome(List<Membership> others) {
+        if (others.size() != members.size()) {
+            return false;
+        }
+        for (int i = 0; i < members.size(); i++) {
+            Membership member = members.get(i).member();
+            if (!member.key().equals(others.get(i).key()) || !members.get(i).canBecome(others.get(i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** As the description has it now, in the same order. */
+    void configure(List<Membership> others, Map<String, Dependence> theirs, Map<String, State> states, long now) {
+        boolean other = !theirs.equals(dependences)
+                || others.getFirst().priority() != members.getFirst().member().priority();
+        dependences = theirs;
+        if (other) {
+            tracking.configure(others.getFirst().priority(), tracked(theirs.values()));
+            states.forEach(tracking::put);
+            verdict = tracking.verdict();
+        }
+        for (int i = 0; i < members.size(); i++) {
+            members.get(i).configure(others.get(i), now);
+        }
+        if (other) {
+            apply(now);
+            judge(List.of(), now);
+        }
+    }
+
+    /** Ends its part; {@link #gone} says when that is done. */
+    void retire(String why, long now) {
+        manner = Manner.WITHDRAWN;
+        restart = false;
+        routers.leave(why, now);
+    }
+
+    /** Ends its part now. */
+    void stop(String why, long now) {
+        manner = Manner.WITHDRAWN;
+        restart = false;
+        routers.stop(why, now);
+        members.forEach(Instance::letGo);
+    }
+
+    /** Whether it takes no part any more, and has said so. */
+    boolean gone() {
+        return members.stream().allMatch(Instance::gone);
+    }
+
+    void close() {
+        members.forEach(Instance::close);
+    }
+
+    // ---- What happens
+
+    void heard(Instance member, Advertisement ad, InetAddress from, long at, long now) {
+        routers.heard(member.router(), ad, from, at, now);
+    }
+
+    /** They stood still for so long that others have the addresses. */
+    void lapsed(long now) {
+        routers.lapsed(now);
+        members.forEach(Instance::letGo);
+    }
+
+    /** The role of one of them is another. */
+    void changed(Role to) {
+        restart |= to == Role.STOPPED && manner == Manner.YIELDING;
+    }
+
+    private boolean restarts() {
+        return restart && all(Role.STOPPED);
+    }
+
+    long due() {
+        return restarts() ? 0 : routers.due();
+    }
+
+    void tick(long now) {
+        if (restarts()) {
+            restart = false;
+            routers.start(now);
+        }
+        if (manner == Manner.YIELDING && all(Role.LEAVING) && now >= routers.due()) {
+            // Nobody wanted them.
+            routers.start(now);
+        }
+        routers.tick(now);
+    }
+
+    private boolean all(Role role) {
+        return members.stream().allMatch(member -> member.role() == role);
+    }
+
+    private boolean any(Role role) {
+        return members.stream().anyMatch(member -> member.role() == role);
+    }
+
+    // ---- What is told of it
+
+    List<Tracking.Standing> standings() {
+        return tracking.standings();
+    }
+
+    /** Why no member may have its addresses; empty where they may. */
+    List<String> faults() {
+        List<String> faults = new ArrayList<>(verdict.faults());
+        for (Instance member : members) {
+            if (!member.trouble().isEmpty()) {
+                faults.add(
+                        members.size() == 1 ? member.trouble() : member.member().name() + ": " + member.trouble());
+            }
+        }
+        return faults;
+    }
+
+    /** What comes before what is tracked; empty where nothing does. */
+    String unable() {
+        return unable;
+    }
+}
