@@ -2,6 +2,7 @@ package io.ballast.lab.farm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.cli.Json;
 import io.ballast.lab.drill.Drill;
 import io.ballast.lab.drill.Handover;
 import io.ballast.lab.drill.Observation;
@@ -96,6 +97,93 @@ class TakeoverTest {
         assertThat(handover.last()).as(handover.toString()).isEqualTo("director1");
         assertThat(handover.settled()).as(handover.toString()).isPresent();
         assertThat(seen.load().servers()).as("who served").hasSize(2);
+    }
+
+    private static final String GATEWAY = """
+            nodes:
+              r1:
+                interfaces:
+                  eth0: { addresses: [192.168.6.2/24] }
+                  eth1: { addresses: [10.6.1.2/24] }
+                  eth2: { addresses: [10.6.2.2/24] }
+              r2:
+                interfaces:
+                  eth0: { addresses: [192.168.6.3/24] }
+                  eth1: { addresses: [10.6.1.3/24] }
+                  eth2: { addresses: [10.6.2.3/24] }
+              www: { interfaces: { eth0: { addresses: [192.168.6.4/24] } } }
+              client: { interfaces: { eth0: { addresses: [192.168.6.20/24] } } }
+            virtual-routers:
+              outside:
+                router-id: 51
+                addresses: [192.168.6.240/24]
+                nodes: { r1: { interface: eth0, priority: 150 }, r2: { interface: eth0, priority: 100 } }
+                interval: 100ms
+                group: gateway
+                track: { interfaces: { eth2: { weight: -60 } }, services: { web: { weight: 5, per-server: true } } }
+              inside:
+                router-id: 52
+                addresses: [10.6.1.240/24]
+                nodes: { r1: { interface: eth1, priority: 150 }, r2: { interface: eth1, priority: 100 } }
+                interval: 100ms
+                group: gateway
+            services:
+              web:
+                listen: "192.168.6.240:80"
+                engine: userspace
+                checks: [{ type: http, interval: 200ms }]
+                servers: ["www:80"]
+            """;
+
+    @Test
+    void routersOfAGroupMoveTogetherAndByWhatTheyTrack() throws Exception {
+        Privileges.missingForNamespaces().ifPresent(reason -> {
+            throw new TestAbortedException("no namespaces: " + reason);
+        });
+        DescriptionText text = DescriptionText.of(GATEWAY);
+        try (Lab lab = new LabStore(run).up(new Lab.Plan(name, EXAMPLE, text, true, true), _ -> {})) {
+            become(lab, "r1 master, r2 backup");
+            // One has lost a network of its own, and both are of use only together.
+            link(lab, "eth1", "down");
+            become(lab, "r1 fault, r2 master");
+            link(lab, "eth1", "up");
+            become(lab, "r1 master, r2 backup");
+            // What it tracks makes it worth less than the other one.
+            link(lab, "eth2", "down");
+            become(lab, "r1 backup, r2 master");
+            assertThat(priority(lab)).isEqualTo(95);
+            link(lab, "eth2", "up");
+            become(lab, "r1 master, r2 backup");
+            assertThat(priority(lab)).isEqualTo(155);
+        }
+    }
+
+    private static void link(Lab lab, String device, String state) throws Exception {
+        assertThat(lab.at("r1", List.of("ip", "link", "set", device, state))
+                        .inheritIO()
+                        .start()
+                        .waitFor())
+                .isZero();
+    }
+
+    private static void become(Lab lab, String roles) throws Exception {
+        List<String> wanted = List.of("outside: " + roles, "inside: " + roles);
+        long until = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        while (!RouterRole.lines(lab.roles()).equals(wanted)) {
+            assertThat(System.nanoTime())
+                    .as("deadline of %s, which are %s", wanted, RouterRole.lines(lab.roles()))
+                    .isLessThan(until);
+            Thread.sleep(20);
+        }
+    }
+
+    private static long priority(Lab lab) throws Exception {
+        Daemon daemon = lab.daemons().stream()
+                .filter(each -> each.node().equals("r1"))
+                .findFirst()
+                .orElseThrow();
+        return Json.number(
+                Json.objects(daemon.control().get("/v1/takeover"), "routers").getFirst(), "priority");
     }
 
     @Test
