@@ -234,6 +234,7 @@ final class TakeoverDuty implements AutoCloseable {
 
     private static Membership member(
             VirtualRouterSpec router, VirtualRouterSpec.Member own, List<Cidr> addresses, List<InetAddress> peers) {
+        RouterKeys authentication = RouterKeys.read(router);
         return new Membership(
                 router.name(),
                 own.interfaceName(),
@@ -250,7 +251,8 @@ final class TakeoverDuty implements AutoCloseable {
                     case PSEUDO_HEADER -> Checksum.PSEUDO_HEADER;
                     case RFC9568 -> Checksum.MESSAGE;
                 },
-                router.password().orElse(""),
+                authentication.authentication(),
+                authentication.refused(),
                 router.lookAhead().toNanos(),
                 router.announcements(),
                 router.announceAgain().toNanos());

@@ -110,12 +110,25 @@ public final class DescriptionDiff {
             String what = from.password().isEmpty() ? "added" : to.password().isEmpty() ? "removed" : "changed";
             changes.add(new Change(Action.CHANGE, subject, "password " + what));
         }
+        field(
+                subject,
+                "hmac",
+                from.hmac(),
+                to.hmac(),
+                hmac -> hmac.map(DescriptionDiff::print).orElse("none"));
         field(subject, "look-ahead", from.lookAhead(), to.lookAhead(), Durations::print);
         field(subject, "gratuitous-arp.repeat", from.announcements(), to.announcements(), String::valueOf);
         field(subject, "gratuitous-arp.again-after", from.announceAgain(), to.announceAgain(), Durations::print);
         hooks(subject, from.hooks(), to.hooks());
         field(subject, "track", from.track(), to.track(), DescriptionDiff::list);
         field(subject, "group", from.group(), to.group(), DescriptionDiff::orNone);
+    }
+
+    private static String print(VirtualRouterSpec.HmacSpec hmac) {
+        return "keys " + hmac.keys().stream().map(VirtualRouterSpec.KeySpec::id).toList() + " of "
+                + hmac.keys().stream().map(VirtualRouterSpec.KeySpec::file).toList() + " "
+                + hmac.mode().yamlName() + " " + hmac.replay().yamlName()
+                + hmac.window().map(window -> " " + Durations.print(window)).orElse("");
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {

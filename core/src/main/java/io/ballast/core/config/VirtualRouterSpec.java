@@ -25,6 +25,7 @@ import java.util.SequencedMap;
  * @param virtualMac whether the addresses have an Ethernet address of their own, which goes with them
  * @param checksum of what is sent with version 3 over IPv4; both kinds are understood
  * @param password sent in clear, with version 2 only; 1 to 8 characters of ASCII
+ * @param hmac by what nodes sign their advertisements; nothing where they do not
  * @param lookAhead how much is queued in the kernel at any time, so how long the daemon may stand still
  * @param announcements of each address at once, when the addresses have come to a node
  * @param announceAgain when all of them are sent once more; zero means never
@@ -45,6 +46,7 @@ public record VirtualRouterSpec(
         boolean virtualMac,
         Checksum checksum,
         Optional<String> password,
+        Optional<HmacSpec> hmac,
         Duration lookAhead,
         int announcements,
         Duration announceAgain,
@@ -61,6 +63,62 @@ public record VirtualRouterSpec(
      * @param priority 1 to 255: of those that are there, the highest is master; {@link #OWNER} is always
      */
     public record Member(String interfaceName, int priority) {}
+
+    /**
+     * Signatures of advertisements.
+     *
+     * @param keys the first one signs, all are accepted; at least one
+     * @param window of time in which a signature is good; without it three intervals, and 5 s at least
+     */
+    public record HmacSpec(List<KeySpec> keys, Mode mode, Replay replay, Optional<Duration> window) {
+        /** What is sent, and what is accepted without a signature. */
+        public enum Mode {
+            /** Nothing is signed, everything is accepted that is not signed wrongly. */
+            RECEIVE_ONLY("receive-only"),
+            /** Everything is signed, and what is not is accepted. */
+            PERMISSIVE("permissive"),
+            /** Everything is signed, and what is not is not accepted. */
+            ENFORCE("enforce");
+
+            private final String yamlName;
+
+            Mode(String yamlName) {
+                this.yamlName = yamlName;
+            }
+
+            /** The name in {@code ballast.yaml}. */
+            public String yamlName() {
+                return yamlName;
+            }
+        }
+
+        /** What keeps old advertisements from being heard again. */
+        public enum Replay {
+            /** The time at which they were signed, which is in the window, and grows. */
+            TIME("time"),
+            /** That it grows, of each sender: clocks of nodes may differ. */
+            MONOTONIC("monotonic");
+
+            private final String yamlName;
+
+            Replay(String yamlName) {
+                this.yamlName = yamlName;
+            }
+
+            /** The name in {@code ballast.yaml}. */
+            public String yamlName() {
+                return yamlName;
+            }
+        }
+    }
+
+    /**
+     * A key of signatures.
+     *
+     * @param id 1 to 255
+     * @param file with the key, mode 600
+     */
+    public record KeySpec(int id, String file) {}
 
     /**
      * What hears that a node has become another to it.
@@ -159,8 +217,8 @@ public record VirtualRouterSpec(
         return String.format(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
-                        + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s, lookAhead=%s,"
-                        + " announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
+                        + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s, hmac=%s,"
+                        + " lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
                 name,
                 routerId,
                 addresses,
@@ -173,6 +231,7 @@ public record VirtualRouterSpec(
                 virtualMac,
                 checksum,
                 password.isPresent() ? "..." : "none",
+                hmac.map(HmacSpec::toString).orElse("none"),
                 lookAhead,
                 announcements,
                 announceAgain,

@@ -172,6 +172,7 @@ class DescriptionDiffTest {
             preempt: true      | preempt-delay: 30s                | preempt-delay 0s -> 30s
             preempt: true      | unicast: true                     | unicast false -> true
             preempt: true      | virtual-mac: true                 | virtual-mac false -> true
+            preempt: true      | hmac: { keys: [{ id: 1, file: /k }] } | hmac none -> keys [1] of [/k] enforce time
             preempt: true      | checksum: rfc9568                 | checksum pseudo-header -> rfc9568
             preempt: true      | look-ahead: 1s                    | look-ahead 500ms -> 1s
             preempt: true      | gratuitous-arp: { repeat: 3 }     | gratuitous-arp.repeat 5 -> 3

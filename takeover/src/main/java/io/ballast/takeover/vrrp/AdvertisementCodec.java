@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -24,8 +25,8 @@ public final class AdvertisementCodec {
     /** Of the IP header: routers lower it, so that one who sees 255 knows the sender is on the link. */
     public static final int TTL = 255;
 
-    /** The longest one: version 2 with 255 addresses, or version 3 with 255 of IPv6. */
-    public static final int LONGEST = 8 + 255 * 16;
+    /** The longest one: version 3 with 255 addresses of IPv6, signed. */
+    public static final int LONGEST = 8 + 255 * 16 + HmacTrailer.LENGTH;
 
     private static final int HEADER = 8;
     private static final int PASSWORD = 8;
@@ -59,6 +60,17 @@ public final class AdvertisementCodec {
     /** Bytes of an advertisement of so many addresses. */
     public static int length(int version, int addresses, boolean ipv6) {
         return HEADER + addresses * (ipv6 ? 16 : 4) + (version == 2 ? PASSWORD : 0);
+    }
+
+    /** Bytes of a message by what it says; 0 where it is too short to. */
+    static int length(byte[] message, boolean ipv4) {
+        return message.length < HEADER ? 0 : length(message[0] >> 4 & 0xf, message[3] & 0xff, !ipv4);
+    }
+
+    /** Gives a message of IPv6 the checksum that it has with all that is behind it. */
+    static void sum(byte[] message, InetAddress source, InetAddress destination) {
+        ByteBuffer out = ByteBuffer.wrap(message).putShort(6, (short) 0);
+        out.putShort(6, (short) ~sum(message, pseudo(source, destination, message.length)));
     }
 
     /**
@@ -96,11 +108,12 @@ public final class AdvertisementCodec {
      * Reads what came as protocol 112.
      *
      * @param message the payload, as long as the IP header says
+     * @param trailer how much of it is behind the message, and has been judged ({@link HmacTrailer#judge})
      * @param ttl of the IP header; -1 where that says nothing, as among unicast peers
      * @param password as in {@link #encode}
      */
     public static Decoded decode(
-            byte[] message, int ttl, String password, InetAddress source, InetAddress destination) {
+            byte[] message, int trailer, int ttl, String password, InetAddress source, InetAddress destination) {
         if (ttl != -1 && ttl != TTL) {
             return new Decoded.Bad(Discard.TTL);
         }
@@ -117,14 +130,17 @@ public final class AdvertisementCodec {
             return new Decoded.Bad(Discard.TYPE);
         }
         int count = in.get(3) & 0xff;
-        if (message.length != HEADER + count * width + (version == 2 ? PASSWORD : 0)) {
-            return new Decoded.Bad(Discard.LENGTH);
+        int length = length(version, count, width == 16);
+        if (message.length != length + trailer) {
+            boolean signed = trailer == 0 && message.length == length + HmacTrailer.LENGTH;
+            return new Decoded.Bad(signed ? Discard.AUTHENTICATION_TYPE : Discard.LENGTH);
         }
+        byte[] summed = width == 4 ? Arrays.copyOf(message, length) : message;
         Checksum checksum = Checksum.MESSAGE;
-        boolean plain = sum(message, 0) == 0xffff;
+        boolean plain = sum(summed, 0) == 0xffff;
         if (version == 3 && (width == 16 || !plain)) {
             checksum = Checksum.PSEUDO_HEADER;
-            plain = sum(message, pseudo(source, destination, message.length)) == 0xffff;
+            plain = sum(summed, pseudo(source, destination, summed.length)) == 0xffff;
         }
         if (!plain) {
             return new Decoded.Bad(Discard.CHECKSUM);
@@ -147,7 +163,7 @@ public final class AdvertisementCodec {
                 return new Decoded.Bad(Discard.AUTHENTICATION_TYPE);
             }
             byte[] sent = new byte[PASSWORD];
-            in.get(message.length - PASSWORD, sent);
+            in.get(length - PASSWORD, sent);
             if (kind == SIMPLE && !MessageDigest.isEqual(sent, padded(password))) {
                 return new Decoded.Bad(Discard.AUTHENTICATION);
             }

@@ -21,7 +21,19 @@ public enum Discard {
     /** Version 2: the authentication is of another kind. */
     AUTHENTICATION_TYPE("its authentication is of another kind"),
     /** Version 2: or it is wrong. */
-    AUTHENTICATION("its password is another");
+    AUTHENTICATION("its password is another"),
+    /** There is no signature behind it, and there has to be one. */
+    UNSIGNED("it is not signed: its sender has no hmac, or only receives"),
+    /** What is behind it is no signature that this version knows. */
+    SIGNATURE_TYPE("its signature is of an unknown kind"),
+    /** No key of that number is known here. */
+    UNKNOWN_KEY("it is signed with a key whose number is not known here"),
+    /** It is of another key, or forged. */
+    SIGNATURE("its signature is wrong: the keys differ, or somebody forged or changed it"),
+    /** It was signed too long ago, or ahead. */
+    STALE("it was signed outside the window of time: the clocks of the nodes differ, or it is replayed"),
+    /** It has been heard already, or was sent before another that has. */
+    REPLAYED("it was heard before, or is older than what was");
 
     private final String text;
 

@@ -10,7 +10,9 @@ import io.ballast.takeover.vrrp.Advertisement;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Decoded;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.Discard;
+import io.ballast.takeover.vrrp.HmacTrailer;
 import io.ballast.takeover.vrrp.VirtualRouter;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
@@ -56,6 +58,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private String trouble = "";
     private List<Sender> senders = List.of();
 
+    private @Nullable HmacTrailer trailer;
     private @Nullable Advertisement current;
     private Map<Sender, byte[]> payloads = Map.of();
     private long next;
@@ -93,6 +96,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         this.nobody = nobody;
         this.wires = wires;
         this.router = new VirtualRouter(member.settings(nobody), this, wires.now());
+        this.trailer = member.authentication().hmac().map(HmacTrailer::new).orElse(null);
     }
 
     Membership member() {
@@ -159,7 +163,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 member.peers().isEmpty() ? List.of(Takeover.group(member.ipv6())) : member.peers();
         int most = (int) (member.lookAhead() / member.interval()) + 4;
         int longest =
-                AdvertisementCodec.length(member.version(), member.addresses().size(), member.ipv6());
+                AdvertisementCodec.length(member.version(), member.addresses().size(), member.ipv6())
+                        + HmacTrailer.LENGTH;
         List<Sender> opened = new ArrayList<>();
         senders = opened;
         for (InetAddress destination : destinations) {
@@ -179,6 +184,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         senders = List.of();
         payloads = Map.of();
         current = null;
+        if (trailer != null) {
+            trailer.takeBack(wires.now());
+        }
     }
 
     private void lose(String why, long now) {
@@ -221,6 +229,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         member = other;
+        authenticate();
         Link found = link;
         Link on = carrier;
         InetAddress own = source;
@@ -233,6 +242,16 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             }
         }
         router.configure(settings(), now);
+    }
+
+    private void authenticate() {
+        HmacTrailer known = trailer;
+        Optional<Authentication.Hmac> hmac = member.authentication().hmac();
+        if (known != null && hmac.isPresent()) {
+            known.configure(hmac.get());
+        } else {
+            trailer = hmac.map(HmacTrailer::new).orElse(null);
+        }
     }
 
     private VirtualRouter.Settings settings() {
@@ -277,8 +296,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         int ttl = member.peers().isEmpty() ? packet.ttl() : -1;
-        switch (AdvertisementCodec.decode(
-                packet.payload(), ttl, member.password(), packet.source(), packet.destination())) {
+        switch (decode(packet, ttl)) {
             case Decoded.Bad bad -> {
                 discarded.merge(bad.why(), 1L, Long::sum);
                 notice("what " + Addresses.print(packet.source()) + " advertises is not listened to: "
@@ -286,6 +304,30 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             }
             case Decoded.Good good -> heard(good, packet, now);
         }
+    }
+
+    private Decoded decode(ProtocolSocket.Packet packet, int ttl) {
+        byte[] payload = packet.payload();
+        InetAddress from = packet.source();
+        int behind = 0;
+        HmacTrailer judge = trailer;
+        if (judge != null && (ttl == -1 || ttl == AdvertisementCodec.TTL)) {
+            // When it arrived: this process may have stood still since.
+            long arrived = utc() - Math.max(0, wires.now() - packet.at());
+            Optional<Discard> why = judge.judge(payload, from, arrived);
+            if (why.isPresent()) {
+                return new Decoded.Bad(why.get());
+            }
+            behind = HmacTrailer.isBehind(payload, from) ? HmacTrailer.LENGTH : 0;
+        }
+        return AdvertisementCodec.decode(
+                payload, behind, ttl, member.authentication().password(), from, packet.destination());
+    }
+
+    /** Nanoseconds since 1970. */
+    private static long utc() {
+        Instant now = Instant.now();
+        return now.getEpochSecond() * 1_000_000_000 + now.getNano();
     }
 
     private void heard(Decoded.Good good, ProtocolSocket.Packet packet, long now) {
@@ -379,14 +421,26 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         next = Math.max(next, now);
         try {
             while (next <= now + member.lookAhead()) {
-                for (Map.Entry<Sender, byte[]> each : payloads.entrySet()) {
-                    each.getKey().stream().add(next, each.getValue());
-                }
+                queue(next, now, payloads);
                 lastQueued = next;
                 next += member.interval();
             }
         } catch (IOException e) {
             lose(reason(e), now);
+        }
+    }
+
+    private void queue(long at, long now, Map<Sender, byte[]> messages) throws IOException {
+        HmacTrailer signer = trailer;
+        boolean signs = signer != null && signer.signs();
+        long sequence = signs && signer != null ? signer.next(at, now, utc() + at - now) : 0;
+        for (Map.Entry<Sender, byte[]> each : messages.entrySet()) {
+            Sender sender = each.getKey();
+            byte[] message = each.getValue();
+            if (signs && signer != null) {
+                message = signer.sign(message, sequence, source == null ? nobody : source, sender.destination());
+            }
+            sender.stream().add(at, message);
         }
     }
 
@@ -396,33 +450,34 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     public void advertise(Advertisement advertisement) {
         cancel();
         wires.ownership().live();
-        Map<Sender, byte[]> encoded = new LinkedHashMap<>();
-        for (Sender sender : senders) {
-            encoded.put(sender, encode(advertisement, sender));
-        }
-        payloads = encoded;
+        payloads = encode(advertisement);
         current = advertisement;
         next = wires.now();
         fill(next);
         flush();
     }
 
-    private byte[] encode(Advertisement advertisement, Sender sender) {
-        return AdvertisementCodec.encode(
-                advertisement,
-                member.password(),
-                member.checksum(),
-                source == null ? nobody : source,
-                sender.destination());
+    private Map<Sender, byte[]> encode(Advertisement advertisement) {
+        Map<Sender, byte[]> encoded = new LinkedHashMap<>();
+        for (Sender sender : senders) {
+            encoded.put(
+                    sender,
+                    AdvertisementCodec.encode(
+                            advertisement,
+                            member.authentication().password(),
+                            member.checksum(),
+                            source == null ? nobody : source,
+                            sender.destination()));
+        }
+        return encoded;
     }
 
     @Override
     public void farewell(Advertisement advertisement) {
         silence();
         try {
-            for (Sender sender : senders) {
-                sender.stream().add(wires.now(), encode(advertisement, sender));
-            }
+            long now = wires.now();
+            queue(now, now, encode(advertisement));
         } catch (IOException e) {
             wires.listener().note(true, member, "the others are not told that it leaves: " + reason(e));
         }
@@ -440,6 +495,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         try {
             for (Sender sender : senders) {
                 sender.stream().cancel();
+            }
+            if (trailer != null) {
+                trailer.takeBack(wires.now());
             }
         } catch (IOException e) {
             throw new IllegalStateException("queued advertisements cannot be taken back", e);

@@ -5,6 +5,7 @@ import io.ballast.linux.netlink.MacAddress;
 import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.vrrp.Advertisement;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter;
 import java.net.Inet6Address;
 import java.net.InetAddress;
@@ -24,7 +25,9 @@ import java.util.Optional;
  * @param preemptDelay in nanoseconds
  * @param peers where advertisements go in place of the multicast group; empty for that
  * @param virtualMac whether the addresses have an Ethernet address of their own ({@link #mac})
- * @param password of version 2, or empty
+ * @param authentication by what the nodes know each other
+ * @param refused why this node cannot take part whatever the network is like, as when a key cannot be read; empty where it
+ *     can
  * @param lookAhead how much is queued in the kernel, in nanoseconds: how long this process may stand still
  * @param announcements how many gratuitous ARP requests or neighbour advertisements an address has at once
  * @param announceAgain after how many nanoseconds all of them are sent once more; 0 for not
@@ -42,7 +45,8 @@ public record Membership(
         List<InetAddress> peers,
         boolean virtualMac,
         Checksum checksum,
-        String password,
+        Authentication authentication,
+        String refused,
         long lookAhead,
         int announcements,
         long announceAgain) {
@@ -88,7 +92,7 @@ public record Membership(
                 own);
     }
 
-    /** Without the password. */
+    /** Without what is secret. */
     @Override
     public String toString() {
         return name + " (router " + routerId + (ipv6() ? ", IPv6" : ", IPv4") + ", on " + device + ")";

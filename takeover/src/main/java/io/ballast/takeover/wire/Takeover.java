@@ -573,7 +573,9 @@ public final class Takeover implements AutoCloseable {
             Link link = links.get(member.device());
             String why = "";
             InetAddress own = null;
-            if (link == null) {
+            if (!member.refused().isEmpty()) {
+                why = member.refused();
+            } else if (link == null) {
                 why = "there is no interface " + member.device();
             } else if (!link.up()) {
                 why = member.device() + " is switched off";

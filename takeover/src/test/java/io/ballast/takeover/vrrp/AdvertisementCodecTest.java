@@ -62,9 +62,9 @@ class AdvertisementCodecTest {
         for (Checksum checksum : Checksum.values()) {
             byte[] message = AdvertisementCodec.encode(V3_IPV6, "", checksum, FROM6, TO6);
             assertThat(message).hasSize(40);
-            assertThat(AdvertisementCodec.decode(message, 255, "", FROM6, TO6))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
                     .isEqualTo(new Decoded.Good(V3_IPV6, Checksum.PSEUDO_HEADER));
-            assertThat(AdvertisementCodec.decode(message, 255, "", FROM6, FROM6))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, FROM6))
                     .isEqualTo(new Decoded.Bad(Discard.CHECKSUM));
         }
     }
@@ -109,15 +109,16 @@ class AdvertisementCodecTest {
     void version2IsNotForIpv6() {
         byte[] message = AdvertisementCodec.encode(V3_IPV6, "", Checksum.MESSAGE, FROM6, TO6);
         message[0] = 0x21;
-        assertThat(AdvertisementCodec.decode(message, 255, "", FROM6, TO6)).isEqualTo(new Decoded.Bad(Discard.VERSION));
+        assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
+                .isEqualTo(new Decoded.Bad(Discard.VERSION));
     }
 
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 64, 254})
     void onlyTheLinkIsListenedTo(int ttl) {
         byte[] message = AdvertisementCodec.encode(V3, "", Checksum.MESSAGE, FROM4, TO4);
-        assertThat(AdvertisementCodec.decode(message, ttl, "", FROM4, TO4)).isEqualTo(new Decoded.Bad(Discard.TTL));
-        assertThat(AdvertisementCodec.decode(message, -1, "", FROM4, TO4)).isInstanceOf(Decoded.Good.class);
+        assertThat(AdvertisementCodec.decode(message, 0, ttl, "", FROM4, TO4)).isEqualTo(new Decoded.Bad(Discard.TTL));
+        assertThat(AdvertisementCodec.decode(message, 0, -1, "", FROM4, TO4)).isInstanceOf(Decoded.Good.class);
     }
 
     @Test
@@ -145,7 +146,7 @@ class AdvertisementCodecTest {
             byte[] message = AdvertisementCodec.encode(
                     ad, password, random.nextBoolean() ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER, from, to);
             assertThat(message.length).isLessThanOrEqualTo(AdvertisementCodec.LONGEST);
-            assertThat(AdvertisementCodec.decode(message, 255, password, from, to))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, password, from, to))
                     .isInstanceOfSatisfying(
                             Decoded.Good.class,
                             good -> assertThat(good.advertisement()).isEqualTo(ad));
@@ -171,7 +172,7 @@ class AdvertisementCodecTest {
             if (!ipv6 && message.length >= 8 && random.nextBoolean()) {
                 mend(message);
             }
-            if (AdvertisementCodec.decode(message, 255, "", ipv6 ? FROM6 : FROM4, ipv6 ? TO6 : TO4)
+            if (AdvertisementCodec.decode(message, 0, 255, "", ipv6 ? FROM6 : FROM4, ipv6 ? TO6 : TO4)
                     instanceof Decoded.Good) {
                 good++;
             }
@@ -188,7 +189,7 @@ class AdvertisementCodecTest {
                         null, HexFormat.of().parseHex("00000000000000000000ffff0a4d0064"), -1));
         Advertisement ad = new Advertisement(3, 77, 150, Advertisement.SECOND, mapped);
         byte[] message = AdvertisementCodec.encode(ad, "", Checksum.MESSAGE, FROM6, TO6);
-        assertThat(AdvertisementCodec.decode(message, 255, "", FROM6, TO6))
+        assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
                 .isEqualTo(new Decoded.Good(ad, Checksum.PSEUDO_HEADER));
     }
 
@@ -207,7 +208,7 @@ class AdvertisementCodecTest {
     }
 
     private static Decoded decode(byte[] message, String password) {
-        return AdvertisementCodec.decode(message, 255, password, FROM4, TO4);
+        return AdvertisementCodec.decode(message, 0, 255, password, FROM4, TO4);
     }
 
     /** Makes the message's own sum right again. */

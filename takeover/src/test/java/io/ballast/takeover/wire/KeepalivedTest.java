@@ -9,6 +9,7 @@ import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -180,7 +181,8 @@ class KeepalivedTest {
                 way == Way.V3_UNICAST ? List.of(InetAddress.ofLiteral("192.0.2.2")) : List.of(),
                 false,
                 Checksum.PSEUDO_HEADER,
-                way == Way.V2 ? "secret" : "",
+                way == Way.V2 ? Authentication.password("secret") : Authentication.NONE,
+                "",
                 1000 * MS,
                 5,
                 0);

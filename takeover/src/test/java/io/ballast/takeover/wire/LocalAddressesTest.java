@@ -14,6 +14,7 @@ import io.ballast.linux.netlink.TrafficControl;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.Inet4Address;
@@ -87,6 +88,7 @@ class LocalAddressesTest {
                 List.of(),
                 virtualMac,
                 Checksum.PSEUDO_HEADER,
+                Authentication.NONE,
                 "",
                 300 * MS,
                 2,

@@ -12,6 +12,7 @@ import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.track.Tracking.State;
 import io.ballast.takeover.track.Tracking.Tracked;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -125,6 +126,7 @@ class PartyTest {
                 List.of(),
                 false,
                 Checksum.PSEUDO_HEADER,
+                Authentication.NONE,
                 "",
                 1000 * MS,
                 5,

@@ -9,6 +9,7 @@ import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -39,6 +40,7 @@ class PauseTest {
                 List.of(),
                 false,
                 Checksum.PSEUDO_HEADER,
+                Authentication.NONE,
                 "",
                 1000 * MS,
                 5,

@@ -9,12 +9,14 @@ import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -39,7 +41,23 @@ class TakeoverTest {
         V3_UNICAST,
         V2,
         V2_PASSWORD,
-        IPV6
+        V2_SIGNED,
+        IPV6,
+        IPV6_SIGNED;
+
+        boolean isIpv6() {
+            return this == IPV6 || this == IPV6_SIGNED;
+        }
+    }
+
+    private static Authentication signed(int... keys) {
+        List<Authentication.Key> all = new ArrayList<>();
+        for (int key : keys) {
+            byte[] secret = new byte[32];
+            Arrays.fill(secret, (byte) key);
+            all.add(new Authentication.Key(key, secret));
+        }
+        return Authentication.of(new Authentication.Hmac(all, Authentication.Mode.ENFORCE, true, 5));
     }
 
     private NetworkNamespace left;
@@ -85,8 +103,8 @@ class TakeoverTest {
     }
 
     private static Membership member(Way way, int priority, InetAddress peer) {
-        boolean v2 = way == Way.V2 || way == Way.V2_PASSWORD;
-        String address = way == Way.IPV6 ? "2001:db8::100" : "192.0.2.100";
+        boolean v2 = way == Way.V2 || way == Way.V2_PASSWORD || way == Way.V2_SIGNED;
+        String address = way.isIpv6() ? "2001:db8::100" : "192.0.2.100";
         return new Membership(
                 "front",
                 "eth0",
@@ -94,13 +112,18 @@ class TakeoverTest {
                 51,
                 priority,
                 v2 ? 1000 * MS : 20 * MS,
-                List.of(new Cidr(InetAddress.ofLiteral(address), way == Way.IPV6 ? 64 : 24)),
+                List.of(new Cidr(InetAddress.ofLiteral(address), way.isIpv6() ? 64 : 24)),
                 true,
                 0,
                 way == Way.V3_UNICAST ? List.of(peer) : List.of(),
                 false,
                 way == Way.V3_STRICT ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER,
-                way == Way.V2_PASSWORD ? "secret" : "",
+                switch (way) {
+                    case V2_PASSWORD -> Authentication.password("secret");
+                    case V2_SIGNED, IPV6_SIGNED -> signed(1);
+                    default -> Authentication.NONE;
+                },
+                "",
                 1000 * MS,
                 5,
                 0);
@@ -210,6 +233,70 @@ class TakeoverTest {
         assertThat(low.status().notices()).isEqualTo(low.notes);
     }
 
+    private static Membership with(Membership was, Authentication authentication, String refused) {
+        return new Membership(
+                was.name(),
+                was.device(),
+                was.version(),
+                was.routerId(),
+                was.priority(),
+                was.interval(),
+                was.addresses(),
+                was.preempt(),
+                was.preemptDelay(),
+                was.peers(),
+                was.virtualMac(),
+                was.checksum(),
+                authentication,
+                refused,
+                was.lookAhead(),
+                was.announcements(),
+                was.announceAgain());
+    }
+
+    @Test
+    void keysChangeUnderWayAndWhatIsNotSignedIsNotHeard() throws Exception {
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
+        Membership left = leftMember(Way.V3, 150);
+        Membership right = rightMember(Way.V3, 100);
+        low.takeover.become(List.of(with(right, signed(1, 2), "")));
+        high.takeover.become(List.of(with(left, signed(1), "")));
+        await("the other is heard", () -> low.status().master().isPresent());
+        high.takeover.become(List.of(with(left, signed(2, 1), "")));
+        low.takeover.become(List.of(with(right, signed(2), "")));
+        high.takeover.become(List.of(with(left, signed(2), "")));
+        long heard = low.status().peers().values().iterator().next().count();
+        await(
+                "it is heard with the new key",
+                () -> low.status().peers().values().iterator().next().count() > heard + 20);
+        assertThat(low.status().discarded()).isEmpty();
+        assertThat(low.roles).doesNotContain(Role.MASTER);
+
+        high.takeover.become(List.of(with(left, signed(3), "")));
+        await("its key is unknown", () -> low.owns);
+        high.takeover.become(List.of(with(left, Authentication.NONE, "")));
+        await("it is not signed", () -> low.status().discarded().getOrDefault(Discard.UNSIGNED, 0L) > 1);
+        assertThat(low.status().discarded().keySet()).containsExactlyInAnyOrder(Discard.UNKNOWN_KEY, Discard.UNSIGNED);
+        assertThat(high.status().discarded().keySet()).contains(Discard.AUTHENTICATION_TYPE);
+        assertThat(low.notes)
+                .contains("what 192.0.2.1 advertises is not listened to: it is signed with a key whose number is not"
+                        + " known here");
+    }
+
+    @Test
+    void whoIsRefusedIsFaultyUntilHeIsNot() throws Exception {
+        RememberingNode node = node(left);
+        Membership member = leftMember(Way.V3, 150);
+        node.takeover.become(List.of(with(member, Authentication.NONE, "there is no key file /k")));
+        await("it is faulty", () -> node.status().role() == Role.FAULT);
+        assertThat(node.status().why()).isEqualTo("there is no key file /k");
+        node.takeover.become(List.of(with(member, signed(1), "")));
+        await("it is master", () -> node.owns);
+        node.takeover.become(List.of(with(member, Authentication.NONE, "there is no key file /k")));
+        await("it has lost them", () -> !node.owns && node.status().role() == Role.FAULT);
+    }
+
     @Test
     void otherSettingsAreTakenUpWithoutGivingUpTheRole() throws Exception {
         RememberingNode high = node(left);
@@ -229,7 +316,8 @@ class TakeoverTest {
                 was.peers(),
                 was.virtualMac(),
                 was.checksum(),
-                was.password(),
+                was.authentication(),
+                was.refused(),
                 was.lookAhead(),
                 was.announcements(),
                 was.announceAgain())));

@@ -18,6 +18,7 @@ import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
+import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.Inet4Address;
@@ -159,6 +160,7 @@ class VirtualMacTest {
                 List.of(),
                 true,
                 Checksum.PSEUDO_HEADER,
+                Authentication.NONE,
                 "",
                 300 * MS,
                 2,

@@ -6,6 +6,8 @@ import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.NodeSpec.InterfaceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.VirtualRouterSpec.Checksum;
+import io.ballast.core.config.VirtualRouterSpec.HmacSpec;
+import io.ballast.core.config.VirtualRouterSpec.KeySpec;
 import io.ballast.core.config.VirtualRouterSpec.Member;
 import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
 import io.ballast.core.config.VirtualRouterSpec.TrackSpec;
@@ -118,6 +120,53 @@ final class VirtualRouterSchema {
             Types.secret("password", "1 to 8 printable characters of ASCII", "[ -~]{1,8}"),
             "With version 2 only, and sent in clear: it keeps out mistakes, not attackers.",
             "\"mars\"");
+    private static final Key<Integer> KEY_ID = Key.required(
+            "id", Types.integer(1, 255), "The number that says which key it is; the same on all nodes.", "1");
+    private static final Key<String> KEY_FILE = Key.required(
+            "file",
+            Types.path(),
+            "A file with the key, mode 600, on each node: 32 to 64 characters, or `hex:` and twice as many digits (`openssl"
+                    + " rand -hex 32`).",
+            "/etc/ballast/front.key");
+    private static final MapType<KeySpec> HMAC_KEY = new MapType<>(
+            "hmac-key",
+            "A secret that the nodes of a virtual router share.",
+            List.of(KEY_ID, KEY_FILE),
+            v -> v.broken(KEY_ID) || v.broken(KEY_FILE) ? null : new KeySpec(v.get(KEY_ID), v.get(KEY_FILE)));
+    private static final Key<List<KeySpec>> KEYS = Key.required(
+            "keys",
+            Types.list(HMAC_KEY),
+            "The first one signs, all are accepted: add a new one behind the others on all nodes, then put it first on all,"
+                    + " then take the old one out.",
+            "[{ id: 1, file: /etc/ballast/front.key }]");
+    private static final Key<HmacSpec.Mode> MODE = Key.withDefault(
+            "mode",
+            Types.choice(Types.words(HmacSpec.Mode.values(), HmacSpec.Mode::yamlName)),
+            "enforce",
+            "`enforce` accepts only what is signed. To begin without an interruption, first `receive-only` on all nodes, which"
+                    + " signs nothing, then `permissive`, which signs and accepts what is not, then `enforce`.",
+            "permissive");
+    private static final Key<HmacSpec.Replay> REPLAY = Key.withDefault(
+            "replay",
+            Types.choice(Types.words(HmacSpec.Replay.values(), HmacSpec.Replay::yamlName)),
+            "time",
+            "What keeps old advertisements from being heard again: `time`, for which the clocks of the nodes have to agree"
+                    + " within the window, or `monotonic`, by which each sender's time only has to grow.",
+            "monotonic");
+    private static final Key<Duration> WINDOW = Key.optional(
+            "window",
+            Types.duration("1s", "300s"),
+            "How far the clocks may differ, in whole seconds. Without it three intervals, and 5s at least.",
+            "10s");
+    private static final Key<HmacSpec> HMAC = Key.optional(
+            "hmac",
+            new MapType<>(
+                    "virtual-router-hmac",
+                    "Signatures of advertisements (HMAC-SHA256), as keepalived has them from version 2.4 on as auth_hmac.",
+                    List.of(KEYS, MODE, REPLAY, WINDOW),
+                    VirtualRouterSchema::hmac),
+            "Signs advertisements, so that nobody else can take the addresses away, nor play old ones again.",
+            "{ keys: [{ id: 1, file: /etc/ballast/front.key }] }");
     private static final Key<Duration> LOOK_AHEAD = Key.withDefault(
             "look-ahead",
             Types.duration("300ms", "1s"),
@@ -206,6 +255,7 @@ final class VirtualRouterSchema {
                     VIRTUAL_MAC,
                     CHECKSUM,
                     PASSWORD,
+                    HMAC,
                     LOOK_AHEAD,
                     GRATUITOUS_ARP,
                     HOOKS,
@@ -235,6 +285,7 @@ final class VirtualRouterSchema {
                 v.get(VIRTUAL_MAC),
                 v.get(CHECKSUM),
                 v.find(PASSWORD),
+                v.find(HMAC),
                 v.get(LOOK_AHEAD),
                 announcing.repeat(),
                 announcing.again(),
@@ -251,6 +302,28 @@ final class VirtualRouterSchema {
             }
         }
         return v.broken(ADDRESSES) || v.broken(NODES) ? null : spec;
+    }
+
+    private static HmacSpec hmac(Values v) {
+        List<KeySpec> keys = v.broken(KEYS) ? List.of() : v.get(KEYS);
+        if (!v.broken(KEYS) && keys.isEmpty()) {
+            v.error(KEYS, "the list is empty; name a key, for instance { id: 1, file: /etc/ballast/front.key }");
+        }
+        if (keys.stream().map(KeySpec::id).distinct().count() < keys.size()) {
+            v.error(KEYS, "two keys have the same id; give each its own");
+        }
+        Optional<Duration> window = v.find(WINDOW);
+        if (window.isPresent() && window.get().toMillis() % 1000 != 0) {
+            v.error(
+                    WINDOW,
+                    "the window has whole seconds; write "
+                            + Durations.print(
+                                    Duration.ofSeconds(Math.max(1, window.get().toSeconds()))));
+        }
+        if (window.isPresent() && v.get(REPLAY) == HmacSpec.Replay.MONOTONIC) {
+            v.warning(WINDOW, "has no effect, because replay is monotonic; leave one of them out");
+        }
+        return new HmacSpec(List.copyOf(keys), v.get(MODE), v.get(REPLAY), window);
     }
 
     private static Node item(Values v, int address) {
@@ -370,6 +443,11 @@ final class VirtualRouterSchema {
     private static void protocol(Values v, VirtualRouterSpec spec) {
         Duration interval = spec.interval();
         boolean ipv4 = !spec.addresses(false).isEmpty();
+        if (v.given(HMAC) && v.given(PASSWORD)) {
+            v.error(
+                    PASSWORD,
+                    "hmac says who sends what, and the password would be for all to read; leave one of them out");
+        }
         if (spec.version() == 2) {
             if (interval.toMillis() % 1000 != 0) {
                 v.error(

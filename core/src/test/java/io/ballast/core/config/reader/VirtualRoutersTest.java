@@ -8,10 +8,13 @@ import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.VirtualRouterSpec.Checksum;
+import io.ballast.core.config.VirtualRouterSpec.HmacSpec;
+import io.ballast.core.config.VirtualRouterSpec.KeySpec;
 import io.ballast.core.config.VirtualRouterSpec.Member;
 import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -69,7 +72,7 @@ class VirtualRoutersTest {
                         + " nodes={d2=Member[interfaceName=eth0, priority=150],"
                         + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
                         + " preemptDelay=PT0S, unicast=false, virtualMac=false, checksum=PSEUDO_HEADER, password=none,"
-                        + " lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
+                        + " hmac=none, lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
                         + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
                         + " group=none]");
     }
@@ -83,6 +86,7 @@ class VirtualRoutersTest {
                     unicast: true
                     virtual-mac: true
                     checksum: rfc9568
+                    hmac: { keys: [{ id: 2, file: /k2 }, { id: 1, file: /k1 }], mode: permissive, window: 7s }
                     look-ahead: 1s
                     gratuitous-arp: { repeat: 3, again-after: 0s }
                     hooks: { master: /m, backup: /b, fault: /f, stop: /s, fifo: /run/p }
@@ -95,6 +99,12 @@ class VirtualRoutersTest {
         assertThat(front.unicast()).isTrue();
         assertThat(front.virtualMac()).isTrue();
         assertThat(front.checksum()).isEqualTo(Checksum.RFC9568);
+        assertThat(front.hmac())
+                .contains(new HmacSpec(
+                        List.of(new KeySpec(2, "/k2"), new KeySpec(1, "/k1")),
+                        HmacSpec.Mode.PERMISSIVE,
+                        HmacSpec.Replay.TIME,
+                        Optional.of(Duration.ofSeconds(7))));
         assertThat(front.lookAhead()).isEqualTo(Duration.ofSeconds(1));
         assertThat(front.announcements()).isEqualTo(3);
         assertThat(front.announceAgain()).isZero();

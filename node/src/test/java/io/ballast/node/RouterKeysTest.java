@@ -1,0 +1,93 @@
+package io.ballast.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.config.reader.DescriptionReader;
+import io.ballast.takeover.vrrp.Authentication;
+import io.ballast.takeover.vrrp.Authentication.Hmac;
+import io.ballast.takeover.vrrp.Authentication.Mode;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class RouterKeysTest {
+    @TempDir
+    Path directory;
+
+    private RouterKeys read(String more) {
+        String text = """
+                nodes:
+                  d1: { interfaces: { eth0: { addresses: 192.0.2.1/24 } } }
+                  d2: { interfaces: { eth0: { addresses: 192.0.2.2/24 } } }
+                virtual-routers:
+                  front: { router-id: 1, addresses: 192.0.2.240/24, nodes: { d1: , d2: }, %s }
+                services: { web: { listen: "192.0.2.240:80", servers: ["192.0.2.11:80"] } }
+                """.formatted(more);
+        VirtualRouterSpec router = Objects.requireNonNull(new DescriptionReader()
+                .read("t", text)
+                .description()
+                .orElseThrow()
+                .virtualRouters()
+                .get("front"));
+        return RouterKeys.read(router);
+    }
+
+    private Path file(String name, String mode, String content) throws IOException {
+        Path file = Files.writeString(directory.resolve(name), content, StandardCharsets.UTF_8);
+        return Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(mode));
+    }
+
+    @Test
+    void keysAreReadInTheirOrder() throws Exception {
+        String hex = "00ff".repeat(16);
+        Path one = file("one", "rw-------", "hex:" + hex + "\n");
+        Path two = file("two", "r--------", "a".repeat(64));
+        RouterKeys keys = read("hmac: { keys: [{ id: 2, file: " + two + " }, { id: 1, file: " + one
+                + " }], mode: permissive, replay: monotonic }, interval: 3s");
+        assertThat(keys.refused()).isEmpty();
+        assertThat(keys.authentication())
+                .isEqualTo(Authentication.of(new Hmac(
+                        List.of(
+                                new Authentication.Key(2, "a".repeat(64).getBytes(StandardCharsets.US_ASCII)),
+                                new Authentication.Key(1, HexFormat.of().parseHex(hex))),
+                        Mode.PERMISSIVE,
+                        false,
+                        9)));
+        assertThat(keys.toString()).doesNotContain("aaaa", hex);
+    }
+
+    @Test
+    void withoutThemThePasswordCounts() {
+        assertThat(read("version: 2, password: \"mars\"").authentication()).isEqualTo(Authentication.password("mars"));
+        assertThat(read("version: 3").authentication()).isEqualTo(Authentication.NONE);
+    }
+
+    @Test
+    void whatIsWrongWithAFileIsSaidWithoutTheKey() throws Exception {
+        String secret = "feedbeef".repeat(8);
+        Path open = file("open", "rw-r-----", secret);
+        Path brief = file("brief", "rw-------", "feedbeef\n");
+        Path odd = file("odd", "rw-------", "hex:" + secret + "x");
+        for (List<String> each : List.of(
+                List.of(open.toString(), "the key file " + open + " is open to others: chmod 600 " + open),
+                List.of(brief.toString(), "the key in " + brief + " has 8 bytes, and has to have 32 to 64"),
+                List.of(odd.toString(), "what is behind hex: in " + odd + " are not pairs of hexadecimal digits"),
+                List.of("/nowhere/key", "there is no key file /nowhere/key: put the key there, mode 600"),
+                List.of(directory.toString(), directory.toString()))) {
+            RouterKeys keys = read("hmac: { keys: [{ id: 1, file: " + each.getFirst() + " }] }");
+            assertThat(keys.refused())
+                    .startsWith("without its keys it takes no part: ")
+                    .contains(each.getLast())
+                    .doesNotContain("feedbeef");
+            assertThat(keys.authentication()).isEqualTo(Authentication.NONE);
+        }
+    }
+}
