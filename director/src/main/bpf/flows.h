@@ -202,6 +202,20 @@ static __always_inline __u8 state_of(__u32 word)
 }
 
 /*
+ * What is in the bucket now, other directors have to know. A function of its own for its stack's sake: the way to its
+ * callers has no room for one word more.
+ */
+__noinline int touch(__u32 bucket)
+{
+	__u32 zero = 0;
+	struct touched *all = bpf_map_lookup_elem(&touched, &zero);
+
+	if (all)
+		all->bucket[bucket % TOUCHED] = 1;
+	return 0;
+}
+
+/*
  * Another state, and the load that goes with it. Two CPUs may have a packet of one connection each, and a third may be
  * forgetting it: only one of them changes the word, and that one counts.
  */

@@ -351,6 +351,16 @@ struct bucket {
 };
 
 /*
+ * Where another director ought to look: a byte is not 0 when a connection in one of its buckets has been established or
+ * closed since the daemon cleared it, or a client has been given a server. Bucket n has byte n % TOUCHED.
+ */
+#define TOUCHED 65536
+
+struct touched {
+	__u8 bucket[TOUCHED];
+};
+
+/*
  * What a daemon that starts has to know of the tables that it finds, and no packet needs: whose they are, and where the
  * parts of each service lie. It is written before what it tells of, and erased after. Numbers are those of the arrays.
  */

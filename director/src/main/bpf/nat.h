@@ -216,6 +216,7 @@ static __always_inline void answer_seen(const struct packet *packet, struct flow
 		return;
 	if (ends(packet) && state != FLOW_CLOSING) {
 		flow_turn(flow, word, FLOW_CLOSING);
+		touch(place / WAYS);
 		state = FLOW_CLOSING;
 	}
 	expires = now + (state == FLOW_ESTABLISHED ? back->idle_ticks :

@@ -80,6 +80,7 @@ __noinline int persist_on(__u32 which, const struct address *client, __u32 index
 		if (state != FLOW_ESTABLISHED)
 			return 0;
 		flow_turn(flow, word, FLOW_TEMPLATE);
+		touch(hash & bucket_mask);
 	}
 	flow->expires = now + service->persist_ticks;
 	return 0;
@@ -122,13 +123,14 @@ static __always_inline __u32 template_lifetime(const struct vip *vip, __u8 state
 
 /* One more connection of the client. */
 static __always_inline void template_again(const struct vip *vip, const struct packet *packet, struct flow *flow,
-					   __u32 persist_ticks, __u32 now)
+					   __u32 bucket, __u32 persist_ticks, __u32 now)
 {
 	__u32 word = flow->word;
 	__u8 state = state_of(word);
 
 	if (state != FLOW_TEMPLATE && packet->does != OPENS) {
 		flow_turn(flow, word, FLOW_TEMPLATE);
+		touch(bucket);
 		state = FLOW_TEMPLATE;
 	}
 	flow->expires = now + template_lifetime(vip, state, persist_ticks);
@@ -187,7 +189,7 @@ __noinline __u32 server_of_client(const struct vip *vip, struct packet *packet, 
 		index = flow->server;
 		if (!expired(flow, now) && stays(vip, packet, index)) {
 			if (changes)
-				template_again(vip, packet, flow, service->persist_ticks, now);
+				template_again(vip, packet, flow, number, service->persist_ticks, now);
 			packet->how = CHOSEN_BY_CLIENT;
 			return index;
 		}
@@ -214,5 +216,7 @@ __noinline __u32 server_of_client(const struct vip *vip, struct packet *packet, 
 	}
 	template_write(vip, packet, &bucket->flow[way], &key, index, service->persist_ticks, now);
 	flow_publish(bucket, way, tag);
+	if (packet->does != OPENS)
+		touch(number);
 	return index;
 }

@@ -84,7 +84,8 @@ static __always_inline __u32 lifetime(const struct vip *vip, __u8 state)
 }
 
 /* Brings a known flow up to date with its packet; true where it has not been for a tick, or is in another state now. */
-static __always_inline bool flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow, __u32 now)
+static __always_inline bool flow_seen(const struct vip *vip, const struct packet *packet, struct flow *flow,
+				      __u32 bucket, __u32 now)
 {
 	__u32 word = flow->word, expires;
 	__u8 before = state_of(word), state = before;
@@ -95,8 +96,10 @@ static __always_inline bool flow_seen(const struct vip *vip, const struct packet
 		state = FLOW_CLOSING;
 	else if (packet->does == GOES_ON && state == FLOW_OPENING)
 		state = FLOW_ESTABLISHED;
-	if (state != before)
+	if (state != before) {
 		flow_turn(flow, word, state);
+		touch(bucket);
+	}
 	expires = now + lifetime(vip, state);
 	if (flow->expires == expires)
 		return state != before;
@@ -240,6 +243,9 @@ static __always_inline __u32 learn_in(const struct vip *vip, const struct packet
 	given(vip, index);
 	load_state(index, 0, state);
 	flow_publish(bucket, way, tag);
+	/* One that is being opened is told of when it is established: a flood is nobody else's concern. */
+	if (state == FLOW_ESTABLISHED)
+		touch(number);
 	return way;
 }
 
@@ -371,7 +377,7 @@ __noinline __u32 recall(const struct vip *vip, struct packet *packet)
 		server = server_at(index);
 		if (cookie != COOKIE_ANEW && !expired(flow, now) && server && still(packet, flow, server) &&
 		    !names_other(vip, packet, index)) {
-			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, now);
+			bool fresh = !packet->icmp && flow_seen(vip, packet, flow, number, now);
 
 			if (fresh && vip->flags & VIP_PERSIST)
 				persist_on(vip->service, &packet->source, index, flow->state, now);

@@ -45,7 +45,7 @@ public record FlowKey(long sourceHigh, long sourceLow, int sourcePort, long dest
      * All 128 bits and one more number in 64 well spread ones: a sum of products, and SplitMix64's finalizer. The same as
      * in the eBPF director's {@code hash.h}, so that directors agree whatever their engine.
      */
-    static long mix(long high, long low, long extra) {
+    public static long mix(long high, long low, long extra) {
         return mix(low + high * 0xd1342543de82ef95L + (extra + 1) * 0x9e3779b97f4a7c15L);
     }
 

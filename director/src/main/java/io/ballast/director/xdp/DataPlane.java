@@ -181,6 +181,7 @@ class DataPlane implements AutoCloseable {
     private final FlowTable flows;
     private final MemorySegment ports;
     private final MemorySegment waysBack;
+    private final MemorySegment touched;
     private final Notes notes;
 
     /** The tables that are pinned in a folder, each under its name, with the program {@code director}. */
@@ -206,6 +207,7 @@ class DataPlane implements AutoCloseable {
         notes = new Notes(memory("service_notes"), memory("server_notes"));
         ports = memory("ports");
         waysBack = memory("ways_back");
+        touched = memory("touched");
         flows = new FlowTable(memory("flows"), ports);
         sizes = new Sizes(
                 vips4.info().shape().maxEntries(),
@@ -863,6 +865,24 @@ class DataPlane implements AutoCloseable {
         return flows.forAnotherThread();
     }
 
+    /**
+     * The tables in which connections are remembered and changes marked, for what may be done beside the control loop.
+     *
+     * @param ports full NAT's owners
+     * @param servers their records
+     */
+    record Memory(
+            MemorySegment flows,
+            MemorySegment ports,
+            MemorySegment waysBack,
+            MemorySegment touched,
+            MemorySegment servers) {}
+
+    /** The memory itself; using it fails once this is closed. */
+    Memory forAnotherThread() {
+        return new Memory(flows.memory(), ports, waysBack, touched, servers);
+    }
+
     /** Whether a connection's sequence numbers are translated, because it came by a SYN cookie. */
     boolean cameByCookie(FlowTable.Place place) {
         long at = (long) place.number() * Layout.WAY_BACK + Layout.WAY_BACK_COOKIE;
@@ -931,6 +951,15 @@ class DataPlane implements AutoCloseable {
             return false;
         }
         var _ = (int) COUNTER.getAndAdd(loads, counter, -1);
+        return true;
+    }
+
+    /** The opposite of {@link #countOut}; on any thread. */
+    boolean countIn(int server, int state) {
+        if (!Layout.isConnection(state) || !isServer(server)) {
+            return false;
+        }
+        var _ = (int) COUNTER.getAndAdd(loads, counter(server, state), 1);
         return true;
     }
 

@@ -3,6 +3,7 @@ package io.ballast.director.xdp;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 import java.util.function.Predicate;
 
 /**
@@ -82,6 +83,17 @@ final class FlowTable {
 
         int clientPort() {
             return Short.toUnsignedInt(MemorySegment.ofArray(words).get(SHORT, 4L * flow + Layout.FLOW_CLIENT_PORT));
+        }
+
+        int port() {
+            return Short.toUnsignedInt(MemorySegment.ofArray(words).get(SHORT, 4L * flow + Layout.FLOW_PORT));
+        }
+
+        /** Full NAT: the director's port, by which the server knows the client. */
+        int natPort() {
+            short port = MemorySegment.ofArray(words).get(SHORT, 4L * flow + Layout.FLOW_NAT_PORT);
+            return Short.toUnsignedInt(
+                    ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN ? port : Short.reverseBytes(port));
         }
 
         RememberedFlow flow() {
@@ -184,6 +196,10 @@ final class FlowTable {
     /** The same table for another thread: what is copied out belongs to whoever reads. */
     FlowTable forAnotherThread() {
         return new FlowTable(memory, ports);
+    }
+
+    MemorySegment memory() {
+        return memory;
     }
 
     int buckets() {

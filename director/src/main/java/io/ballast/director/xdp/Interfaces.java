@@ -96,6 +96,30 @@ final class Interfaces implements AutoCloseable {
         return links.get(index);
     }
 
+    /** Where packets of an interface arrive first: of a VLAN or macvlan the one below; null where there is none. */
+    @Nullable
+    Link below(String name) {
+        Map<Integer, Link> known = links;
+        return known.values().stream()
+                .filter(each -> each.name().equals(name))
+                .findAny()
+                .map(link -> below(known, link.index()))
+                .orElse(null);
+    }
+
+    /** The same among these interfaces, by number. */
+    @Nullable
+    static Link below(Map<Integer, Link> links, int index) {
+        Link link = links.get(index);
+        while (link != null
+                && (link.kind().equals("vlan") || link.kind().equals("macvlan"))
+                && !link.peerElsewhere()
+                && links.containsKey(link.peer())) {
+            link = links.get(link.peer());
+        }
+        return link;
+    }
+
     /** Runs something that waits for the kernel, on this one's thread. */
     void execute(Runnable task) {
         thread.execute(task);

@@ -99,6 +99,9 @@ final class Layout {
 
     static final int SERVICE_COOKIES = 60;
 
+    /** Bytes that say in which buckets something has changed that other directors have to know. */
+    static final int TOUCHED = 65_536;
+
     static final int TRAFFIC = 40;
 
     static final int TRACE_TIME = 0;
@@ -142,7 +145,21 @@ final class Layout {
     /** So long a SYN cookie is good at most: in its interval and the next (cookies.h). */
     static final long COOKIE_NANOS = 2L << 36;
 
+    /** Full NAT: the first of the director's ports (maps.h). */
+    static final int NAT_FIRST_PORT = 1024;
+
     static final int WAY_BACK = 64;
+    static final int WAY_BACK_TO = 16;
+    static final int WAY_BACK_FROM = 22;
+    static final int WAY_BACK_INTERFACE = 28;
+    static final int WAY_BACK_TAGS = 32;
+    static final int WAY_BACK_HEADER = 40;
+    static final int WAY_BACK_MTU = 42;
+    static final int WAY_BACK_SEQUENCE = 44;
+    static final int WAY_BACK_OPEN_TICKS = 48;
+    static final int WAY_BACK_IDLE_TICKS = 52;
+    static final int WAY_BACK_CLOSING_TICKS = 56;
+    static final int WAY_BACK_PERSISTS = 60;
     static final int WAY_BACK_COOKIE = 41;
 
     static final int OPENING = 1;

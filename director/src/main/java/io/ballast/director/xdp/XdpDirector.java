@@ -11,12 +11,14 @@ import io.ballast.director.Forwarding;
 import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.Trace;
+import io.ballast.director.sync.ConnectionTable;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.BpfFs;
 import io.ballast.linux.bpf.XdpLink;
 import io.ballast.linux.neighbour.state.Resolution;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.Route;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.Scope;
@@ -36,6 +38,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -166,6 +169,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     private final DataPlane plane;
     private final XdpEngine engine;
     private final Generation generation;
+    private final SharedFlows connections;
     private final long opened;
     /** Of other layouts, which serve while this one's tables are filled. */
     private List<Generation> before;
@@ -176,6 +180,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     private @Nullable Timer timer;
     private int ticks;
     private boolean closed;
+    /** The interfaces by which clients of shared addresses come in, by name. */
+    private Map<InetAddress, String> waysIn = Map.of();
 
     private XdpDirector(
             Loop loop,
@@ -210,6 +216,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             if (adopt) {
                 engine.adopt();
             }
+            connections = engine.share(generation.origin().orElseThrow().flowSeed());
             if (before.isEmpty()) {
                 found = interfaces.await(() -> interfaces.use(generation.program()));
             }
@@ -246,6 +253,22 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     public static XdpDirector open(
             Loop loop, EngineEvents events, Path bpffs, String instance, List<String> devices, Capacity capacity)
             throws IOException {
+        return open(loop, events, bpffs, instance, devices, capacity, OptionalLong.empty());
+    }
+
+    /**
+     * The same with the hash of directors that know each other's connections: where it is the same, the ports that one
+     * gives to connections of full NAT are free at the other. Tables that are there already keep theirs.
+     */
+    static XdpDirector open(
+            Loop loop,
+            EngineEvents events,
+            Path bpffs,
+            String instance,
+            List<String> devices,
+            Capacity capacity,
+            OptionalLong seed)
+            throws IOException {
         List<String> missing = XdpSupport.missing();
         if (!missing.isEmpty()) {
             throw new IOException("the engine xdp cannot be had here: " + String.join("; ", missing));
@@ -253,7 +276,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         Path home = home(BpfFs.ensure(bpffs), instance);
         Files.createDirectories(home.resolve(LINKS));
         try {
-            return open(loop, events, home, devices, capacity);
+            return open(loop, events, home, devices, capacity, seed);
         } catch (IOException e) {
             if (generations(home).isEmpty()) {
                 dismantle(home);
@@ -262,7 +285,8 @@ public final class XdpDirector implements XdpOnDemand.Opened {
         }
     }
 
-    private static XdpDirector open(Loop loop, EngineEvents events, Path home, List<String> devices, Capacity capacity)
+    private static XdpDirector open(
+            Loop loop, EngineEvents events, Path home, List<String> devices, Capacity capacity, OptionalLong seed)
             throws IOException {
         List<Generation> others = new ArrayList<>();
         Generation mine = null;
@@ -291,7 +315,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
             }
         }
         Generation made = generation(home, last + 1);
-        made.create(capacity.sizes(), capacity.features(), new SecureRandom().nextLong());
+        made.create(capacity.sizes(), capacity.features(), seed.orElseGet(() -> new SecureRandom().nextLong()));
         XdpDirector director = new XdpDirector(loop, events, home, devices, made, List.copyOf(others), false);
         director.begin(how);
         return director;
@@ -421,13 +445,7 @@ public final class XdpDirector implements XdpOnDemand.Opened {
     }
 
     private static Optional<String> deviceOf(Map<Integer, Link> links, int index) {
-        Link link = links.get(index);
-        while (link != null
-                && (link.kind().equals("vlan") || link.kind().equals("macvlan"))
-                && !link.peerElsewhere()
-                && links.containsKey(link.peer())) {
-            link = links.get(link.peer());
-        }
+        Link link = Interfaces.below(links, index);
         return link != null && link.isEthernet() ? Optional.of(link.name()) : Optional.empty();
     }
 
@@ -521,12 +539,34 @@ public final class XdpDirector implements XdpOnDemand.Opened {
                 attachments(), unreachable(), List.copyOf(exceptions), engine.occupancy(), engine.synCookies());
     }
 
+    // ---- Other directors
+
+    @Override
+    public ConnectionTable share(Map<InetAddress, String> ways) {
+        waysIn = Map.copyOf(ways);
+        tellWaysIn();
+        return connections;
+    }
+
+    private void tellWaysIn() {
+        Map<InetAddress, SharedFlows.WayIn> found = new HashMap<>();
+        waysIn.forEach((address, device) -> {
+            Link link = interfaces.below(device);
+            MacAddress mac = link == null ? null : link.address();
+            if (link != null && mac != null) {
+                found.put(address, new SharedFlows.WayIn(link.index(), mac.bits(), link.mtu()));
+            }
+        });
+        engine.waysIn(found);
+    }
+
     // ---- Time and interfaces
 
     private void tick() {
         if (closed) {
             return;
         }
+        tellWaysIn();
         engine.tick();
         // What is not told of: that somebody else's program is gone, or somebody took ours off.
         if (states.stream().anyMatch(state -> state.mode() == null) || ++ticks % LOOK_TICKS == 0) {

@@ -13,6 +13,7 @@ import io.ballast.director.ServiceStatistics;
 import io.ballast.director.Trace;
 import java.io.IOException;
 import java.net.Inet4Address;
+import java.net.InetAddress;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -61,6 +62,10 @@ final class XdpEngine implements ForwardingEngine {
     /** Endpoints that are said to be listening. */
     private final Map<String, Set<Endpoint>> told = new HashMap<>();
 
+    private @Nullable SharedFlows shared;
+    private Map<InetAddress, SharedFlows.WayIn> waysIn = Map.of();
+    private boolean willTellNumbers;
+
     private @Nullable XdpTrace trace;
     /** The service that it is of; empty while there is none. */
     private String traced = "";
@@ -91,6 +96,11 @@ final class XdpEngine implements ForwardingEngine {
 
     @Override
     public void put(Forwarding next) {
+        take(next);
+        tellNumbersSoon();
+    }
+
+    private void take(Forwarding next) {
         Installed installed = services.get(next.service());
         boolean again = failed.remove(next.service()) != null;
         if (installed != null && installed.service.is(next) && !again) {
@@ -277,6 +287,7 @@ final class XdpEngine implements ForwardingEngine {
                 events.note(true, service, String.valueOf(e.getMessage()));
             }
         }
+        tellNumbersSoon();
     }
 
     /** Takes over what an earlier process left in the tables; to be called before anything else. */
@@ -314,6 +325,7 @@ final class XdpEngine implements ForwardingEngine {
     void tick() {
         List.copyOf(failed.values()).forEach(this::put);
         upkeep.step(clock.getAsLong());
+        tellNumbers();
     }
 
     /** Sets each server's load to what is remembered: for tables that were copied while connections came and went. */
@@ -351,6 +363,45 @@ final class XdpEngine implements ForwardingEngine {
     @Override
     public CompletionStage<ConnectionReport> connections(ConnectionQuery query) {
         return readings.connections(query, lowered -> hops.soon(() -> upkeep.rank(lowered)));
+    }
+
+    // ---- Other directors
+
+    /**
+     * The remembered connections for other directors; one view of them is enough for all.
+     *
+     * @param seed what the program's hash begins with
+     */
+    SharedFlows share(long seed) {
+        SharedFlows flows = new SharedFlows(plane, seed, changed -> hops.soon(() -> upkeep.rank(changed)));
+        shared = flows;
+        tellNumbers();
+        return flows;
+    }
+
+    /** Where clients of shared addresses come in. */
+    void waysIn(Map<InetAddress, SharedFlows.WayIn> ways) {
+        if (!ways.equals(waysIn)) {
+            waysIn = Map.copyOf(ways);
+            tellNumbersSoon();
+        }
+    }
+
+    /** Of many services that change at a time, the numbers are collected once. */
+    private void tellNumbersSoon() {
+        if (shared != null && !willTellNumbers) {
+            willTellNumbers = true;
+            hops.soon(() -> {
+                willTellNumbers = false;
+                tellNumbers();
+            });
+        }
+    }
+
+    private void tellNumbers() {
+        if (shared != null) {
+            shared.know(SharedFlows.Known.of(services.values(), waysIn));
+        }
     }
 
     // ---- Traces

@@ -14,6 +14,7 @@ import io.ballast.director.ForwardingEngine;
 import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.Trace;
+import io.ballast.director.sync.ConnectionTable;
 import io.ballast.linux.Errno;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.bpf.XdpLink;
@@ -38,6 +39,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -81,6 +83,13 @@ public final class XdpOnDemand implements ForwardingEngine {
 
         /** As {@link XdpOnDemand#trace}. */
         Trace trace(String service, int every, int limit) throws RefusedException, IOException;
+
+        /**
+         * Its table of connections, for other directors.
+         *
+         * @param ways the interfaces by which clients of shared addresses come in
+         */
+        ConnectionTable share(Map<InetAddress, String> ways);
 
         /** The ways that packets to servers take, by their addresses. */
         Map<InetAddress, Resolution.Hop> ways();
@@ -151,8 +160,12 @@ public final class XdpOnDemand implements ForwardingEngine {
          */
         List<String> devices(Set<InetAddress> services, Set<InetAddress> translated) throws IOException;
 
-        /** Opens it on these, or takes over what is there, with room for so much at least. */
-        Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException;
+        /**
+         * Opens it on these, or takes over what is there, with room for so much at least.
+         *
+         * @param seed of the hash of tables that are made; empty for any
+         */
+        Opened open(List<String> devices, XdpDirector.Capacity capacity, OptionalLong seed) throws IOException;
 
         /**
          * Who else on these networks answers ARP for the addresses.
@@ -209,6 +222,9 @@ public final class XdpOnDemand implements ForwardingEngine {
     private boolean again;
     private boolean closed;
     private final List<CompletableFuture<Void>> awaited = new ArrayList<>();
+    private @Nullable Consumer<Optional<ConnectionTable>> sharing;
+    private Map<InetAddress, String> waysIn = Map.of();
+    private OptionalLong seed = OptionalLong.empty();
 
     /** @param beside runs what waits for the kernel; one at a time is asked of it */
     XdpOnDemand(Loop loop, EngineEvents events, Kernel kernel, Executor beside) {
@@ -377,6 +393,9 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     private void letGo() {
         if (opened != null) {
+            if (sharing != null) {
+                sharing.accept(Optional.empty());
+            }
             opened.close();
             opened = null;
         }
@@ -631,7 +650,8 @@ public final class XdpOnDemand implements ForwardingEngine {
             }
             letGo();
             gone = false;
-            run(() -> kernel.open(found, room), engine -> {
+            OptionalLong hash = seed;
+            run(() -> kernel.open(found, room, hash), engine -> {
                 capacity = room;
                 opened = engine;
                 devices = found;
@@ -643,6 +663,9 @@ public final class XdpOnDemand implements ForwardingEngine {
                     List.copyOf(wanted.values()).forEach(each -> give(engine, each));
                     engine.retain(
                             wanted.keySet().stream().filter(given::contains).collect(Collectors.toSet()));
+                    if (sharing != null) {
+                        sharing.accept(Optional.of(engine.share(waysIn)));
+                    }
                     askLater(FIRST_ASKING);
                 }
                 finish();
@@ -682,6 +705,20 @@ public final class XdpOnDemand implements ForwardingEngine {
             var _ = settle();
         });
         finish();
+    }
+
+    /**
+     * Has other directors know of its connections.
+     *
+     * @param ways the interfaces by which clients of shared addresses come in
+     * @param hash what the hash of tables that are made from now on begins with; the same at all of them
+     * @param now told on the loop which table of connections there is, at once and whenever there is another, or none
+     */
+    public void share(Map<InetAddress, String> ways, OptionalLong hash, Consumer<Optional<ConnectionTable>> now) {
+        seed = hash;
+        waysIn = Map.copyOf(ways);
+        sharing = now;
+        now.accept(Optional.ofNullable(opened).map(engine -> engine.share(waysIn)));
     }
 
     /** What is wrong around it, for people. */
@@ -852,8 +889,9 @@ public final class XdpOnDemand implements ForwardingEngine {
                     }
 
                     @Override
-                    public Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException {
-                        return XdpDirector.open(loop, events, bpffs, instance, devices, capacity);
+                    public Opened open(List<String> devices, XdpDirector.Capacity capacity, OptionalLong seed)
+                            throws IOException {
+                        return XdpDirector.open(loop, events, bpffs, instance, devices, capacity, seed);
                     }
 
                     @Override

@@ -82,9 +82,14 @@ final class Bench implements AutoCloseable {
 
     /** With so many buckets for connections. */
     static Bench open(int buckets, int learnedPerSecond) throws IOException {
+        return open(buckets, learnedPerSecond, 1);
+    }
+
+    /** With another secret of the hash. */
+    static Bench open(int buckets, int learnedPerSecond, long seed) throws IOException {
         assumeLoading();
         DataPlane.Sizes sizes = new DataPlane.Sizes(64, 64, 4096, 32_768, 1024, buckets);
-        return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, 1, learnedPerSecond));
+        return new Bench(DataPlane.load("director", sizes, DataPlane.Features.ALL, seed, learnedPerSecond));
     }
 
     DataPlane plane() {

@@ -121,7 +121,8 @@ final class EngineChoiceOnMachineTest {
         }
 
         @Override
-        public XdpOnDemand.Opened open(List<String> on, XdpDirector.Capacity capacity) throws java.io.IOException {
+        public XdpOnDemand.Opened open(List<String> on, XdpDirector.Capacity capacity, java.util.OptionalLong seed)
+                throws java.io.IOException {
             return XdpDirector.open(village.loop, told, village.bpffs, "test", on, room);
         }
 

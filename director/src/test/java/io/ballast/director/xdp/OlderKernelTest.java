@@ -23,6 +23,7 @@ final class OlderKernelTest {
                         ScheduleTest.class,
                         XdpEngineTest.class,
                         PersistenceTest.class,
+                        SharedFlowsTest.class,
                         AdoptionTest.class,
                         MssClampTest.class,
                         MssClampingTest.class,

@@ -16,6 +16,7 @@ import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.Forwardings;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.Trace;
+import io.ballast.director.sync.ConnectionTable;
 import io.ballast.linux.neighbour.state.Resolution;
 import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
@@ -27,6 +28,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
@@ -70,6 +72,11 @@ class XdpOnDemandTest {
         @Override
         public void retain(Set<String> services) {
             calls.add("retain " + new TreeSet<>(services));
+        }
+
+        @Override
+        public ConnectionTable share(Map<InetAddress, String> ways) {
+            throw new UnsupportedOperationException();
         }
 
         @Override
@@ -150,7 +157,8 @@ class XdpOnDemandTest {
                 }
 
                 @Override
-                public XdpOnDemand.Opened open(List<String> devices, XdpDirector.Capacity capacity) throws IOException {
+                public XdpOnDemand.Opened open(List<String> devices, XdpDirector.Capacity capacity, OptionalLong seed)
+                        throws IOException {
                     asked = capacity;
                     if (!broken.isEmpty()) {
                         throw new IOException(broken);
