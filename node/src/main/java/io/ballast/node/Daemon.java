@@ -138,6 +138,7 @@ public final class Daemon {
     /** Of the control loop. */
     private boolean comparesServed;
 
+    private final SyncDuty sync;
     private final WorkerSupervisor workers;
     private final Configuration configuration;
     private final Processes.@Nullable FileLimit fileLimit;
@@ -310,6 +311,7 @@ public final class Daemon {
                 options.directories().realServer(),
                 options.directories().bpf(),
                 options.directories().instance());
+        this.sync = new SyncDuty(events, name, node.xdp());
         this.takeover = new TakeoverDuty(
                 events,
                 name,
@@ -326,7 +328,10 @@ public final class Daemon {
                     }
                 },
                 loop,
-                (elsewhere, devices) -> node.xdp().shared(elsewhere, devices),
+                (elsewhere, devices) -> {
+                    node.xdp().shared(elsewhere, devices);
+                    sync.shared(elsewhere);
+                },
                 new MannerStore(options.directories().manners()));
         String build = Build.id();
         this.workers = new WorkerSupervisor(
@@ -476,6 +481,7 @@ public final class Daemon {
             Metrics metrics = new Metrics(
                     node,
                     takeover,
+                    sync,
                     new Metrics.Workers() {
                         @Override
                         public List<WorkerSupervisor.Status> status() {
@@ -532,6 +538,7 @@ public final class Daemon {
                 open.close();
             }
             takeover.close();
+            sync.close();
             node.close();
             realServer.close();
             loop.close();
@@ -596,6 +603,7 @@ public final class Daemon {
             Map<String, Map<String, ServerOverride>> overrides,
             Map<String, Forwarding> adopted) {
         node.userspace().shared(TakeoverDuty.addresses(first.description(), name));
+        sync.become(first.description());
         node.begin(first.services(), resolution, overrides, adopted);
         realServer.become(part(first));
         // Whoever had an address before its checks know a server would refuse the clients that another one serves.
@@ -628,7 +636,9 @@ public final class Daemon {
         if (ready || stopping) {
             return;
         }
+        // Who has the connections until now is to tell of them before he may lose their address to this node.
         boolean begun = workers.serving()
+                && sync.isSettled()
                 && node.services().services().stream().allMatch(VirtualService::settled)
                 && node.services().services().stream()
                         .allMatch(s -> s.spec().listen().stream()
@@ -745,6 +755,7 @@ public final class Daemon {
             var _ = node.ask(
                     () -> {
                         node.userspace().shared(TakeoverDuty.addresses(next.description(), name));
+                        sync.become(next.description());
                         node.apply(next.services(), next.resolution());
                         realServer.become(part(next));
                         takeover.become(next.description());
@@ -1016,6 +1027,7 @@ public final class Daemon {
             json.add("engines", engines);
         }
         moment.xdp().ifPresent(xdp -> json.add("xdp", xdp(xdp)));
+        sync.status().ifPresent(status -> json.add("connectionSync", SyncDuty.json(status)));
         realServer.figures().ifPresent(figures -> {
             JsonObject tunnels = new JsonObject();
             tunnels.addProperty("unpacked", figures.unpacked());

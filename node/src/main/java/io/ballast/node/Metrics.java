@@ -7,6 +7,7 @@ import io.ballast.director.RefusedException;
 import io.ballast.director.ServiceStatistics;
 import io.ballast.director.ServiceStatistics.ServerStatistics;
 import io.ballast.director.VirtualService;
+import io.ballast.director.sync.ConnectionSync;
 import io.ballast.director.xdp.FlowPressure;
 import io.ballast.director.xdp.XdpDirector;
 import io.ballast.director.xdp.XdpOnDemand;
@@ -33,6 +34,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -53,12 +55,14 @@ final class Metrics {
 
     private final Node node;
     private final TakeoverDuty takeover;
+    private final SyncDuty sync;
     private final Workers workers;
     private final Journal journal;
 
-    Metrics(Node node, TakeoverDuty takeover, Workers workers, Journal journal) {
+    Metrics(Node node, TakeoverDuty takeover, SyncDuty sync, Workers workers, Journal journal) {
         this.node = node;
         this.takeover = takeover;
+        this.sync = sync;
         this.workers = workers;
         this.journal = journal;
     }
@@ -92,6 +96,7 @@ final class Metrics {
         }
         Condition condition = node.ask(this::condition);
         List<RouterStatus> routers = takeover.status();
+        Optional<ConnectionSync.Status> known = sync.status();
         return Response.stream(200, TYPE, out -> {
             try (Writer text = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8), 8192)) {
                 writeServices(text, services);
@@ -103,6 +108,9 @@ final class Metrics {
                 }
                 if (!routers.isEmpty()) {
                     writeRouters(text, routers);
+                }
+                if (known.isPresent()) {
+                    writeSync(text, known.get());
                 }
             }
         });
@@ -272,6 +280,43 @@ final class Metrics {
             line(text, name + "_sum", labels(router), jitter.sum() / 1e9);
             line(text, name + "_count", labels(router), count);
         }
+    }
+
+    private static void writeSync(Writer text, ConnectionSync.Status sync) throws IOException {
+        String name = "ballast_connection_sync_";
+        head(text, name + "told_total", "counter", "Connections that another director was told of, with every change.");
+        for (ConnectionSync.State peer : sync.peers()) {
+            line(text, name + "told_total", peer(peer), peer.told());
+        }
+        head(
+                text,
+                name + "taken_total",
+                "counter",
+                "Connections that another director told of and that are known now.");
+        for (ConnectionSync.State peer : sync.peers()) {
+            line(text, name + "taken_total", peer(peer), peer.taken());
+        }
+        head(text, name + "refused_total", "counter", "Connections that another director told of in vain, by reason.");
+        for (ConnectionSync.State peer : sync.peers()) {
+            for (Map.Entry<String, Long> reason : new TreeMap<>(peer.refused()).entrySet()) {
+                String labels = peer(peer) + ",reason=\"" + reason.getKey() + "\"";
+                line(text, name + "refused_total", labels, reason.getValue());
+            }
+        }
+        head(text, name + "complete", "gauge", "Whether another director knows every connection that there is.");
+        for (ConnectionSync.State peer : sync.peers()) {
+            line(text, name + "complete", peer(peer), peer.complete() ? 1 : 0);
+        }
+        head(text, name + "lag_seconds", "gauge", "The age of the oldest change that another director may not know.");
+        for (ConnectionSync.State peer : sync.peers()) {
+            line(text, name + "lag_seconds", peer(peer), peer.lagNanos() / 1e9);
+        }
+        head(text, name + "forged_total", "counter", "Talks with directors that do not have the same key, or none.");
+        line(text, name + "forged_total", "", sync.forged());
+    }
+
+    private static String peer(ConnectionSync.State peer) {
+        return "peer=\"" + escape(peer.node()) + "\"";
     }
 
     private static void writeXdp(Writer text, XdpOnDemand.Condition xdp) throws IOException {

@@ -4,6 +4,7 @@ import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 
 /**
@@ -14,16 +15,18 @@ import java.util.SequencedMap;
  * @param nodes the machines by name, in the file's order
  * @param virtualRouters the virtual routers by name, in the file's order
  * @param services the virtual services by name, in the file's order
+ * @param connectionSync whether and how directors know each other's connections
  */
 public record Description(
         String name,
         SequencedMap<String, NodeSpec> nodes,
         SequencedMap<String, VirtualRouterSpec> virtualRouters,
-        SequencedMap<String, ServiceSpec> services) {
+        SequencedMap<String, ServiceSpec> services,
+        Optional<ConnectionSyncSpec> connectionSync) {
 
     /** Without virtual routers. */
     public Description(String name, SequencedMap<String, NodeSpec> nodes, SequencedMap<String, ServiceSpec> services) {
-        this(name, nodes, Collections.unmodifiableSequencedMap(new LinkedHashMap<>()), services);
+        this(name, nodes, Collections.unmodifiableSequencedMap(new LinkedHashMap<>()), services, Optional.empty());
     }
 
     /**

@@ -42,6 +42,7 @@ public final class DescriptionDiff {
                 "virtual-router ",
                 DescriptionDiff::print,
                 diff::virtualRouter);
+        diff.connectionSync(from.connectionSync(), to.connectionSync());
         diff.named(from.services(), to.services(), "", DescriptionDiff::print, diff::service);
         return List.copyOf(diff.changes);
     }
@@ -129,6 +130,18 @@ public final class DescriptionDiff {
                 + hmac.keys().stream().map(VirtualRouterSpec.KeySpec::file).toList() + " "
                 + hmac.mode().yamlName() + " " + hmac.replay().yamlName()
                 + hmac.window().map(window -> " " + Durations.print(window)).orElse("");
+    }
+
+    /** Without the key. */
+    private void connectionSync(Optional<ConnectionSyncSpec> from, Optional<ConnectionSyncSpec> to) {
+        if (from.isEmpty() != to.isEmpty()) {
+            changes.add(new Change(to.isEmpty() ? Action.REMOVE : Action.ADD, "connection-sync", ""));
+        } else if (from.isPresent() && to.isPresent()) {
+            field("connection-sync", "port", from.get().port(), to.get().port(), String::valueOf);
+            if (!from.get().key().equals(to.get().key())) {
+                changes.add(new Change(Action.CHANGE, "connection-sync", "key changed"));
+            }
+        }
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {

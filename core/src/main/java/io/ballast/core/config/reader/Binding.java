@@ -1,6 +1,7 @@
 package io.ballast.core.config.reader;
 
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem.Severity;
@@ -60,6 +61,7 @@ final class Binding implements YamlDocument.Visitor {
     private long entries;
     private long pendingNodes;
     private boolean full;
+    private @Nullable ConnectionSyncSpec connectionSync;
     private boolean anchors;
     private boolean flow;
     private int lineAfterServices;
@@ -146,6 +148,16 @@ final class Binding implements YamlDocument.Visitor {
             scope.leave();
         }
         scope.virtualRoutersKnown = true;
+        if (connectionSync != null && scope.virtualRouters.isEmpty() && !problems.anyError()) {
+            Scalar key = Objects.requireNonNull(rootKeys.get("connection-sync"));
+            problems.add(
+                    Severity.ERROR,
+                    key.line(),
+                    key.column(),
+                    "connection-sync",
+                    "no addresses are shared, so there is nobody to tell of connections: describe virtual-routers, or leave"
+                            + " this out");
+        }
         scope.enter("services");
         for (Slot slot : services) {
             if (slot.pending != null) {
@@ -196,7 +208,8 @@ final class Binding implements YamlDocument.Visitor {
                 name == null ? "ballast" : name,
                 Collections.unmodifiableSequencedMap(scope.nodes),
                 Collections.unmodifiableSequencedMap(scope.virtualRouters),
-                Collections.unmodifiableSequencedMap(byName));
+                Collections.unmodifiableSequencedMap(byName),
+                Optional.ofNullable(connectionSync));
     }
 
     @Override
@@ -286,6 +299,8 @@ final class Binding implements YamlDocument.Visitor {
                     pendingRouters = entry;
                 }
             }
+            case "connection-sync" ->
+                connectionSync = RootSchema.CONNECTION_SYNC.type().read(entry.value(), scope);
             case "checks" -> {
                 SequencedMap<String, CheckSpec> checks =
                         RootSchema.CHECKS.type().read(entry.value(), scope);

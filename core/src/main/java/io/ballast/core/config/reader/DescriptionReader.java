@@ -102,16 +102,8 @@ public final class DescriptionReader {
 
     /** A warning where the file of a description has a secret in it that everybody on this machine can read. */
     public static Optional<Problem> exposed(Path file, Description description) {
-        Optional<String> secret = Stream.concat(
-                        description.virtualRouters().values().stream()
-                                .filter(router -> router.password().isPresent())
-                                .map(router -> "virtual-routers." + router.name() + ".password"),
-                        description.services().values().stream()
-                                .filter(service -> service.quic()
-                                        .flatMap(ServiceSpec.Quic::encryption)
-                                        .isPresent())
-                                .map(service -> "services." + service.name() + ".quic.key"))
-                .findFirst();
+        Optional<String> secret =
+                description.connectionSync().map(sync -> "connection-sync.key").or(() -> secret(description));
         try {
             PosixFileAttributes attributes =
                     secret.isPresent() ? Files.readAttributes(file, PosixFileAttributes.class) : null;
@@ -131,6 +123,19 @@ public final class DescriptionReader {
                 path,
                 "is a secret, and everybody on this machine can read the file: chmod 600 " + file,
                 ""));
+    }
+
+    private static Optional<String> secret(Description description) {
+        return Stream.concat(
+                        description.virtualRouters().values().stream()
+                                .filter(router -> router.password().isPresent())
+                                .map(router -> "virtual-routers." + router.name() + ".password"),
+                        description.services().values().stream()
+                                .filter(service -> service.quic()
+                                        .flatMap(ServiceSpec.Quic::encryption)
+                                        .isPresent())
+                                .map(service -> "services." + service.name() + ".quic.key"))
+                .findFirst();
     }
 
     /** Why a file could not be read, in words. */

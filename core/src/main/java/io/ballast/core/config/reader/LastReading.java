@@ -235,7 +235,8 @@ final class LastReading {
                 description.name(),
                 description.nodes(),
                 description.virtualRouters(),
-                Collections.unmodifiableSequencedMap(byName));
+                Collections.unmodifiableSequencedMap(byName),
+                description.connectionSync());
         AcrossServices.Listening listens = alone ? listening : AcrossServices.Listening.of(all);
         return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }

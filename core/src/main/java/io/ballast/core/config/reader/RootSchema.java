@@ -1,6 +1,7 @@
 package io.ballast.core.config.reader;
 
 import io.ballast.core.config.CheckSpec;
+import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
@@ -36,6 +37,28 @@ final class RootSchema {
                     VirtualRouterSchema::apart),
             "Addresses that several nodes share, by VRRP: one node has them, and another takes them over when it fails.",
             "{ front: { router-id: 51, addresses: [192.0.2.240/24], nodes: { director1: {}, director2: {} } } }");
+    private static final Key<String> SYNC_KEY = Key.required(
+            "key",
+            Types.secret("secret", "16 to 128 printable characters of ASCII", "[ -~]{16,128}"),
+            "The secret by which the nodes know each other, the same on all; so the file should be root's alone. What they"
+                    + " say to each other can be read on the network, but not changed.",
+            "correct-horse-battery-staple");
+    private static final Key<Integer> SYNC_PORT = Key.withDefault(
+            "port",
+            Types.integer(1, 65_535),
+            "8848",
+            "The port of TCP where each node listens for the others.",
+            "8848");
+    static final Key<ConnectionSyncSpec> CONNECTION_SYNC = Key.optional(
+            "connection-sync",
+            new MapType<>(
+                    "connection-sync",
+                    "Nodes that share addresses tell each other which connections of the engine xdp they have, so that these"
+                            + " go on when an address is taken over.",
+                    List.of(SYNC_KEY, SYNC_PORT),
+                    v -> new ConnectionSyncSpec(v.get(SYNC_KEY), v.get(SYNC_PORT))),
+            "Connections of the engine xdp go on when another node takes their address over.",
+            "{ key: correct-horse-battery-staple }");
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
             "services",
             Types.named("service names", SERVICE_NAME, ServiceSchema.SERVICE),
@@ -46,7 +69,7 @@ final class RootSchema {
     static final MapType<Integer> ROOT = new MapType<>(
             "description",
             "The whole service, the same file on every node.",
-            List.of(NAME, NODES, VIRTUAL_ROUTERS, CHECKS, SERVICES),
+            List.of(NAME, NODES, VIRTUAL_ROUTERS, CONNECTION_SYNC, CHECKS, SERVICES),
             values -> 0);
 
     private RootSchema() {}

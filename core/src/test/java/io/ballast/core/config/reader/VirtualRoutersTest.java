@@ -2,7 +2,11 @@ package io.ballast.core.config.reader;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.core.config.Addresses;
+import io.ballast.core.config.Change;
+import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
+import io.ballast.core.config.DescriptionDiff;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
@@ -12,6 +16,7 @@ import io.ballast.core.config.VirtualRouterSpec.HmacSpec;
 import io.ballast.core.config.VirtualRouterSpec.KeySpec;
 import io.ballast.core.config.VirtualRouterSpec.Member;
 import io.ballast.core.config.VirtualRouterSpec.NotifySpec;
+import java.net.InetAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -38,6 +43,10 @@ class VirtualRoutersTest {
             services:
               web: { listen: "192.0.2.240:80", servers: [www] }
             """;
+
+    private static InetAddress address(String literal) {
+        return Addresses.parse(literal).orElseThrow();
+    }
 
     private static Description read(String text) {
         ReadResult result = new DescriptionReader().read("t", text);
@@ -257,5 +266,20 @@ class VirtualRoutersTest {
         assertThat(result.problems()).hasSize(1);
         String renumbered = text.replace("51", "52");
         assertThat(reader.read("t", renumbered)).isEqualTo(new DescriptionReader().read("t", renumbered));
+    }
+
+    @Test
+    void directorsThatShareAddressesTellEachOtherOfConnections() {
+        Description description =
+                read("connection-sync: { key: 0123456789abcdef, port: 99 }\n" + NODES + ROUTER + SERVICE);
+        ConnectionSyncSpec sync = description.connectionSync().orElseThrow();
+        assertThat(sync).isEqualTo(new ConnectionSyncSpec("0123456789abcdef", 99));
+        assertThat(sync.toString()).doesNotContain("0123");
+        assertThat(ConnectionSyncSpec.pairs(description, "d1"))
+                .containsExactly(new ConnectionSyncSpec.Pair(address("192.0.2.1"), "d2", address("192.0.2.2")));
+        assertThat(ConnectionSyncSpec.pairs(description, "d3")).isEmpty();
+        Description without = read(NODES + ROUTER + SERVICE);
+        assertThat(DescriptionDiff.between(without, description))
+                .containsExactly(new Change(Change.Action.ADD, "connection-sync", ""));
     }
 }
