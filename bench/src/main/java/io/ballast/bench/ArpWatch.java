@@ -27,6 +27,8 @@ final class ArpWatch implements AutoCloseable {
     private static final long EVERY = 1_000_000;
     private static final MacAddress NOBODY = new MacAddress(0x0200_0000_00ffL);
 
+    private static final int BUFFER = 32 << 20;
+
     /** Who says to have an address. */
     record Claim(InetAddress address, MacAddress mac) {}
 
@@ -48,7 +50,9 @@ final class ArpWatch implements AutoCloseable {
 
     static ArpWatch start(Wiring wiring) throws IOException {
         int link = wiring.link(Wiring.Place.CLIENT).index();
-        ArpWatch watch = new ArpWatch(wiring.in(Wiring.Place.CLIENT, () -> NativeSocket.packet(link, ARP)));
+        NativeSocket socket = wiring.in(Wiring.Place.CLIENT, () -> NativeSocket.packet(link, ARP));
+        socket.receiveBuffer(BUFFER);
+        ArpWatch watch = new ArpWatch(socket);
         Thread.ofPlatform().name("arp").daemon().start(watch::hear);
         return watch;
     }

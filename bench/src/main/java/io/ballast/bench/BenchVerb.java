@@ -56,10 +56,12 @@ public final class BenchVerb implements Verb {
                         ValueKind.DURATION,
                         "TIME",
                         "between advertisements, for area takeover; 10ms and 1s have targets (default 10ms)"))
+                .option(Option.value("--only", ValueKind.TEXT, "TEXT", "measure only what has this in its name"))
                 .option(Option.flag("--assert", "exit with 1 also when a target is missed, naming it"))
                 .example("ballast bench director --engine userspace", "the userspace director against HAProxy")
                 .example("ballast bench director --engine xdp", "the fast path, packet by packet in the kernel")
                 .example("ballast bench takeover --rounds 3", "two directors beside two of keepalived's")
+                .example("ballast bench takeover --only idle", "one figure of an area")
                 .example("ballast bench schedulers --rounds 3 --seconds 1", "a quick look at the schedulers");
     }
 
@@ -73,20 +75,27 @@ public final class BenchVerb implements Verb {
         List<Area> chosen = choose(call);
         PrintStream err = call.terminal().err();
         Consumer<String> progress = line -> err.println("  " + line);
+        String only = call.value("--only").orElse("");
+        List<String> passedOver = new ArrayList<>();
         List<Results> all = new ArrayList<>();
         for (Area area : chosen) {
-            err.println("bench " + title(area) + ": " + area.summary());
-            Sheet sheet = new Sheet(progress);
             int rounds = bounded(call, "--rounds", area.rounds(), 1, 99);
-            sheet.measure(title(area), "", () -> area.run(new Area.Effort(rounds, seconds, interval), sheet));
+            err.println("bench " + title(area) + ": " + area.summary());
+            Sheet sheet = new Sheet(only, progress);
+            sheet.attempt(title(area), "", () -> area.run(new Area.Effort(rounds, seconds, interval), sheet));
             Results results = sheet.results(title(area));
+            passedOver.addAll(sheet.passedOver());
             all.add(results);
-            if (!call.json()) {
+            if (!call.json() && !results.rows().isEmpty()) {
                 call.terminal().out().println(results.table());
                 results.notes().forEach(note -> call.terminal().out().println(note));
                 call.terminal().out().println();
                 call.terminal().flush();
             }
+        }
+        if (all.stream().allMatch(results -> results.rows().isEmpty())) {
+            throw Failure.usage(
+                    "nothing that is measured has \"" + only + "\" in its name: " + String.join("; ", passedOver));
         }
         if (call.json()) {
             JsonArray array = new JsonArray();

@@ -15,6 +15,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
@@ -48,6 +49,9 @@ sealed interface Directors {
 
     /** Whether the backup knows of its master. */
     boolean stands(Place backup) throws IOException;
+
+    /** How one stands, for people. */
+    String stand(Place director) throws IOException;
 
     /** Ballast's daemons. */
     final class Ballast implements Directors {
@@ -131,6 +135,13 @@ sealed interface Directors {
             return !roles.isEmpty()
                     && roles.stream().allMatch(role -> role.role().equals("backup"));
         }
+
+        @Override
+        public String stand(Place director) {
+            Map<String, Long> roles = daemon(director).roles().stream()
+                    .collect(Collectors.groupingBy(role -> role.role(), TreeMap::new, Collectors.counting()));
+            return roles + ", " + daemon(director).lastWords();
+        }
     }
 
     /** keepalived, as Debian has it. */
@@ -208,6 +219,11 @@ sealed interface Directors {
         public boolean stands(Place backup) throws IOException {
             return process(backup).isAlive()
                     && !wiring.has(backup, plan.routers().getFirst().getFirst());
+        }
+
+        @Override
+        public String stand(Place director) throws IOException {
+            return programs.log("keepalived-" + director.word());
         }
     }
 }

@@ -258,12 +258,25 @@ final class Programs implements AutoCloseable {
             }
             below.forEach(ProcessHandle::destroyForcibly);
         }
+        // A worker outlives its daemon where that has ended badly.
+        ProcessHandle.allProcesses()
+                .filter(each -> isOf(each.pid(), directory))
+                .forEach(ProcessHandle::destroyForcibly);
         try (Stream<Path> files = Files.walk(directory)) {
             for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.deleteIfExists(file);
             }
         } catch (IOException e) {
             System.err.println("could not remove " + directory + ": " + e.getMessage());
+        }
+    }
+
+    private static boolean isOf(long pid, Path directory) {
+        try {
+            return Files.readString(Path.of("/proc", Long.toString(pid), "cmdline"), StandardCharsets.ISO_8859_1)
+                    .contains(directory + "/");
+        } catch (IOException e) {
+            return false; // it has ended, or is somebody else's
         }
     }
 

@@ -10,6 +10,8 @@ import java.util.function.Consumer;
 final class Sheet {
     private final List<Row> rows = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
+    private final List<String> passedOver = new ArrayList<>();
+    private final String only;
     private final Consumer<String> progress;
 
     /** Measures something and puts one or several rows on the sheet. */
@@ -17,7 +19,9 @@ final class Sheet {
         void take() throws IOException, Failure, InterruptedException;
     }
 
-    Sheet(Consumer<String> progress) {
+    /** @param only what is measured has this in its name; empty for everything */
+    Sheet(String only, Consumer<String> progress) {
+        this.only = only;
         this.progress = progress;
     }
 
@@ -34,8 +38,22 @@ final class Sheet {
         notes.add(text);
     }
 
+    /** What was not measured, as its name has not what was asked for. */
+    List<String> passedOver() {
+        return List.copyOf(passedOver);
+    }
+
     /** Measures; where that fails, a row under this name says why, and the next measurement may be taken. */
     void measure(String name, String unit, Measurement measurement) throws InterruptedException {
+        if (!name.contains(only)) {
+            passedOver.add(name);
+            return;
+        }
+        attempt(name, unit, measurement);
+    }
+
+    /** Likewise, whatever its name. */
+    void attempt(String name, String unit, Measurement measurement) throws InterruptedException {
         try {
             measurement.take();
         } catch (IOException | Failure e) {

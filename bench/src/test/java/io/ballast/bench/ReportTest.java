@@ -75,7 +75,7 @@ class ReportTest {
 
     @Test
     void aMeasurementThatFailsLeavesTheOthersAndSaysWhy() throws Exception {
-        Sheet sheet = new Sheet(line -> {});
+        Sheet sheet = new Sheet("", line -> {});
         sheet.measure("first", "us", () -> {
             throw new IOException("wrk:\nno answer");
         });
@@ -89,6 +89,15 @@ class ReportTest {
         assertThat(json.get("ours")).isEqualTo(JsonNull.INSTANCE);
         assertThat(json.get("failure").getAsString()).isEqualTo("wrk: / no answer");
         assertThat(json.get("met").getAsBoolean()).isFalse();
+    }
+
+    @Test
+    void measuresOnlyWhatIsAskedForByItsName() throws Exception {
+        Sheet sheet = new Sheet("pair", _ -> {});
+        sheet.measure("idle pair", "%", () -> sheet.add(Row.info("idle", "%", Sample.of(1))));
+        sheet.measure("link down", "ms", () -> sheet.add(Row.info("down", "ms", Sample.of(1))));
+        assertThat(sheet.results("area").rows()).extracting(Row::name).containsExactly("idle");
+        assertThat(sheet.passedOver()).containsExactly("link down");
     }
 
     @Test

@@ -61,7 +61,7 @@ class TakeoverAreaTest {
     void measuresOneRound() throws Exception {
         Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
         Assumptions.assumeTrue(Programs.find("ip").isPresent(), "ip is not installed");
-        Sheet sheet = new Sheet(_ -> {});
+        Sheet sheet = new Sheet("", _ -> {});
         TakeoverArea.measure(
                 sheet,
                 List.of(Event.NODE_DIES),

@@ -211,6 +211,15 @@ public final class NativeSocket implements AutoCloseable {
         }
     }
 
+    /** Queues up to this many bytes of what has arrived, beyond the system's limit where that is permitted. */
+    public void receiveBuffer(int bytes) throws IOException {
+        try {
+            setOption(Constants.SOL_SOCKET, Constants.SO_RCVBUFFORCE, bytes, "SO_RCVBUFFORCE");
+        } catch (LinuxException e) {
+            setOption(Constants.SOL_SOCKET, Constants.SO_RCVBUF, bytes, "SO_RCVBUF");
+        }
+    }
+
     /** Queues only what this classic BPF program lets pass (SO_ATTACH_FILTER): one {@code struct sock_filter} a number. */
     public void attachFilter(long[] program) throws IOException {
         try (Kernel kernel = Kernel.open()) {
