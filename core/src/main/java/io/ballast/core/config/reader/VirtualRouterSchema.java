@@ -571,9 +571,16 @@ final class VirtualRouterSchema {
         });
         scope.leave();
         scope.enter(ADDRESSES.name());
-        for (int i = 0; i < spec.addresses().size(); i++) {
-            scope.enter(i);
-            network(scope, spec, spec.addresses().get(i), item(v, i));
+        List<Cidr> outside = spec.addresses().stream()
+                .filter(cidr -> network(scope, spec, cidr).isPresent())
+                .toList();
+        if (!outside.isEmpty()) {
+            int first = spec.addresses().indexOf(outside.getFirst());
+            scope.enter(first);
+            scope.warning(
+                    item(v, first),
+                    network(scope, spec, outside.getFirst()).orElseThrow()
+                            + (outside.size() == 1 ? "" : "; and to " + (outside.size() - 1) + " more of these"));
             scope.leave();
         }
         scope.leave();
@@ -647,7 +654,8 @@ final class VirtualRouterSchema {
         }
     }
 
-    private static void network(Scope scope, VirtualRouterSpec spec, Cidr cidr, Node at) {
+    /** Why an address is not next to where it is to be. */
+    private static Optional<String> network(Scope scope, VirtualRouterSpec spec, Cidr cidr) {
         for (Map.Entry<String, InterfaceSpec> device : devices(scope, spec).entrySet()) {
             List<Cidr> networks = networks(device.getValue()).stream()
                     .filter(own -> isIpv6(own) == isIpv6(cidr))
@@ -655,14 +663,12 @@ final class VirtualRouterSchema {
             if (!cidr.address().isLinkLocalAddress()
                     && !networks.isEmpty()
                     && networks.stream().noneMatch(n -> n.contains(cidr.address()))) {
-                scope.warning(
-                        at,
-                        Addresses.print(cidr.address()) + " is in no network of "
-                                + device.getValue().name() + " of " + device.getKey() + " (" + networks.getFirst()
-                                + "), so clients and routers there need a route to it");
-                return;
+                return Optional.of(Addresses.print(cidr.address()) + " is in no network of "
+                        + device.getValue().name() + " of " + device.getKey() + " (" + networks.getFirst()
+                        + "), so clients and routers there need a route to it");
             }
         }
+        return Optional.empty();
     }
 
     /** Multicast goes no farther than the network. */
