@@ -49,20 +49,24 @@ public final class PollSet implements AutoCloseable {
     }
 
     /**
-     * Waits until one of them is to be read or is in error, or somebody calls, or the time has come; or for less, as a
-     * signal or what the kernel does with this thread may end it.
+     * Waits until one of them is to be read or is in error, or somebody calls, or the time has come. What the kernel does
+     * on behalf of this thread meanwhile, as with each of its {@link TimedSends}, does not end it.
      *
      * @param until by {@link System#nanoTime}
      */
     public void await(long until) throws IOException {
-        long left = until - System.nanoTime();
         try (Kernel kernel = Kernel.open()) {
-            int ready = kernel.pollNanos(descriptors, readable.size() + 1, Math.max(0, left));
+            int ready;
+            long left;
+            do {
+                left = until - System.nanoTime();
+                ready = kernel.pollNanos(descriptors, readable.size() + 1, Math.max(0, left));
+            } while (ready == -Errno.EINTR.number() && left > 0);
             if (ready != -Errno.EINTR.number()) {
                 LinuxException.check(ready, "ppoll", readable.size() + " descriptors");
-            }
-            if (descriptors.get(ValueLayout.JAVA_SHORT, 6) != 0) {
-                kernel.read(wake.fd(), counter);
+                if (ready > 0 && descriptors.get(ValueLayout.JAVA_SHORT, 6) != 0) {
+                    kernel.read(wake.fd(), counter);
+                }
             }
         }
     }

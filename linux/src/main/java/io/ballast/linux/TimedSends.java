@@ -286,7 +286,9 @@ public final class TimedSends implements AutoCloseable {
 
     /** Hands the kernel what has been queued. */
     public void flush() throws IOException {
-        enter(0, 0);
+        if (queued > 0) {
+            enter(0, 0);
+        }
     }
 
     private void request(byte operation, byte flags, int fd, long address, int length, int more, long data) {
