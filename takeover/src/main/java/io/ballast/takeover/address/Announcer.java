@@ -36,7 +36,11 @@ import java.util.function.Consumer;
  * <p>Times are nanoseconds of one clock that never goes back. Not thread-safe.
  */
 public final class Announcer implements AutoCloseable {
-    static final int MOST_PER_TICK = 256;
+    static final int MOST_PER_TICK = 64;
+
+    /** Between as many as that and the next: more at once, and a backlog on the way overflows; seen at 5,100. */
+    static final long PACE = TimeUnit.MILLISECONDS.toNanos(2);
+
     static final long RETRY = TimeUnit.MILLISECONDS.toNanos(1);
     static final long PATIENCE = TimeUnit.MILLISECONDS.toNanos(100);
 
@@ -98,6 +102,9 @@ public final class Announcer implements AutoCloseable {
     private final Consumer<String> failures;
     /** Whose turn is next comes first. */
     private final Deque<Series> turns = new ArrayDeque<>();
+
+    /** When more may be sent. */
+    private long notBefore = Long.MIN_VALUE;
 
     private String told = "";
 
@@ -186,17 +193,21 @@ public final class Announcer implements AutoCloseable {
         for (Series series : turns) {
             due = Math.min(due, series.due());
         }
-        return due;
+        return Math.max(due, notBefore);
     }
 
     /** Sends what is due, or as much of it as is sent at once. */
     public void tick(long now) {
+        if (now < notBefore) {
+            return;
+        }
         int room = MOST_PER_TICK;
         for (int idle = 0; idle < turns.size(); ) {
             Series series = turns.getFirst();
             idle = series.due() > now ? idle + 1 : 0;
             while (series.due() <= now && series.next < series.frames.size()) {
                 if (room-- == 0) {
+                    notBefore = now + PACE;
                     return;
                 }
                 send(series, now);

@@ -554,6 +554,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
         transitions.add(new RouterStatus.Transition(since, from, to, why));
         party.changed(to);
+        wires.ownership().alone(member, to == Role.MASTER);
         wires.listener().changed(member, from, to, router.priority(), why);
     }
 

@@ -60,6 +60,8 @@ public final class LocalAddresses implements Ownership {
     private final Map<Membership.Key, Integer> carriers = new ConcurrentHashMap<>();
     /** Why there is none; empty while one is being made. */
     private final Map<Membership.Key, String> making = new ConcurrentHashMap<>();
+    /** The addresses that nobody else is to have. */
+    private final Set<InetAddress> alone = ConcurrentHashMap.newKeySet();
 
     private final LinkedBlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
     private final Thread thread;
@@ -239,9 +241,9 @@ public final class LocalAddresses implements Ownership {
         // When everybody has been told.
         tasks.add(() -> {
             if (!member.ipv6()) {
-                Set<Inet4Address> here = held.computeIfAbsent(link.index(), _ -> new HashSet<>());
-                here.addAll(ipv4(member));
-                duplicates(link).holds(here);
+                Set<Inet4Address> listening = held.computeIfAbsent(link.index(), _ -> new HashSet<>());
+                listening.addAll(ipv4(member));
+                duplicates(link).holds(listening);
             }
         });
     }
@@ -267,13 +269,22 @@ public final class LocalAddresses implements Ownership {
                 announcer.stop(member.key().toString());
             }
             report(member, keeper().release(place.carrier().index(), member.addresses()));
-            Set<Inet4Address> here = held.get(link);
+            Set<Inet4Address> listening = held.get(link);
             Duplicates heard = duplicates.get(link);
-            if (here != null && heard != null && !member.ipv6()) {
-                here.removeAll(Set.copyOf(ipv4(member)));
-                heard.holds(here);
+            if (listening != null && heard != null && !member.ipv6()) {
+                listening.removeAll(Set.copyOf(ipv4(member)));
+                heard.holds(listening);
             }
         });
+    }
+
+    @Override
+    public void alone(Membership member, boolean isAlone) {
+        if (isAlone) {
+            alone.addAll(addresses(member));
+        } else {
+            addresses(member).forEach(alone::remove);
+        }
     }
 
     @Override
@@ -341,11 +352,12 @@ public final class LocalAddresses implements Ownership {
     private Duplicates duplicates(Link link) throws IOException {
         Duplicates open = duplicates.get(link.index());
         if (open == null) {
-            open = Duplicates.start(
-                    link,
-                    link.address() == null ? Set.of() : Set.of(link.address()),
-                    other -> tell(other.mac() + " has the address " + Addresses.print(other.address()) + " as well, on "
-                            + link.name() + ": two machines have it, and clients get to either"));
+            open = Duplicates.start(link, link.address() == null ? Set.of() : Set.of(link.address()), other -> {
+                if (alone.contains(other.address())) {
+                    tell(other.mac() + " has the address " + Addresses.print(other.address()) + " as well, on "
+                            + link.name() + ": two machines have it, and clients get to either");
+                }
+            });
             duplicates.put(link.index(), open);
         }
         return open;

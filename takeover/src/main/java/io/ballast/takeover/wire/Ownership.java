@@ -48,6 +48,9 @@ public interface Ownership extends AutoCloseable {
     /** They are another's. */
     void release(Membership member, long now);
 
+    /** Whether nobody else is to have them now: while one node hands over to another, both do. */
+    void alone(Membership member, boolean isAlone);
+
     /** Somebody else has claimed them, wrongly: tell the network again. */
     void announce(Membership member, long now);
 

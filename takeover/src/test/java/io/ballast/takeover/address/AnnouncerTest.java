@@ -116,15 +116,17 @@ class AnnouncerTest {
 
     @Test
     void aTickSendsNoMoreThanItsShareAndGoesOnWhereItStopped() {
-        InetAddress[] many = IntStream.range(0, 2 * Announcer.MOST_PER_TICK - 100)
-                .mapToObj(i -> InetAddress.ofLiteral("198.51." + (100 + i / 250) + "." + i % 250))
+        InetAddress[] many = IntStream.range(0, 2 * Announcer.MOST_PER_TICK - 10)
+                .mapToObj(i -> InetAddress.ofLiteral("198.51.100." + i))
                 .toArray(InetAddress[]::new);
         announce("one", new Settings(1, 0, 0, false), 0, many);
         announce("two", new Settings(1, 0, 0, false), 0, A);
         announcer.tick(0);
         assertThat(sent).hasSize(Announcer.MOST_PER_TICK);
-        assertThat(announcer.due()).isZero();
-        announcer.tick(1);
+        assertThat(announcer.due()).isEqualTo(Announcer.PACE);
+        announcer.tick(Announcer.PACE - 1);
+        assertThat(sent).hasSize(Announcer.MOST_PER_TICK);
+        announcer.tick(Announcer.PACE);
         assertThat(sent).hasSize(many.length + 1).doesNotHaveDuplicates().endsWith(A);
         assertThat(announcer.due()).isEqualTo(Long.MAX_VALUE);
     }

@@ -84,6 +84,11 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     }
 
     @Override
+    public void alone(Membership member, boolean isAlone) {
+        assertThat(isAlone).isEqualTo(roles.getLast() == Role.MASTER);
+    }
+
+    @Override
     public void announce(Membership member, long now) {}
 
     @Override
