@@ -280,7 +280,8 @@ public final class Takeover implements AutoCloseable {
                 // None, if all went well.
                 allParties.forEach(party -> party.stop("virtual routers cannot go on", System.nanoTime()));
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
+            // Also of an Error: nobody else would tell, and the addresses are over with this thread.
             failure = "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage());
             listener.note(true, failure);
         } finally {

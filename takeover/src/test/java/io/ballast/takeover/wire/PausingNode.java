@@ -24,6 +24,9 @@ final class PausingNode {
         RememberingNode node = new RememberingNode(NetworkNamespace.current());
         node.takeover.become(List.of(PauseTest.member(150)));
         while (!node.owns) {
+            if (!node.takeover.failure().isEmpty()) {
+                throw new IllegalStateException(node.takeover.failure());
+            }
             Thread.sleep(5);
         }
         System.out.println("master");
