@@ -28,6 +28,7 @@ public final class ProtocolSocket implements AutoCloseable {
     private static final int IP_MULTICAST_LOOP = 34;
     private static final int IP_ADD_MEMBERSHIP = 35;
     private static final int IP_TTL = 2;
+    private static final int IP_HDRINCL = 3;
     private static final int IP_MULTICAST_ALL = 49;
     private static final int IPV6_UNICAST_HOPS = 16;
     private static final int IPV6_MULTICAST_IF = 17;
@@ -65,12 +66,14 @@ public final class ProtocolSocket implements AutoCloseable {
     /**
      * What came.
      *
+     * @param header the IP header of IPv4; empty with IPv6
      * @param payload what follows the IP header
      * @param ttl TTL or hop limit it arrived with; -1 where the kernel did not say
      * @param at when it arrived, by {@link System#nanoTime}
      */
     @SuppressWarnings("ArrayRecordComponent")
-    public record Packet(InetAddress source, InetAddress destination, byte[] payload, int ttl, long at) {}
+    public record Packet(
+            InetAddress source, InetAddress destination, byte[] header, byte[] payload, int ttl, long at) {}
 
     /** Where packets are heard, or leave by. */
     public record Interface(int index, String name) {}
@@ -205,6 +208,21 @@ public final class ProtocolSocket implements AutoCloseable {
         }
     }
 
+    /**
+     * As {@link #sender}, of IPv4 and of whole packets with their IP header, of which the kernel makes up the sum only.
+     */
+    public static Descriptor packetSender(
+            int protocol, Interface on, InetAddress source, InetAddress destination, int mark) throws IOException {
+        Descriptor socket = sender(protocol, on, source, destination, mark);
+        try (Kernel kernel = Kernel.open()) {
+            option(kernel, socket, Constants.IPPROTO_IP, IP_HDRINCL, 1, "IP_HDRINCL");
+            return socket;
+        } catch (IOException | RuntimeException e) {
+            socket.close();
+            throw e;
+        }
+    }
+
     private static Descriptor socket(int protocol, Interface on, boolean ipv6) throws IOException {
         try (Kernel kernel = Kernel.open()) {
             String label = "protocol " + protocol + " on " + on.name();
@@ -309,7 +327,8 @@ public final class ProtocolSocket implements AutoCloseable {
         }
         return destination == null
                 ? null
-                : new Packet(source, destination, bytes(buffer, start, length - start), ttl, at);
+                : new Packet(
+                        source, destination, bytes(buffer, 0, start), bytes(buffer, start, length - start), ttl, at);
     }
 
     /** Without the interface, which is known. */

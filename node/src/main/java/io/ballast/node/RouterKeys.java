@@ -36,7 +36,10 @@ record RouterKeys(Authentication authentication, String refused) {
     /** Reads them anew each time, so that a changed file counts when the description is read again. */
     static RouterKeys read(VirtualRouterSpec router) {
         if (router.hmac().isEmpty()) {
-            return new RouterKeys(Authentication.password(router.password().orElse("")), "");
+            String password = router.password().orElse("");
+            return new RouterKeys(
+                    router.authenticationHeader() ? Authentication.header(password) : Authentication.password(password),
+                    "");
         }
         HmacSpec spec = router.hmac().get();
         List<Authentication.Key> keys = new ArrayList<>();

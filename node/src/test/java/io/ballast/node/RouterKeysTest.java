@@ -67,6 +67,9 @@ class RouterKeysTest {
     @Test
     void withoutThemThePasswordCounts() {
         assertThat(read("version: 2, password: \"mars\"").authentication()).isEqualTo(Authentication.password("mars"));
+        assertThat(read("version: 2, password: \"mars\", authentication-header: true")
+                        .authentication())
+                .isEqualTo(Authentication.header("mars"));
         assertThat(read("version: 3").authentication()).isEqualTo(Authentication.NONE);
     }
 

@@ -117,6 +117,12 @@ public final class DescriptionDiff {
                 from.hmac(),
                 to.hmac(),
                 hmac -> hmac.map(DescriptionDiff::print).orElse("none"));
+        field(
+                subject,
+                "authentication-header",
+                from.authenticationHeader(),
+                to.authenticationHeader(),
+                String::valueOf);
         field(subject, "look-ahead", from.lookAhead(), to.lookAhead(), Durations::print);
         field(subject, "gratuitous-arp.repeat", from.announcements(), to.announcements(), String::valueOf);
         field(subject, "gratuitous-arp.again-after", from.announceAgain(), to.announceAgain(), Durations::print);

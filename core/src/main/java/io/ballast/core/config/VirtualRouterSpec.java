@@ -24,7 +24,8 @@ import java.util.SequencedMap;
  * @param unicast whether advertisements go to the other nodes' own addresses, instead of multicast
  * @param virtualMac whether the addresses have an Ethernet address of their own, which goes with them
  * @param checksum of what is sent with version 3 over IPv4; both kinds are understood
- * @param password sent in clear, with version 2 only; 1 to 8 characters of ASCII
+ * @param password with version 2 only; 1 to 8 characters of ASCII
+ * @param authenticationHeader whether the password, which is sent in clear otherwise, is the key of an authentication header
  * @param hmac by what nodes sign their advertisements; nothing where they do not
  * @param lookAhead how much is queued in the kernel at any time, so how long the daemon may stand still
  * @param announcements of each address at once, when the addresses have come to a node
@@ -46,6 +47,7 @@ public record VirtualRouterSpec(
         boolean virtualMac,
         Checksum checksum,
         Optional<String> password,
+        boolean authenticationHeader,
         Optional<HmacSpec> hmac,
         Duration lookAhead,
         int announcements,
@@ -217,8 +219,8 @@ public record VirtualRouterSpec(
         return String.format(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
-                        + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s, hmac=%s,"
-                        + " lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
+                        + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s,"
+                        + " authenticationHeader=%s, hmac=%s, lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
                 name,
                 routerId,
                 addresses,
@@ -231,6 +233,7 @@ public record VirtualRouterSpec(
                 virtualMac,
                 checksum,
                 password.isPresent() ? "..." : "none",
+                authenticationHeader,
                 hmac.map(HmacSpec::toString).orElse("none"),
                 lookAhead,
                 announcements,

@@ -204,6 +204,8 @@ class DescriptionDiffTest {
         assertThat(changes(two, secret)).containsExactly("change virtual-router front: password added");
         assertThat(changes(secret, other)).containsExactly("change virtual-router front: password changed");
         assertThat(changes(other, two)).containsExactly("change virtual-router front: password removed");
+        assertThat(changes(secret, secret.replace("\"mars\"", "\"mars\", authentication-header: true")))
+                .containsExactly("change virtual-router front: authentication-header false -> true");
     }
 
     @Test

@@ -33,6 +33,7 @@ public final class AdvertisementCodec {
     private static final int TYPE = 1;
     private static final int NONE = 0;
     private static final int SIMPLE = 1;
+    private static final int HEADED = 2;
 
     /** What the checksum of version 3 over IPv4 counts. */
     public enum Checksum {
@@ -76,11 +77,11 @@ public final class AdvertisementCodec {
     /**
      * Writes an advertisement.
      *
-     * @param password version 2: up to eight bytes of it are sent, in clear; empty for none
+     * @param by version 2: up to eight bytes of the password are sent, in clear, where no header stands before it
      * @param source of the IP header; with destination it is part of the sum
      */
     public static byte[] encode(
-            Advertisement ad, String password, Checksum checksum, InetAddress source, InetAddress destination) {
+            Advertisement ad, Authentication by, Checksum checksum, InetAddress source, InetAddress destination) {
         int width = ad.addresses().getFirst().getAddress().length;
         int length = length(ad.version(), ad.addresses().size(), width == 16);
         ByteBuffer out = ByteBuffer.allocate(length);
@@ -90,14 +91,14 @@ public final class AdvertisementCodec {
                 .put((byte) ad.addresses().size());
         int interval = (int) (ad.interval() / Advertisement.unit(ad.version()));
         if (ad.version() == 2) {
-            out.put((byte) (password.isEmpty() ? NONE : SIMPLE)).put((byte) interval);
+            out.put((byte) kind(by)).put((byte) interval);
         } else {
             out.putShort((short) interval);
         }
         out.putShort((short) 0);
         ad.addresses().forEach(address -> out.put(address.getAddress()));
         if (ad.version() == 2) {
-            out.put(padded(password));
+            out.put(padded(kind(by) == SIMPLE ? by.password() : ""));
         }
         boolean pseudo = ad.version() == 3 && (width != 4 || checksum == Checksum.PSEUDO_HEADER);
         out.putShort(6, (short) ~sum(out.array(), pseudo ? pseudo(source, destination, length) : 0));
@@ -110,10 +111,10 @@ public final class AdvertisementCodec {
      * @param message the payload, as long as the IP header says
      * @param trailer how much of it is behind the message, and has been judged ({@link HmacTrailer#judge})
      * @param ttl of the IP header; -1 where that says nothing, as among unicast peers
-     * @param password as in {@link #encode}
+     * @param by as in {@link #encode}; a header has been judged before
      */
     public static Decoded decode(
-            byte[] message, int trailer, int ttl, String password, InetAddress source, InetAddress destination) {
+            byte[] message, int trailer, int ttl, Authentication by, InetAddress source, InetAddress destination) {
         if (ttl != -1 && ttl != TTL) {
             return new Decoded.Bad(Discard.TTL);
         }
@@ -159,12 +160,12 @@ public final class AdvertisementCodec {
         }
         if (version == 2) {
             int kind = in.get(4) & 0xff;
-            if (kind != (password.isEmpty() ? NONE : SIMPLE)) {
+            if (kind != kind(by)) {
                 return new Decoded.Bad(Discard.AUTHENTICATION_TYPE);
             }
             byte[] sent = new byte[PASSWORD];
             in.get(length - PASSWORD, sent);
-            if (kind == SIMPLE && !MessageDigest.isEqual(sent, padded(password))) {
+            if (kind == SIMPLE && !MessageDigest.isEqual(sent, padded(by.password()))) {
                 return new Decoded.Bad(Discard.AUTHENTICATION);
             }
         }
@@ -194,7 +195,12 @@ public final class AdvertisementCodec {
         return addresses;
     }
 
-    private static byte[] padded(String password) {
+    /** RFC 2338 section 5.3.6. */
+    private static int kind(Authentication by) {
+        return by.header() ? HEADED : by.password().isEmpty() ? NONE : SIMPLE;
+    }
+
+    static byte[] padded(String password) {
         byte[] all = password.getBytes(StandardCharsets.UTF_8);
         byte[] eight = new byte[PASSWORD];
         System.arraycopy(all, 0, eight, 0, Math.min(all.length, PASSWORD));

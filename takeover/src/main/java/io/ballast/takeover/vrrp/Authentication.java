@@ -7,27 +7,33 @@ import java.util.Optional;
 /**
  * By what nodes of a virtual router know each other.
  *
- * @param password of version 2, sent in clear; empty for none
+ * @param password of version 2, sent in clear or, with the header, the key of that; empty for none
+ * @param header whether an authentication header stands before advertisements of version 2 ({@link AuthenticationHeader})
  * @param hmac what signs advertisements, where something does
  */
-public record Authentication(String password, Optional<Hmac> hmac) {
+public record Authentication(String password, boolean header, Optional<Hmac> hmac) {
     /** Everybody on the network is believed. */
-    public static final Authentication NONE = new Authentication("", Optional.empty());
+    public static final Authentication NONE = new Authentication("", false, Optional.empty());
 
     /** With a password of version 2. */
     public static Authentication password(String password) {
-        return new Authentication(password, Optional.empty());
+        return new Authentication(password, false, Optional.empty());
+    }
+
+    /** With the authentication header of version 2. */
+    public static Authentication header(String password) {
+        return new Authentication(password, true, Optional.empty());
     }
 
     /** With signatures. */
     public static Authentication of(Hmac hmac) {
-        return new Authentication("", Optional.of(hmac));
+        return new Authentication("", false, Optional.of(hmac));
     }
 
     /** Says nothing of what is secret. */
     @Override
     public String toString() {
-        return "Authentication[password=" + (password.isEmpty() ? "none" : "...") + ", hmac="
+        return "Authentication[password=" + (password.isEmpty() ? "none" : "...") + ", header=" + header + ", hmac="
                 + hmac.map(Hmac::toString).orElse("none") + "]";
     }
 

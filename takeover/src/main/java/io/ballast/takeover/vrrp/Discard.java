@@ -22,6 +22,8 @@ public enum Discard {
     AUTHENTICATION_TYPE("its authentication is of another kind"),
     /** Version 2: or it is wrong. */
     AUTHENTICATION("its password is another"),
+    /** Its authentication header is of no kind that is known here. */
+    HEADER("its authentication header is none of VRRP"),
     /** There is no signature behind it, and there has to be one. */
     UNSIGNED("it is not signed: its sender has no hmac, or only receives"),
     /** What is behind it is no signature that this version knows. */

@@ -11,6 +11,7 @@ import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Decoded;
 import io.ballast.takeover.vrrp.Authentication;
+import io.ballast.takeover.vrrp.AuthenticationHeader;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.HmacTrailer;
 import io.ballast.takeover.vrrp.VirtualRouter;
@@ -59,6 +60,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private List<Sender> senders = List.of();
 
     private @Nullable HmacTrailer trailer;
+    private @Nullable AuthenticationHeader header;
     private @Nullable Advertisement current;
     private Map<Sender, byte[]> payloads = Map.of();
     private long next;
@@ -96,7 +98,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         this.nobody = nobody;
         this.wires = wires;
         this.router = new VirtualRouter(member.settings(nobody), this, wires.now());
-        this.trailer = member.authentication().hmac().map(HmacTrailer::new).orElse(null);
+        authenticate();
     }
 
     Membership member() {
@@ -164,12 +166,14 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         int most = (int) (member.lookAhead() / member.interval()) + 4;
         int longest =
                 AdvertisementCodec.length(member.version(), member.addresses().size(), member.ipv6())
-                        + HmacTrailer.LENGTH;
+                        + Math.max(HmacTrailer.LENGTH, AuthenticationHeader.AROUND);
         List<Sender> opened = new ArrayList<>();
         senders = opened;
         for (InetAddress destination : destinations) {
-            Descriptor socket =
-                    ProtocolSocket.sender(AdvertisementCodec.PROTOCOL, leaving, own, destination, Takeover.MARK);
+            Descriptor socket = member.authentication().header()
+                    ? ProtocolSocket.packetSender(
+                            AuthenticationHeader.PROTOCOL, leaving, own, destination, Takeover.MARK)
+                    : ProtocolSocket.sender(AdvertisementCodec.PROTOCOL, leaving, own, destination, Takeover.MARK);
             opened.add(new Sender(destination, socket, wires.sends().stream(socket, most, longest)));
         }
     }
@@ -184,8 +188,15 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         senders = List.of();
         payloads = Map.of();
         current = null;
+        takeBack();
+    }
+
+    private void takeBack() {
         if (trailer != null) {
             trailer.takeBack(wires.now());
+        }
+        if (header != null) {
+            header.takeBack(wires.now());
         }
     }
 
@@ -252,6 +263,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         } else {
             trailer = hmac.map(HmacTrailer::new).orElse(null);
         }
+        if (!member.authentication().header()) {
+            header = null;
+        } else if (header == null) {
+            header = new AuthenticationHeader(member.authentication().password());
+        } else {
+            header.configure(member.authentication().password());
+        }
     }
 
     private VirtualRouter.Settings settings() {
@@ -285,7 +303,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     // ---- What is heard
 
-    void heard(ProtocolSocket.Packet packet, long now) {
+    /** @param headed whether an authentication header came before it */
+    void heard(ProtocolSocket.Packet packet, boolean headed, long now) {
         if (packet.source().equals(source)) {
             notice("its own address " + Addresses.print(packet.source())
                     + " advertises as well: another machine has it, or the network sends back what it is given");
@@ -296,7 +315,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         int ttl = member.peers().isEmpty() ? packet.ttl() : -1;
-        switch (decode(packet, ttl)) {
+        switch (decode(packet, headed, ttl)) {
             case Decoded.Bad bad -> {
                 discarded.merge(bad.why(), 1L, Long::sum);
                 notice("what " + Addresses.print(packet.source()) + " advertises is not listened to: "
@@ -306,9 +325,19 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
     }
 
-    private Decoded decode(ProtocolSocket.Packet packet, int ttl) {
+    private Decoded decode(ProtocolSocket.Packet packet, boolean headed, int ttl) {
         byte[] payload = packet.payload();
         InetAddress from = packet.source();
+        if (headed != (header != null)) {
+            return new Decoded.Bad(Discard.AUTHENTICATION_TYPE);
+        }
+        if (header != null) {
+            Optional<Discard> why = header.judge(packet.header(), payload, from);
+            if (why.isPresent()) {
+                return new Decoded.Bad(why.get());
+            }
+            payload = AuthenticationHeader.message(payload);
+        }
         int behind = 0;
         HmacTrailer judge = trailer;
         if (judge != null && (ttl == -1 || ttl == AdvertisementCodec.TTL)) {
@@ -320,8 +349,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             }
             behind = HmacTrailer.isBehind(payload, from) ? HmacTrailer.LENGTH : 0;
         }
-        return AdvertisementCodec.decode(
-                payload, behind, ttl, member.authentication().password(), from, packet.destination());
+        return AdvertisementCodec.decode(payload, behind, ttl, member.authentication(), from, packet.destination());
     }
 
     /** Nanoseconds since 1970. */
@@ -434,9 +462,16 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         HmacTrailer signer = trailer;
         boolean signs = signer != null && signer.signs();
         long sequence = signs && signer != null ? signer.next(at, now, utc() + at - now) : 0;
+        AuthenticationHeader before = header;
+        if (before != null) {
+            sequence = before.next(at, now, (utc() + at - now) / 1_000_000_000);
+        }
         for (Map.Entry<Sender, byte[]> each : messages.entrySet()) {
             Sender sender = each.getKey();
             byte[] message = each.getValue();
+            if (before != null) {
+                message = before.packet(message, sequence, source == null ? nobody : source, sender.destination());
+            }
             if (signs && signer != null) {
                 message = signer.sign(message, sequence, source == null ? nobody : source, sender.destination());
             }
@@ -464,7 +499,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                     sender,
                     AdvertisementCodec.encode(
                             advertisement,
-                            member.authentication().password(),
+                            member.authentication(),
                             member.checksum(),
                             source == null ? nobody : source,
                             sender.destination()));
@@ -496,9 +531,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             for (Sender sender : senders) {
                 sender.stream().cancel();
             }
-            if (trailer != null) {
-                trailer.takeBack(wires.now());
-            }
+            takeBack();
         } catch (IOException e) {
             throw new IllegalStateException("queued advertisements cannot be taken back", e);
         }

@@ -15,6 +15,7 @@ import io.ballast.linux.netlink.RouteWatch;
 import io.ballast.takeover.address.AddressKeeper;
 import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
+import io.ballast.takeover.vrrp.AuthenticationHeader;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.Inet6Address;
@@ -93,7 +94,13 @@ public final class Takeover implements AutoCloseable {
     }
 
     /** Where packets are heard. */
-    private record Place(int link, boolean ipv6) {}
+    private record Place(int link, boolean ipv6, int protocol) {
+        static Place of(Link link, Membership member) {
+            boolean headed = member.authentication().header();
+            return new Place(
+                    link.index(), member.ipv6(), headed ? AuthenticationHeader.PROTOCOL : AdvertisementCodec.PROTOCOL);
+        }
+    }
 
     private final Listener listener;
     private final OwnershipMaker maker;
@@ -474,13 +481,15 @@ public final class Takeover implements AutoCloseable {
     }
 
     private void hear(Place place, ProtocolSocket.Packet packet) {
-        if (packet.payload().length < 2) {
+        boolean headed = place.protocol() == AuthenticationHeader.PROTOCOL;
+        byte[] message = headed ? AuthenticationHeader.message(packet.payload()) : packet.payload();
+        if (message.length < 2) {
             return;
         }
-        int routerId = packet.payload()[1] & 0xff;
+        int routerId = message[1] & 0xff;
         for (Instance instance : all) {
             if (instance.hears(place.link(), place.ipv6(), routerId)) {
-                instance.heard(packet, System.nanoTime());
+                instance.heard(packet, headed, System.nanoTime());
             }
         }
     }
@@ -590,8 +599,7 @@ public final class Takeover implements AutoCloseable {
                                 + " address to advertise from"
                         : "";
             }
-            if (own != null
-                    && !ears.containsKey(new Place(Objects.requireNonNull(link).index(), member.ipv6()))) {
+            if (own != null && !ears.containsKey(Place.of(Objects.requireNonNull(link), member))) {
                 own = null;
                 why = "advertisements on " + member.device() + " cannot be heard";
             }
@@ -639,7 +647,7 @@ public final class Takeover implements AutoCloseable {
         for (Instance instance : all) {
             Link link = links.get(instance.member().device());
             if (link != null) {
-                wanted.add(new Place(link.index(), instance.member().ipv6()));
+                wanted.add(Place.of(link, instance.member()));
             }
         }
         ears.entrySet().removeIf(each -> {
@@ -667,10 +675,10 @@ public final class Takeover implements AutoCloseable {
             ears.put(
                     place,
                     ProtocolSocket.open(
-                            AdvertisementCodec.PROTOCOL,
+                            place.protocol(),
                             new ProtocolSocket.Interface(link.index(), link.name()),
                             group(place.ipv6()),
-                            AdvertisementCodec.LONGEST));
+                            AuthenticationHeader.LENGTH + AdvertisementCodec.LONGEST));
             deaf.remove(place);
         } catch (IOException e) {
             if (deaf.add(place)) {

@@ -31,7 +31,7 @@ class AdvertisementCodecTest {
     /** 214d + 9601 + 0003 + 0a4d + 0064 = c202, whose complement is 3dfd. */
     @Test
     void version2IsTheMessageWithEightBytesOfAuthentication() {
-        byte[] message = AdvertisementCodec.encode(V2, "", Checksum.PSEUDO_HEADER, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(V2, Authentication.NONE, Checksum.PSEUDO_HEADER, FROM4, TO4);
         assertThat(HexFormat.of().formatHex(message)).isEqualTo("214d960100033dfd0a4d00640000000000000000");
         assertThat(decode(message, "")).isEqualTo(new Decoded.Good(V2, Checksum.MESSAGE));
     }
@@ -39,7 +39,7 @@ class AdvertisementCodecTest {
     /** "secret" adds 7365 + 6372 + 6574, its type 0100: ff4e with the carry, complement 00b1. */
     @Test
     void aPasswordOfVersion2TravelsInClear() {
-        byte[] message = AdvertisementCodec.encode(V2, "secret", Checksum.MESSAGE, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(V2, Authentication.password("secret"), Checksum.MESSAGE, FROM4, TO4);
         assertThat(HexFormat.of().formatHex(message)).isEqualTo("214d9601010300b10a4d00647365637265740000");
         assertThat(decode(message, "secret")).isInstanceOf(Decoded.Good.class);
         assertThat(decode(message, "secreT")).isEqualTo(new Decoded.Bad(Discard.AUTHENTICATION));
@@ -49,10 +49,10 @@ class AdvertisementCodecTest {
     /** 314d + 9601 + 0001 + 0a4d + 0064 = d200, complement 2dff; with 0a4d + 000b + e000 + 0012 + 0070 + 000c it is bce7, complement 4318. */
     @Test
     void version3OverIpv4HasEitherSum() {
-        byte[] message = AdvertisementCodec.encode(V3, "", Checksum.MESSAGE, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(V3, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
         assertThat(HexFormat.of().formatHex(message)).isEqualTo("314d960100012dff0a4d0064");
         assertThat(decode(message, "")).isEqualTo(new Decoded.Good(V3, Checksum.MESSAGE));
-        byte[] usual = AdvertisementCodec.encode(V3, "", Checksum.PSEUDO_HEADER, FROM4, TO4);
+        byte[] usual = AdvertisementCodec.encode(V3, Authentication.NONE, Checksum.PSEUDO_HEADER, FROM4, TO4);
         assertThat(HexFormat.of().formatHex(usual)).isEqualTo("314d9601000143180a4d0064");
         assertThat(decode(usual, "")).isEqualTo(new Decoded.Good(V3, Checksum.PSEUDO_HEADER));
     }
@@ -60,11 +60,11 @@ class AdvertisementCodecTest {
     @Test
     void version3OverIpv6HasThePseudoHeaderInItsSum() {
         for (Checksum checksum : Checksum.values()) {
-            byte[] message = AdvertisementCodec.encode(V3_IPV6, "", checksum, FROM6, TO6);
+            byte[] message = AdvertisementCodec.encode(V3_IPV6, Authentication.NONE, checksum, FROM6, TO6);
             assertThat(message).hasSize(40);
-            assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, Authentication.NONE, FROM6, TO6))
                     .isEqualTo(new Decoded.Good(V3_IPV6, Checksum.PSEUDO_HEADER));
-            assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, FROM6))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, Authentication.NONE, FROM6, FROM6))
                     .isEqualTo(new Decoded.Bad(Discard.CHECKSUM));
         }
     }
@@ -81,7 +81,7 @@ class AdvertisementCodecTest {
         "08, 0b, CHECKSUM"
     })
     void whatIsWrongIsSaid(String at, String value, Discard why) {
-        byte[] message = AdvertisementCodec.encode(V3, "", Checksum.MESSAGE, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(V3, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
         int index = Integer.parseInt(at);
         message[index] = (byte) Integer.parseInt(value, 16);
         if (why != Discard.CHECKSUM) {
@@ -99,7 +99,7 @@ class AdvertisementCodecTest {
 
     @Test
     void reservedBitsAreNotPartOfTheInterval() {
-        byte[] message = AdvertisementCodec.encode(V3, "", Checksum.MESSAGE, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(V3, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
         message[4] |= (byte) 0xf0;
         mend(message);
         assertThat(decode(message, "")).isEqualTo(new Decoded.Good(V3, Checksum.MESSAGE));
@@ -107,18 +107,20 @@ class AdvertisementCodecTest {
 
     @Test
     void version2IsNotForIpv6() {
-        byte[] message = AdvertisementCodec.encode(V3_IPV6, "", Checksum.MESSAGE, FROM6, TO6);
+        byte[] message = AdvertisementCodec.encode(V3_IPV6, Authentication.NONE, Checksum.MESSAGE, FROM6, TO6);
         message[0] = 0x21;
-        assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
+        assertThat(AdvertisementCodec.decode(message, 0, 255, Authentication.NONE, FROM6, TO6))
                 .isEqualTo(new Decoded.Bad(Discard.VERSION));
     }
 
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 64, 254})
     void onlyTheLinkIsListenedTo(int ttl) {
-        byte[] message = AdvertisementCodec.encode(V3, "", Checksum.MESSAGE, FROM4, TO4);
-        assertThat(AdvertisementCodec.decode(message, 0, ttl, "", FROM4, TO4)).isEqualTo(new Decoded.Bad(Discard.TTL));
-        assertThat(AdvertisementCodec.decode(message, 0, -1, "", FROM4, TO4)).isInstanceOf(Decoded.Good.class);
+        byte[] message = AdvertisementCodec.encode(V3, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
+        assertThat(AdvertisementCodec.decode(message, 0, ttl, Authentication.NONE, FROM4, TO4))
+                .isEqualTo(new Decoded.Bad(Discard.TTL));
+        assertThat(AdvertisementCodec.decode(message, 0, -1, Authentication.NONE, FROM4, TO4))
+                .isInstanceOf(Decoded.Good.class);
     }
 
     @Test
@@ -144,9 +146,13 @@ class AdvertisementCodecTest {
             InetAddress to = ipv6 ? TO6 : TO4;
             String password = version == 2 && random.nextBoolean() ? "pass" + random.nextInt(1_000_000) : "";
             byte[] message = AdvertisementCodec.encode(
-                    ad, password, random.nextBoolean() ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER, from, to);
+                    ad,
+                    Authentication.password(password),
+                    random.nextBoolean() ? Checksum.MESSAGE : Checksum.PSEUDO_HEADER,
+                    from,
+                    to);
             assertThat(message.length).isLessThanOrEqualTo(AdvertisementCodec.LONGEST);
-            assertThat(AdvertisementCodec.decode(message, 0, 255, password, from, to))
+            assertThat(AdvertisementCodec.decode(message, 0, 255, Authentication.password(password), from, to))
                     .isInstanceOfSatisfying(
                             Decoded.Good.class,
                             good -> assertThat(good.advertisement()).isEqualTo(ad));
@@ -160,8 +166,9 @@ class AdvertisementCodecTest {
         int good = 0;
         for (int run = 0; run < 200_000; run++) {
             byte[] message = random.nextBoolean()
-                    ? AdvertisementCodec.encode(V3_IPV6, "", Checksum.MESSAGE, FROM6, TO6)
-                    : AdvertisementCodec.encode(random.nextBoolean() ? V2 : V3, "", Checksum.MESSAGE, FROM4, TO4);
+                    ? AdvertisementCodec.encode(V3_IPV6, Authentication.NONE, Checksum.MESSAGE, FROM6, TO6)
+                    : AdvertisementCodec.encode(
+                            random.nextBoolean() ? V2 : V3, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
             boolean ipv6 = message.length == 40;
             if (random.nextInt(4) == 0) {
                 message = java.util.Arrays.copyOf(message, random.nextInt(message.length + 20));
@@ -172,7 +179,7 @@ class AdvertisementCodecTest {
             if (!ipv6 && message.length >= 8 && random.nextBoolean()) {
                 mend(message);
             }
-            if (AdvertisementCodec.decode(message, 0, 255, "", ipv6 ? FROM6 : FROM4, ipv6 ? TO6 : TO4)
+            if (AdvertisementCodec.decode(message, 0, 255, Authentication.NONE, ipv6 ? FROM6 : FROM4, ipv6 ? TO6 : TO4)
                     instanceof Decoded.Good) {
                 good++;
             }
@@ -188,8 +195,8 @@ class AdvertisementCodecTest {
                 java.net.Inet6Address.getByAddress(
                         null, HexFormat.of().parseHex("00000000000000000000ffff0a4d0064"), -1));
         Advertisement ad = new Advertisement(3, 77, 150, Advertisement.SECOND, mapped);
-        byte[] message = AdvertisementCodec.encode(ad, "", Checksum.MESSAGE, FROM6, TO6);
-        assertThat(AdvertisementCodec.decode(message, 0, 255, "", FROM6, TO6))
+        byte[] message = AdvertisementCodec.encode(ad, Authentication.NONE, Checksum.MESSAGE, FROM6, TO6);
+        assertThat(AdvertisementCodec.decode(message, 0, 255, Authentication.NONE, FROM6, TO6))
                 .isEqualTo(new Decoded.Good(ad, Checksum.PSEUDO_HEADER));
     }
 
@@ -208,7 +215,7 @@ class AdvertisementCodecTest {
     }
 
     private static Decoded decode(byte[] message, String password) {
-        return AdvertisementCodec.decode(message, 0, 255, password, FROM4, TO4);
+        return AdvertisementCodec.decode(message, 0, 255, Authentication.password(password), FROM4, TO4);
     }
 
     /** Makes the message's own sum right again. */

@@ -49,14 +49,14 @@ class HmacTrailerTest {
     }
 
     private static byte[] signed4(HmacTrailer by, long sequence) {
-        byte[] message = AdvertisementCodec.encode(AD4, "", Checksum.MESSAGE, FROM4, TO4);
+        byte[] message = AdvertisementCodec.encode(AD4, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
         return by.sign(message, sequence, FROM4, TO4);
     }
 
     @Test
     void whatIsSignedIsTheDraftsByteForByte() {
         assertThat(HEX.formatHex(signed4(trailer(KEY), SEQUENCE))).isEqualTo(SIGNED4);
-        byte[] six = AdvertisementCodec.encode(AD6, "", Checksum.MESSAGE, FROM6, TO6);
+        byte[] six = AdvertisementCodec.encode(AD6, Authentication.NONE, Checksum.MESSAGE, FROM6, TO6);
         assertThat(HEX.formatHex(trailer(KEY).sign(six, SEQUENCE, FROM6, TO6))).isEqualTo(SIGNED6);
         assertThat(HmacTrailer.sequence(UTC)).isEqualTo(SEQUENCE);
     }
@@ -68,11 +68,11 @@ class HmacTrailerTest {
         assertThat(trailer(KEY).judge(four, FROM4, UTC)).isEmpty();
         assertThat(trailer(KEY).judge(six, FROM6, UTC)).isEmpty();
         assertThat(HmacTrailer.isBehind(four, FROM4)).isTrue();
-        assertThat(AdvertisementCodec.decode(four, HmacTrailer.LENGTH, 255, "", FROM4, TO4))
+        assertThat(AdvertisementCodec.decode(four, HmacTrailer.LENGTH, 255, Authentication.NONE, FROM4, TO4))
                 .isEqualTo(new Decoded.Good(AD4, Checksum.MESSAGE));
-        assertThat(AdvertisementCodec.decode(six, HmacTrailer.LENGTH, 255, "", FROM6, TO6))
+        assertThat(AdvertisementCodec.decode(six, HmacTrailer.LENGTH, 255, Authentication.NONE, FROM6, TO6))
                 .isEqualTo(new Decoded.Good(AD6, Checksum.PSEUDO_HEADER));
-        assertThat(AdvertisementCodec.decode(four, 0, 255, "", FROM4, TO4))
+        assertThat(AdvertisementCodec.decode(four, 0, 255, Authentication.NONE, FROM4, TO4))
                 .as("where nothing is signed")
                 .isEqualTo(new Decoded.Bad(Discard.AUTHENTICATION_TYPE));
     }
@@ -110,7 +110,7 @@ class HmacTrailerTest {
 
     @Test
     void theModeSaysWhatIsAcceptedUnsigned() {
-        byte[] unsigned = AdvertisementCodec.encode(AD4, "", Checksum.MESSAGE, FROM4, TO4);
+        byte[] unsigned = AdvertisementCodec.encode(AD4, Authentication.NONE, Checksum.MESSAGE, FROM4, TO4);
         byte[] forged = signed4(trailer(new Authentication.Key(1, new byte[32])), SEQUENCE);
         for (Mode mode : Mode.values()) {
             HmacTrailer trailer = new HmacTrailer(hmac(mode, true, KEY));
@@ -203,7 +203,8 @@ class HmacTrailerTest {
                                 new Authentication.Key(1, "s".repeat(32).getBytes(StandardCharsets.US_ASCII))))
                         .toString())
                 .isEqualTo(
-                        "Authentication[password=none, hmac=Hmac[keys=[key 1], mode=ENFORCE, fresh=true, window=5]]");
+                        "Authentication[password=none, header=false, hmac=Hmac[keys=[key 1], mode=ENFORCE, fresh=true,"
+                                + " window=5]]");
         assertThatThrownBy(() -> new Authentication.Key(1, new byte[31]))
                 .hasMessage("key 1 has 31 bytes: from 32 to 64");
     }

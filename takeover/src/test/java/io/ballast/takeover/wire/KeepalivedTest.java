@@ -45,6 +45,12 @@ class KeepalivedTest {
                 "vrrp_version 2",
                 "advert_int 1\n authentication {\n auth_type PASS\n auth_pass secret\n }",
                 "192.0.2.100/24"),
+        V2_HEADER(
+                "vrrp_version 2",
+                "advert_int 1\n authentication {\n auth_type AH\n auth_pass secret\n }",
+                "192.0.2.100/24"),
+        V3_VIRTUAL_MAC("vrrp_version 3", "advert_int 0.1\n use_vmac", "192.0.2.100/24"),
+        IPV6_VIRTUAL_MAC("vrrp_version 3", "advert_int 0.1\n use_vmac", "2001:db8::100/64"),
         IPV6("vrrp_version 3", "advert_int 0.1", "2001:db8::100/64");
 
         private final String version;
@@ -55,6 +61,18 @@ class KeepalivedTest {
             this.version = version;
             this.instance = instance;
             this.address = address;
+        }
+
+        boolean isIpv6() {
+            return this == IPV6 || this == IPV6_VIRTUAL_MAC;
+        }
+
+        boolean isVersion2() {
+            return this == V2 || this == V2_HEADER;
+        }
+
+        boolean hasVirtualMac() {
+            return this == V3_VIRTUAL_MAC || this == IPV6_VIRTUAL_MAC;
         }
 
         InetAddress vip() {
@@ -166,22 +184,35 @@ class KeepalivedTest {
         }
     }
 
+    private boolean has(RememberingNode node, Way way) throws IOException {
+        if (!way.hasVirtualMac()) {
+            return node.owns;
+        }
+        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
+            return mine.addresses().stream()
+                    .anyMatch(address -> address.address().equals(way.vip()));
+        }
+    }
+
     private static Membership member(Way way, int priority) {
-        boolean ipv6 = way == Way.IPV6;
         return new Membership(
                 "front",
                 "eth0",
-                way == Way.V2 ? 2 : 3,
+                way.isVersion2() ? 2 : 3,
                 51,
                 priority,
-                way == Way.V2 ? 1000 * MS : 100 * MS,
-                List.of(new Cidr(way.vip(), ipv6 ? 64 : 24)),
+                way.isVersion2() ? 1000 * MS : 100 * MS,
+                List.of(new Cidr(way.vip(), way.isIpv6() ? 64 : 24)),
                 true,
                 0,
                 way == Way.V3_UNICAST ? List.of(InetAddress.ofLiteral("192.0.2.2")) : List.of(),
-                false,
+                way.hasVirtualMac(),
                 Checksum.PSEUDO_HEADER,
-                way == Way.V2 ? Authentication.password("secret") : Authentication.NONE,
+                switch (way) {
+                    case V2 -> Authentication.password("secret");
+                    case V2_HEADER -> Authentication.header("secret");
+                    default -> Authentication.NONE;
+                },
                 "",
                 1000 * MS,
                 5,
@@ -193,27 +224,27 @@ class KeepalivedTest {
     void addressesMoveBothWays(Way way) throws Exception {
         Process peer = begin(way, 100);
         await("keepalived is master", () -> keepalivedHas(way));
-        RememberingNode node = new RememberingNode(left);
+        RememberingNode node = way.hasVirtualMac() ? RememberingNode.real(left) : new RememberingNode(left);
         this.node = node;
         node.takeover.become(List.of(member(way, 90)));
         await("it is heard", () -> node.status().master().isPresent());
         assertThat(node.status().role()).isEqualTo(Role.BACKUP);
 
         node.takeover.become(List.of(member(way, 150)));
-        await("this node is better", () -> node.owns && !keepalivedHas(way));
+        await("this node is better", () -> has(node, way) && !keepalivedHas(way));
 
         node.takeover.manners(Map.of("front", Manner.WITHDRAWN));
-        await("keepalived takes them", () -> !node.owns && keepalivedHas(way));
+        await("keepalived takes them", () -> !has(node, way) && keepalivedHas(way));
         assertThat(node.status().transitions())
                 .last()
                 .satisfies(last -> assertThat(last.why()).endsWith("has taken over"));
 
         node.takeover.manners(Map.of("front", Manner.NORMAL));
-        await("this node takes them back", () -> node.owns && !keepalivedHas(way));
+        await("this node takes them back", () -> has(node, way) && !keepalivedHas(way));
         node.takeover.become(List.of(member(way, 90)));
-        await("keepalived is better", () -> !node.owns && keepalivedHas(way));
+        await("keepalived is better", () -> !has(node, way) && keepalivedHas(way));
         end(peer);
-        await("keepalived is gone", () -> node.owns && !keepalivedHas(way));
+        await("keepalived is gone", () -> has(node, way) && !keepalivedHas(way));
 
         assertThat(node.status().discarded()).isEmpty();
         assertThat(node.notes).isEmpty();

@@ -34,6 +34,15 @@ final class RememberingNode implements Takeover.Listener, Ownership {
         takeover = in.call(() -> new Takeover(this, () -> this));
     }
 
+    private RememberingNode(NetworkNamespace in, String instance) throws IOException {
+        takeover = in.call(() -> new Takeover(this, () -> LocalAddresses.open(this, instance)));
+    }
+
+    /** One that remembers nothing of addresses, as it really has them. */
+    static RememberingNode real(NetworkNamespace in) throws IOException {
+        return new RememberingNode(in, "real-node-test");
+    }
+
     @Override
     public void changed(Membership member, Role from, Role to, int priority, String why) {
         roles.add(to);

@@ -42,6 +42,7 @@ class TakeoverTest {
         V2,
         V2_PASSWORD,
         V2_SIGNED,
+        V2_HEADER,
         IPV6,
         IPV6_SIGNED;
 
@@ -103,7 +104,7 @@ class TakeoverTest {
     }
 
     private static Membership member(Way way, int priority, InetAddress peer) {
-        boolean v2 = way == Way.V2 || way == Way.V2_PASSWORD || way == Way.V2_SIGNED;
+        boolean v2 = way.name().startsWith("V2");
         String address = way.isIpv6() ? "2001:db8::100" : "192.0.2.100";
         return new Membership(
                 "front",
@@ -121,6 +122,7 @@ class TakeoverTest {
                 switch (way) {
                     case V2_PASSWORD -> Authentication.password("secret");
                     case V2_SIGNED, IPV6_SIGNED -> signed(1);
+                    case V2_HEADER -> Authentication.header("secret");
                     default -> Authentication.NONE;
                 },
                 "",

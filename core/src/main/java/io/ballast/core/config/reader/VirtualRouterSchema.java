@@ -120,6 +120,13 @@ final class VirtualRouterSchema {
             Types.secret("password", "1 to 8 printable characters of ASCII", "[ -~]{1,8}"),
             "With version 2 only, and sent in clear: it keeps out mistakes, not attackers.",
             "\"mars\"");
+    private static final Key<Boolean> AUTHENTICATION_HEADER = Key.withDefault(
+            "authentication-header",
+            Types.bool(),
+            "false",
+            "With version 2 only: the password is not sent, but is the key of an authentication header (AH, HMAC-MD5), as"
+                    + " keepalived's `auth_type AH`. For neighbours that know nothing better; hmac is.",
+            "true");
     private static final Key<Integer> KEY_ID = Key.required(
             "id", Types.integer(1, 255), "The number that says which key it is; the same on all nodes.", "1");
     private static final Key<String> KEY_FILE = Key.required(
@@ -255,6 +262,7 @@ final class VirtualRouterSchema {
                     VIRTUAL_MAC,
                     CHECKSUM,
                     PASSWORD,
+                    AUTHENTICATION_HEADER,
                     HMAC,
                     LOOK_AHEAD,
                     GRATUITOUS_ARP,
@@ -285,6 +293,7 @@ final class VirtualRouterSchema {
                 v.get(VIRTUAL_MAC),
                 v.get(CHECKSUM),
                 v.find(PASSWORD),
+                v.get(AUTHENTICATION_HEADER),
                 v.find(HMAC),
                 v.get(LOOK_AHEAD),
                 announcing.repeat(),
@@ -443,6 +452,13 @@ final class VirtualRouterSchema {
     private static void protocol(Values v, VirtualRouterSpec spec) {
         Duration interval = spec.interval();
         boolean ipv4 = !spec.addresses(false).isEmpty();
+        if (spec.authenticationHeader() && spec.version() != 2) {
+            v.error(
+                    AUTHENTICATION_HEADER,
+                    "version 3 has no authentication header (RFC 9568 section 8); write hmac, or use version 2");
+        } else if (spec.authenticationHeader() && !v.given(PASSWORD)) {
+            v.error(AUTHENTICATION_HEADER, "the password is the key of it, and there is none; add one");
+        }
         if (v.given(HMAC) && v.given(PASSWORD)) {
             v.error(
                     PASSWORD,

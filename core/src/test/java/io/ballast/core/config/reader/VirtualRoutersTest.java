@@ -81,7 +81,7 @@ class VirtualRoutersTest {
                         + " nodes={d2=Member[interfaceName=eth0, priority=150],"
                         + " d1=Member[interfaceName=eth0, priority=140]}, version=3, interval=PT1S, preempt=true,"
                         + " preemptDelay=PT0S, unicast=false, virtualMac=false, checksum=PSEUDO_HEADER, password=none,"
-                        + " hmac=none, lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
+                        + " authenticationHeader=false, hmac=none, lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
                         + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
                         + " group=none]");
     }
@@ -172,9 +172,11 @@ class VirtualRoutersTest {
     @Test
     void aPasswordOfVersion2IsNotShown() {
         String two =
-                ROUTER + "    version: 2\n    interval: 255s\n    preempt-delay: 1000s\n    password: \"so long!\"\n";
+                ROUTER + "    version: 2\n    interval: 255s\n    preempt-delay: 1000s\n    password: \"so long!\"\n"
+                        + "    authentication-header: true\n";
         VirtualRouterSpec front = router(NODES + two + SERVICE);
         assertThat(front.password()).contains("so long!");
+        assertThat(front.authenticationHeader()).isTrue();
         assertThat(front.interval()).isEqualTo(Duration.ofSeconds(255));
         assertThat(front.preemptDelay()).isEqualTo(Duration.ofSeconds(1000));
         assertThat(front.toString()).contains("version=2", "password=...").doesNotContain("so long!");
