@@ -309,6 +309,7 @@ final class TakeoverDuty implements AutoCloseable {
                         router.name(),
                         new Dependence(
                                 router.group().orElse(""),
+                                router.group().isEmpty() ? Set.of() : others(router, node),
                                 here.stream()
                                         .map(thing -> new Tracked(thing.label(), thing.weight(), thing.reverse()))
                                         .toList(),
@@ -319,6 +320,16 @@ final class TakeoverDuty implements AutoCloseable {
             }
         }
         return all;
+    }
+
+    private static Set<Integer> others(VirtualRouterSpec router, String node) {
+        Set<Integer> others = new HashSet<>();
+        router.nodes().forEach((name, member) -> {
+            if (!name.equals(node)) {
+                others.add(member.priority());
+            }
+        });
+        return others;
     }
 
     /** What the node tracks: of network interfaces, those that it has. */

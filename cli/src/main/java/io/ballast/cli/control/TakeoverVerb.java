@@ -217,6 +217,14 @@ public final class TakeoverVerb implements Verb {
                     .append(Json.text(thing, "state"))
                     .append(')');
         }
+        long sum = described
+                + tracked.stream()
+                        .mapToLong(thing -> Json.number(thing, "adds"))
+                        .sum();
+        boolean bent = Json.text(router, "operator").equals("normal") && !router.has("givesWay");
+        if (bent && router.has("group") && now != Math.clamp(sum, 1, 254)) {
+            line.append("; next to that, as no two nodes of a group may be equal");
+        }
         return Optional.of(line.toString());
     }
 

@@ -120,7 +120,7 @@ class TakeoverTest {
                 nodes: { r1: { interface: eth0, priority: 150 }, r2: { interface: eth0, priority: 100 } }
                 interval: 100ms
                 group: gateway
-                track: { interfaces: { eth2: { weight: -60 } }, services: { web: { weight: 5, per-server: true } } }
+                track: { interfaces: { eth2: { weight: -60 } }, services: { web: { weight: 6, per-server: true } } }
               inside:
                 router-id: 52
                 addresses: [10.6.1.240/24]
@@ -151,10 +151,10 @@ class TakeoverTest {
             // What it tracks makes it worth less than the other one.
             link(lab, "eth2", "down");
             become(lab, "r1 backup, r2 master");
-            assertThat(priority(lab)).isEqualTo(95);
+            assertThat(priority(lab)).isEqualTo(96);
             link(lab, "eth2", "up");
             become(lab, "r1 master, r2 backup");
-            assertThat(priority(lab)).isEqualTo(155);
+            assertThat(priority(lab)).isEqualTo(156);
         }
     }
 

@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * Several virtual routers of a node that move together: a director with an address outside and one inside is of use only
@@ -20,8 +21,9 @@ import java.util.Objects;
  *   <li>Where one is at fault, all are, until none is.
  * </ul>
  *
- * <p>So they need one priority, different from every other node's: where one node wins on one network and another on the
- * other, both lose for ever. Everything that happens to a member is told by way of the group. Not thread-safe.
+ * <p>So they need one priority, different from every other node's ({@link #distinct}): where one node wins on one network
+ * and another on the other, both lose for ever. Everything that happens to a member is told by way of the group. Not
+ * thread-safe.
  */
 public final class SyncGroup {
     private static final long NEVER = Long.MAX_VALUE;
@@ -39,6 +41,31 @@ public final class SyncGroup {
         if (this.members.isEmpty()) {
             throw new IllegalArgumentException("a group of none");
         }
+    }
+
+    /**
+     * The priority next to a wanted one that no other node of the group can come to have. Each node has those that leave a
+     * remainder of its own, and the described ones are their nodes' alone.
+     *
+     * @param wanted from 1 to 254
+     * @param own the node's described priority
+     * @param others the other nodes' described priorities, different ones
+     */
+    public static int distinct(int wanted, int own, Set<Integer> others) {
+        if (wanted == own) {
+            return own;
+        }
+        int nodes = others.size() + 1;
+        int below = (int) others.stream().filter(other -> other < own).count();
+        for (int distance = 0; distance < Advertisement.OWNER; distance++) {
+            for (int next : new int[] {wanted + distance, wanted - distance}) {
+                boolean possible = next > Advertisement.LEAVES && next < Advertisement.OWNER;
+                if (possible && next % nodes == (1 + below) % nodes && !others.contains(next)) {
+                    return next;
+                }
+            }
+        }
+        return wanted;
     }
 
     private boolean all(Role role) {

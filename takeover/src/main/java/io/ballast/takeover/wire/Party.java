@@ -92,7 +92,12 @@ final class Party {
 
     /** What they have in common; empty of one that is alone. */
     String group() {
-        return dependences.values().iterator().next().group();
+        return common().group();
+    }
+
+    /** Of the group, all say the same. */
+    private Dependence common() {
+        return dependences.values().iterator().next();
     }
 
     // ---- What this node is worth
@@ -104,6 +109,12 @@ final class Party {
     }
 
     private int priority(int described) {
+        int wanted = wanted(described);
+        Set<Integer> others = common().others();
+        return others.isEmpty() ? wanted : SyncGroup.distinct(wanted, described, others);
+    }
+
+    private int wanted(int described) {
         return switch (manner) {
             case PREFERRED -> Math.max(FIRST, described);
             case YIELDING -> LAST;

@@ -13,8 +13,10 @@ import java.net.InetAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -70,8 +72,15 @@ class SyncGroupSimulationTest {
             List<Integer> priorities = new ArrayList<>(List.of(50, 100, 150, 200));
             Collections.shuffle(priorities, random);
             boolean preempt = random.nextInt(3) > 0;
-            for (int i = random.nextInt(2, 5); i > 0; i--) {
-                nodes.add(new Node(i, priorities.get(i - 1), preempt));
+            List<Integer> described = priorities.subList(0, random.nextInt(2, 5));
+            int tracked = random.nextInt(1, 255);
+            for (int i = described.size(); i > 0; i--) {
+                int own = described.get(i - 1);
+                Set<Integer> others = new HashSet<>(described);
+                others.remove(own);
+                // Where what they track made them equal, none would be master for ever.
+                int wanted = random.nextInt(3) == 0 ? own : tracked;
+                nodes.add(new Node(i, SyncGroup.distinct(wanted, own, others), preempt));
             }
         }
 

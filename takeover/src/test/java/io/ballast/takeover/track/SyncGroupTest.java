@@ -9,7 +9,12 @@ import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import io.ballast.takeover.vrrp.VirtualRouter.Settings;
 import java.net.InetAddress;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
 class SyncGroupTest {
@@ -220,6 +225,35 @@ class SyncGroupTest {
         group.lapsed(LATER);
         assertRoles(Role.BACKUP);
         assertThat(did).contains("outside releases", "inside releases");
+    }
+
+    @Test
+    void noTwoNodesCanComeToHaveOnePriority() {
+        Random random = new Random(7);
+        for (int round = 0; round < 300; round++) {
+            Set<Integer> described = new TreeSet<>();
+            int nodes = random.nextInt(2, 7);
+            while (described.size() < nodes) {
+                described.add(random.nextInt(1, 255));
+            }
+            Map<Integer, Integer> holders = new HashMap<>();
+            for (int own : described) {
+                Set<Integer> others = new TreeSet<>(described);
+                others.remove(own);
+                assertThat(SyncGroup.distinct(own, own, others)).isEqualTo(own);
+                for (int wanted = 1; wanted < 255; wanted++) {
+                    int priority = SyncGroup.distinct(wanted, own, others);
+                    assertThat(priority).isBetween(1, 254);
+                    assertThat(Math.abs(priority - wanted)).as("how far off").isLessThan(nodes * (nodes + 1));
+                    assertThat(holders.merge(priority, own, (one, two) -> one.equals(two) ? one : -1))
+                            .as("%d of %d, beside %s", priority, own, others)
+                            .isEqualTo(own);
+                }
+            }
+        }
+        assertThat(SyncGroup.distinct(1, 100, Set.of(150))).isEqualTo(1);
+        assertThat(SyncGroup.distinct(1, 150, Set.of(100))).isEqualTo(2);
+        assertThat(SyncGroup.distinct(100, 150, Set.of(100))).isEqualTo(102);
     }
 
     @Test

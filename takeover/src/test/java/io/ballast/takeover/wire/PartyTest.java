@@ -152,7 +152,7 @@ class PartyTest {
     }
 
     private static Dependence on(Tracked thing) {
-        return new Dependence("", List.of(thing), Set.of("up0"));
+        return new Dependence("", Set.of(), List.of(thing), Set.of("up0"));
     }
 
     @Test
@@ -201,7 +201,7 @@ class PartyTest {
 
     @Test
     void aNumberIsAddedToThePriority() throws Exception {
-        begin(new Dependence("", List.of(new Tracked(FILE, 1, false)), Set.of()));
+        begin(new Dependence("", Set.of(), List.of(new Tracked(FILE, 1, false)), Set.of()));
         low.takeover.observed(Map.of(FILE, new State.Count(70)));
         await("the other is better", () -> low.owns && !high.owns);
         assertThat(low.status().priority()).isEqualTo(170);
@@ -213,7 +213,7 @@ class PartyTest {
 
     @Test
     void noPartIsTakenBeforeWhatMayBeAFaultIsKnown() throws Exception {
-        Dependence process = new Dependence("", List.of(new Tracked("process haproxy", 0, false)), Set.of());
+        Dependence process = new Dependence("", Set.of(), List.of(new Tracked("process haproxy", 0, false)), Set.of());
         high.takeover.become(List.of(front(150)), Map.of("front", process));
         low.takeover.become(List.of(front(100)));
         await("the lower one is master", () -> low.owns);
@@ -223,7 +223,7 @@ class PartyTest {
         await("it takes part", () -> high.owns && !low.owns);
 
         // What is new costs nobody the addresses before it is known to be at fault.
-        Dependence file = new Dependence("", List.of(new Tracked(FILE, 0, false)), Set.of());
+        Dependence file = new Dependence("", Set.of(), List.of(new Tracked(FILE, 0, false)), Set.of());
         high.takeover.become(List.of(front(150)), Map.of("front", file));
         await(
                 "it is described",
@@ -254,14 +254,20 @@ class PartyTest {
         await("as described", () -> high.owns && high.status().priority() == 150);
     }
 
-    private static final Dependence TOGETHER =
-            new Dependence("gateway", List.of(new Tracked(UPLINK, -60, false)), Set.of("up0"));
-    private static final Map<String, Dependence> GATEWAY =
-            Map.of("front", TOGETHER, "inside", new Dependence("gateway", List.of(), Set.of()));
+    private static Map<String, Dependence> gateway(int other) {
+        Tracked uplink = new Tracked(UPLINK, -60, false);
+        return Map.of(
+                "front", new Dependence("gateway", Set.of(other), List.of(uplink), Set.of("up0")),
+                "inside", new Dependence("gateway", Set.of(other), List.of(), Set.of()));
+    }
+
+    private void describeGroup() {
+        high.takeover.become(List.of(front(150), inside(150)), gateway(100));
+        low.takeover.become(List.of(front(100), inside(100)), gateway(150));
+    }
 
     private void beginGroup() throws Exception {
-        high.takeover.become(List.of(front(150), inside(150)), GATEWAY);
-        low.takeover.become(List.of(front(100), inside(100)), GATEWAY);
+        describeGroup();
         await("the higher one is master of both", () -> hasAll(high) && heard(low));
     }
 
@@ -303,6 +309,24 @@ class PartyTest {
     }
 
     @Test
+    void equalNodesOfAGroupStayApart() throws Exception {
+        // On the one network the first one's address is higher, on the other the second one's.
+        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
+            int link = index(mine, "eth1");
+            mine.remove(Address.of(link, InetAddress.ofLiteral("198.51.100.1"), 24));
+            mine.add(Address.of(link, InetAddress.ofLiteral("198.51.100.9"), 24));
+        }
+        beginGroup();
+        Map<String, String> nothing = Map.of("front", "no server is up of web");
+        high.takeover.unable(nothing);
+        await("the other is better", () -> hasAll(low));
+        low.takeover.unable(nothing);
+        await("the described priority decides", () -> hasAll(high));
+        assertThat(high.all()).extracting(RouterStatus::priority).containsOnly(2);
+        assertThat(low.all()).extracting(RouterStatus::priority).containsOnly(1);
+    }
+
+    @Test
     void theOperatorMovesAGroup() throws Exception {
         beginGroup();
         high.takeover.manners(Map.of("inside", Manner.YIELDING));
@@ -330,14 +354,13 @@ class PartyTest {
         set(left, "eth1", false);
         await("each alone", () -> high.owned.equals(Set.of("front")) && low.owned.equals(Set.of("inside")));
 
-        high.takeover.become(List.of(front(150), inside(150)), GATEWAY);
-        low.takeover.become(List.of(front(100), inside(100)), GATEWAY);
+        describeGroup();
         await("both together", () -> hasAll(low));
         set(left, "eth1", true);
         await("at the higher one", () -> hasAll(high));
 
-        high.takeover.become(List.of(front(150)), GATEWAY);
-        low.takeover.become(List.of(front(100)), GATEWAY);
+        high.takeover.become(List.of(front(150)), gateway(100));
+        low.takeover.become(List.of(front(100)), gateway(150));
         await("without one", () -> high.owned.equals(Set.of("front")) && low.owned.isEmpty());
     }
 }
