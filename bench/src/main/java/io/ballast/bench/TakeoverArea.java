@@ -43,6 +43,7 @@ final class TakeoverArea implements Area {
     private static final Duration OF_MANY = Duration.ofMillis(100);
     private static final long BOUND_OF_MANY = 20_000 * MS;
 
+    private static final Duration WARM = Duration.ofSeconds(40);
     private static final int IDLE_SECONDS = 10;
 
     /** What happens to the director that has the address. */
@@ -339,7 +340,8 @@ final class TakeoverArea implements Area {
                     programs, wiring, new Directors.Plan(List.of(List.of(ADDRESS)), USUAL, OF_MANY));
             directors.start(Place.A);
             directors.start(Place.B);
-            Thread.sleep(3_000); // what a start costs is another thing
+            // What a start costs is another thing; what runs ten times a second is compiled after some 200 times.
+            Thread.sleep(WARM);
             Map<Place, Double> before = new EnumMap<>(Place.class);
             for (Place director : Wiring.DIRECTORS) {
                 before.put(
