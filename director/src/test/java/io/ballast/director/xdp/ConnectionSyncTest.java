@@ -34,10 +34,11 @@ import org.junit.jupiter.params.provider.EnumSource;
  * Connections of the kernel's TCP over a director that ends and another one, with tables of its own, that takes its
  * place: the interfaces have one program at a time, so the second waits until the first one's is gone.
  */
-@Timeout(60)
+@Timeout(300)
 final class ConnectionSyncTest {
-    private static final int CONNECTIONS = Integer.getInteger("ballast.connections", 2_000) / 10;
-    private static final XdpDirector.Capacity CAPACITY = new XdpDirector.Capacity(16, 256, 4, 10_000);
+    private static final int CONNECTIONS = Integer.getInteger("ballast.connections", 200);
+    private static final XdpDirector.Capacity CAPACITY =
+            new XdpDirector.Capacity(16, 256, 4, Math.max(10_000, 16 * CONNECTIONS));
     private static final List<String> DEVICES = List.of("eth0", "eth1", "eth2");
     private static final String SECRET = "only the directors know";
 
