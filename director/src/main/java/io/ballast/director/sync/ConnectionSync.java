@@ -69,7 +69,7 @@ public final class ConnectionSync implements AutoCloseable {
     private static final long AGAIN_MS = 500;
 
     /** Who is not here by then is not waited for. */
-    private static final long SETTLING_NANOS = 5_000_000_000L;
+    private static final long SETTLING_NANOS = 3_000_000_000L;
 
     /** So many messages may be under way. */
     private static final int UNDER_WAY = 64;
@@ -215,7 +215,7 @@ public final class ConnectionSync implements AutoCloseable {
     /** Whether every other director that is there has told everything that it had. */
     public boolean isSettled() {
         return System.nanoTime() - began > SETTLING_NANOS
-                || links.values().stream().allMatch(link -> link.informed);
+                || links.values().stream().allMatch(link -> link.informed || link.absent);
     }
 
     /** How it goes; on any thread. */
@@ -437,6 +437,9 @@ public final class ConnectionSync implements AutoCloseable {
         private volatile boolean complete;
         private volatile boolean again;
         private volatile boolean informed;
+        /** Nobody listens there, so that nobody is to be waited for. */
+        private volatile boolean absent;
+
         private volatile String trouble = "nobody has answered yet";
         private long lag;
         private long mostLag;
@@ -508,7 +511,9 @@ public final class ConnectionSync implements AutoCloseable {
             try {
                 sockets.add(socket);
                 socket.connect(new InetSocketAddress(peer.address(), settings.port()), SILENCE_MS);
+                absent = false;
             } catch (IOException e) {
+                absent = true;
                 sockets.remove(socket);
                 closeQuietly(socket);
                 throw e;

@@ -136,6 +136,9 @@ final class SharedFlows implements ConnectionTable {
     private final boolean nat;
     private final Consumer<BitSet> changedLoads;
     private final List<Looking> lookers = new CopyOnWriteArrayList<>();
+    /** What the program has marked, copied out, since reading single words of the kernel's memory costs ten times as much. */
+    private final long[] marked = new long[Layout.TOUCHED / Long.BYTES];
+
     private long collected = System.nanoTime();
     private volatile Known known = Known.NOTHING;
 
@@ -177,11 +180,12 @@ final class SharedFlows implements ConnectionTable {
     private synchronized void collect() {
         long before = collected;
         collected = System.nanoTime();
-        for (int word = 0; word < Layout.TOUCHED / Long.BYTES; word++) {
-            long at = (long) word * Long.BYTES;
-            if (memory.touched().get(ValueLayout.JAVA_LONG, at) == 0) {
+        MemorySegment.copy(memory.touched(), ValueLayout.JAVA_LONG, 0, marked, 0, marked.length);
+        for (int word = 0; word < marked.length; word++) {
+            if (marked[word] == 0) {
                 continue;
             }
+            long at = (long) word * Long.BYTES;
             long marks = (long) LONG_WORD.getAndSet(memory.touched(), at, 0L);
             for (int i = 0; i < Long.BYTES; i++) {
                 // In the order in which the bytes lie in memory.
@@ -221,7 +225,7 @@ final class SharedFlows implements ConnectionTable {
         private final MemorySegment told = arena.allocate((long) buckets * Layout.WAYS * Long.BYTES, Long.BYTES);
 
         private final FlowTable flows = plane.flowsForAnotherThread();
-        private final BitSet marked = new BitSet(Layout.TOUCHED);
+        private final BitSet due = new BitSet(Layout.TOUCHED);
         private long since;
         private int somewhere;
 
@@ -230,17 +234,17 @@ final class SharedFlows implements ConnectionTable {
         }
 
         private synchronized void mark(int index, long when) {
-            if (marked.isEmpty()) {
+            if (due.isEmpty()) {
                 since = when;
             }
-            marked.set(index);
+            due.set(index);
         }
 
         /** The next one from a number on; -1 where there is none. */
         private synchronized int take(int from) {
-            int next = marked.nextSetBit(from);
+            int next = due.nextSetBit(from);
             if (next >= 0) {
-                marked.clear(next);
+                due.clear(next);
             }
             return next;
         }
@@ -251,7 +255,7 @@ final class SharedFlows implements ConnectionTable {
             Known now = known;
             long oldest;
             synchronized (this) {
-                oldest = marked.isEmpty() ? System.nanoTime() : since;
+                oldest = due.isEmpty() ? System.nanoTime() : since;
             }
             List<Entry> found = new ArrayList<>();
             int tick = (int) (System.nanoTime() >>> Layout.TICK_SHIFT);
@@ -272,7 +276,7 @@ final class SharedFlows implements ConnectionTable {
                 at = take(at + 1);
             }
             synchronized (this) {
-                return new Look(found, !marked.isEmpty(), oldest);
+                return new Look(found, !due.isEmpty(), oldest);
             }
         }
 
@@ -336,18 +340,18 @@ final class SharedFlows implements ConnectionTable {
 
         @Override
         public synchronized void lookEverywhere() {
-            if (marked.isEmpty()) {
+            if (due.isEmpty()) {
                 since = System.nanoTime();
             }
-            marked.set(0, Layout.TOUCHED);
+            due.set(0, Layout.TOUCHED);
         }
 
         @Override
         public synchronized void lookSomewhere() {
-            if (marked.isEmpty()) {
+            if (due.isEmpty()) {
                 since = System.nanoTime();
             }
-            marked.set(somewhere, Math.min(somewhere + SOME, Layout.TOUCHED));
+            due.set(somewhere, Math.min(somewhere + SOME, Layout.TOUCHED));
             somewhere = somewhere + SOME < Layout.TOUCHED ? somewhere + SOME : 0;
         }
 
