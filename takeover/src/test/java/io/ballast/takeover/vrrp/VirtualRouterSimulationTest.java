@@ -17,10 +17,13 @@ import org.junit.jupiter.api.Test;
 /**
  * Two to seven nodes on a network that loses, delays, doubles and divides, whose processes stop, crash and stand still.
  * When the network is whole again there is one master within three intervals, a skew and a hop, and it stays.
+ *
+ * <p>{@code -Dballast.simulate.days=1000} goes on with fresh seeds until they have lived for so long together.
  */
 class VirtualRouterSimulationTest {
     private static final long MS = 1_000_000;
     private static final int SEEDS = 10_000;
+    private static final long DAY = 86_400_000 * MS;
     private static final List<InetAddress> VIP = List.of(InetAddress.ofLiteral("10.77.0.100"));
 
     @Test
@@ -30,11 +33,15 @@ class VirtualRouterSimulationTest {
             new World(Long.parseLong(only)).run();
             return;
         }
-        boolean fresh = !System.getProperty("ballast.simulate", "").isEmpty();
+        long days = Long.getLong("ballast.simulate.days", 0);
+        boolean fresh = days > 0 || !System.getProperty("ballast.simulate", "").isEmpty();
         long first = fresh ? System.nanoTime() : 1;
-        for (long seed = first; seed < first + (fresh ? 20L : 1L) * SEEDS; seed++) {
+        long lived = 0;
+        for (long seed = first; seed < first + (fresh ? 20L : 1L) * SEEDS || lived < days * DAY; seed++) {
             try {
-                new World(seed).run();
+                World world = new World(seed);
+                world.run();
+                lived += world.time.now();
             } catch (AssertionError | RuntimeException e) {
                 throw new AssertionError("seed " + seed + " (repeat with -Dballast.seed=" + seed + "): " + e, e);
             }
