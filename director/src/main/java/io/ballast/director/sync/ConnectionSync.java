@@ -532,12 +532,12 @@ public final class ConnectionSync implements AutoCloseable {
                     completeAt = 0;
                     mostLag = 0;
                 }
-                trouble = "";
-                telling = true;
-                again = false;
-                start("connections-" + peer.node() + "-heard", () -> listenTo(talk));
                 try (Changes looking = from.changes()) {
                     changes = looking;
+                    trouble = "";
+                    again = false;
+                    telling = true;
+                    start("connections-" + peer.node() + "-heard", () -> listenTo(talk));
                     tell(from, talk, looking);
                 } finally {
                     changes = null;

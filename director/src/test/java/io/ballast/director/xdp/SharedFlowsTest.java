@@ -399,8 +399,10 @@ final class SharedFlowsTest {
         try (ConnectionSync a = sync("a", "b", "127.0.0.1", "127.0.0.2", port, SECRET);
                 ConnectionSync b = sync("b", "a", "127.0.0.2", "127.0.0.1", port, SECRET)) {
             a.has(Set.of(vip(false)));
-            a.table(one.flows);
             b.table(other.flows);
+            // Who is told before he tells himself does not remember of whom he has what, and tells it back.
+            Village.await("the second one tells", () -> state(b).telling());
+            a.table(one.flows);
             Village.await("all is told", () -> state(a).complete() && state(b).informed());
             assertThat(state(b).taken()).isEqualTo(CONNECTIONS / 2);
             // And what comes after.
