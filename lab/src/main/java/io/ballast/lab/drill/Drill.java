@@ -328,10 +328,7 @@ public final class Drill implements AutoCloseable {
                 if (scenario.othersTakeOver()) {
                     awaitQuietly(patience(address), () -> address.takenFrom(master));
                 }
-                Thread.sleep(
-                        scenario == Scenario.MASTER_FROZEN
-                                ? Moving.FREEZE.minus(Duration.between(injected, Instant.now()))
-                                : timing.hold());
+                Thread.sleep(address.hold(scenario, injected, timing.hold()));
                 healed = Instant.now();
                 if (!scenario.end().isEmpty()) {
                     watcher.step(master.node() + ": " + scenario.end());

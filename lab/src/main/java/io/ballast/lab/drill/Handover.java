@@ -19,7 +19,8 @@ import java.util.Optional;
  * @param silent from the beginning of the fault until the one before answered for the address for the last time, before
  *     the fault ended; empty where nobody could ask
  * @param settled from the end of the fault until one node alone was master for good; empty where that was not reached
- * @param story the changes of roles, as the journals have them
+ * @param story the changes of roles and what the nodes noted, as the journals have it
+ * @param moves the changes of roles between the beginning and the end of the fault
  */
 public record Handover(
         String from,
@@ -29,7 +30,8 @@ public record Handover(
         Optional<Duration> taken,
         Optional<Duration> silent,
         Optional<Duration> settled,
-        List<String> story) {
+        List<String> story,
+        List<String> moves) {
 
     /** In a sentence. */
     String sentence() {

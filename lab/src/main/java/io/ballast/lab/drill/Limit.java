@@ -63,7 +63,9 @@ interface Limit {
      * What nodes that share an address promise: one that leaves in good order costs nothing, and neither does the way
      * back; of one that dies or is cut off, another has the address when three advertisements and a little more have
      * failed to come, and the dead one is silent before; where both had it, one alone has it as soon as they hear each
-     * other. That a master hears nobody, nobody can see from its advertisements.
+     * other. That a master hears nobody, nobody can see from its advertisements. Advertisements that are lost may make
+     * another node master for a moment, which costs no request; foreign ones move nothing, and are told of; and who
+     * was misled about the address learns it when it is announced again.
      */
     static List<Limit> of(Scenario scenario, VirtualRouterSpec router) {
         Duration detection = detection(router).plus(SLACK);
@@ -79,6 +81,17 @@ interface Limit {
             case DIRECTORS_APART -> List.of(gap(SLACK), left(detection), settled(heard), noneAfterBack());
             case MASTER_PAUSED -> List.of(gap(detection), alone(), noneAfterBack());
             case DIRECTORS_RESTARTED -> List.of(alone(), noneAfterBack());
+            case ADVERTS_LOST_10, ADVERTS_LOST_30 -> List.of(failures(0), gap(SLACK), settled(heard), noneAfterBack());
+            case ADVERTS_DOUBLED -> List.of(failures(0), unmoved(), alone());
+            case FOREIGN_ROUTER -> List.of(failures(0), gap(SLACK), unmoved(), noted(Moving.OTHERS), alone());
+            case CLIENT_MISLED ->
+                List.of(
+                        left(detection),
+                        gap(Moving.MISLED_AFTER.plus(router.announceAgain()).plus(detection)),
+                        alone(),
+                        noneAfterBack());
+            case ROUTER_CHANGED ->
+                List.of(failures(0), slowest(NO_PACKET_TWICE), left(Moving.CHANGE.plus(detection)), alone());
             // The other one has the address meanwhile, and knows nothing of the connections under way.
             case NODE_KILLED -> List.of(gap(detection), downtime(detection));
             default -> throw new IllegalArgumentException(scenario + " moves no address");
@@ -166,6 +179,22 @@ interface Limit {
     static Limit alone() {
         return seen -> when(
                 seen.handover().flatMap(Handover::settled).isEmpty(), "in the end not one node alone had the address");
+    }
+
+    /** No node changes its role while the fault lasts. */
+    static Limit unmoved() {
+        return seen -> seen.handover()
+                .filter(handover -> !handover.moves().isEmpty())
+                .map(handover -> "nodes changed their roles: " + String.join("; ", handover.moves()));
+    }
+
+    /** A node has told something in its journal that contains these words. */
+    static Limit noted(String words) {
+        return seen -> when(
+                seen.handover().stream()
+                        .flatMap(handover -> handover.story().stream())
+                        .noneMatch(t -> t.contains(words)),
+                "no journal says that somebody \"" + words + "\"");
     }
 
     /** So soon after the fault one node alone has the address, for good. */

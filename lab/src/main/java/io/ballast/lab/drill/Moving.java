@@ -9,13 +9,19 @@ import io.ballast.lab.farm.Lab;
 import io.ballast.lab.farm.Restoring;
 import io.ballast.lab.farm.RouterRole;
 import io.ballast.lab.farm.Witness;
+import io.ballast.lab.topology.DescriptionText;
+import io.ballast.linux.netlink.MacAddress;
 import java.io.IOException;
 import java.net.InetAddress;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -33,6 +39,21 @@ final class Moving {
 
     /** Of a pause that nobody bears. */
     static final Duration FREEZE = Duration.ofSeconds(5);
+
+    /** For how long advertisements are lost or doubled, at least: a hundred of them where they come every 100 ms. */
+    static final Duration LOSS = Duration.ofSeconds(10);
+
+    /** From the takeover until the client is misled: the announcements at once are over. */
+    static final Duration MISLED_AFTER = Duration.ofSeconds(1);
+
+    /** Between a change on one node and the same on the next, and between two changes. */
+    private static final Duration STEP = Duration.ofMillis(300);
+
+    /** What three changes on two nodes take, and as much for a busy machine. */
+    static final Duration CHANGE = Duration.ofSeconds(6);
+
+    /** What a journal says of a foreign virtual router. */
+    static final String OTHERS = "advertises other addresses";
 
     private static final Set<String> ROLES = Set.of("stopped", "backup", "master", "leaving", "fault");
 
@@ -143,8 +164,93 @@ final class Moving {
                 start(daemons);
                 yield new Fault(now, () -> {});
             }
+            case ADVERTS_LOST_10 -> new Fault(now, lab.loseAdvertisements(nodes(), 10));
+            case ADVERTS_LOST_30 -> new Fault(now, lab.loseAdvertisements(nodes(), 30));
+            case ADVERTS_DOUBLED -> new Fault(now, lab.doubleAdvertisements(nodes()));
+            case FOREIGN_ROUTER -> new Fault(now, lab.foreignRouter(router, address));
+            case CLIENT_MISLED -> {
+                MacAddress mac = lab.mac(router, node);
+                Fault removed = inject(Scenario.MASTER_REMOVED, master);
+                try {
+                    for (int i = 0; i < 500 && !takenFrom(master); i++) {
+                        Thread.sleep(10);
+                    }
+                    Thread.sleep(MISLED_AFTER);
+                    lab.mislead(router, address, mac);
+                } catch (IOException | InterruptedException e) {
+                    removed.end().restore();
+                    throw e;
+                }
+                yield removed;
+            }
+            case ROUTER_CHANGED -> {
+                Restoring back = () -> apply(lab.text());
+                try {
+                    change();
+                } catch (IOException | InterruptedException e) {
+                    back.restore();
+                    throw e;
+                }
+                yield new Fault(now, back);
+            }
             default -> throw new IllegalArgumentException(scenario + " moves no address");
         };
+    }
+
+    /** How long a fault lasts from now on. */
+    Duration hold(Scenario scenario, Instant injected, Duration usual) {
+        return switch (scenario) {
+            case MASTER_FROZEN -> FREEZE.minus(Duration.between(injected, Instant.now()));
+            case ADVERTS_LOST_10, ADVERTS_LOST_30, ADVERTS_DOUBLED -> longer(usual, LOSS);
+            case FOREIGN_ROUTER -> longer(usual, router.interval().multipliedBy(10));
+            case CLIENT_MISLED -> longer(usual, router.announceAgain().plusSeconds(1));
+            default -> usual;
+        };
+    }
+
+    private static Duration longer(Duration one, Duration other) {
+        return one.compareTo(other) > 0 ? one : other;
+    }
+
+    private Set<String> nodes() {
+        return router.nodes().keySet();
+    }
+
+    /** Everything about it that can change while it goes on, on one node after another; the priorities are turned round. */
+    private void change() throws IOException, InterruptedException {
+        String name = router.name();
+        List<String> ranked = router.nodes().entrySet().stream()
+                .sorted(Comparator.comparingInt(node -> node.getValue().priority()))
+                .map(Map.Entry::getKey)
+                .toList();
+        Map<String, Integer> turned = new LinkedHashMap<>();
+        for (int i = 0; i < ranked.size(); i++) {
+            turned.put(
+                    ranked.get(i),
+                    Objects.requireNonNull(router.nodes().get(ranked.get(ranked.size() - 1 - i)))
+                            .priority());
+        }
+        DescriptionText text = lab.text().withInterval(name, router.interval().multipliedBy(2));
+        apply(text);
+        text = text.withPriorities(name, turned);
+        apply(text);
+        apply(text.withAddress(name, lab.freeAddress(address).toString()));
+    }
+
+    private void apply(DescriptionText text) throws IOException, InterruptedException {
+        for (Daemon daemon : daemons) {
+            try {
+                daemon.control()
+                        .describe(
+                                "/v1/apply",
+                                lab.file().toString(),
+                                text.toString().getBytes(StandardCharsets.UTF_8))
+                        .successful();
+            } catch (Failure e) {
+                throw new IOException("apply on " + daemon.node() + ": " + e.getMessage(), e);
+            }
+            Thread.sleep(STEP);
+        }
     }
 
     private Restoring carry(List<Daemon> some, Cable what) throws IOException, InterruptedException {
@@ -171,7 +277,16 @@ final class Moving {
 
     // ---- What became of it
 
-    private record Change(Instant at, String node, String to, String text) {}
+    /** A node's change of its role, or what it noted. */
+    private record Change(Instant at, String node, String to, String text) {
+        boolean role() {
+            return ROLES.contains(to);
+        }
+
+        String since(Instant begin) {
+            return millis(Duration.between(begin, at)) + " " + node + ": " + text;
+        }
+    }
 
     /** What became of it since then. */
     Handover seen(Daemon old, Optional<Witness> witness, Instant begun, Instant injected, Instant healed)
@@ -184,8 +299,11 @@ final class Moving {
         List<String> masters = masters();
         Optional<Duration> settled = Optional.empty();
         if (masters.size() == 1) {
-            Instant last =
-                    changes.stream().map(Change::at).filter(healed::isBefore).reduce(healed, (_, later) -> later);
+            Instant last = changes.stream()
+                    .filter(Change::role)
+                    .map(Change::at)
+                    .filter(healed::isBefore)
+                    .reduce(healed, (_, later) -> later);
             Instant others = witness.stream()
                     .flatMap(w -> w.answers().stream())
                     .filter(a -> !a.node().equals(masters.getFirst()) && a.at().isAfter(healed))
@@ -205,8 +323,10 @@ final class Moving {
                 taken.map(c -> Duration.between(injected, c.at())),
                 witness.flatMap(w -> w.last(old.node(), injected, healed).map(at -> Duration.between(injected, at))),
                 settled,
+                changes.stream().map(c -> c.since(injected)).toList(),
                 changes.stream()
-                        .map(c -> millis(Duration.between(injected, c.at())) + " " + c.node() + ": " + c.text())
+                        .filter(c -> c.role() && !c.at().isBefore(injected) && c.at().isBefore(healed))
+                        .map(c -> c.since(injected))
                         .toList());
     }
 
@@ -236,7 +356,7 @@ final class Moving {
                 }
             });
         }
-        changes.removeIf(change -> !ROLES.contains(change.to()));
+        changes.removeIf(change -> !change.role() && !change.to().equals("note"));
         changes.sort(Comparator.comparing(Change::at));
         return changes;
     }

@@ -56,7 +56,23 @@ public enum Scenario {
     /** Beyond what anybody bears. */
     MASTER_FROZEN("master's daemon stopped as it stands for 5 s (SIGSTOP)", "goes on"),
     /** Nobody has the address meanwhile. */
-    DIRECTORS_RESTARTED("the daemons of all directors stopped at once, and started again", "");
+    DIRECTORS_RESTARTED("the daemons of all directors stopped at once, and started again", ""),
+    /** Three in a row are lost seldom. */
+    ADVERTS_LOST_10("one of ten advertisements is lost", "none is lost any more"),
+    /** Three in a row are lost every few seconds. */
+    ADVERTS_LOST_30("three of ten advertisements are lost", "none is lost any more"),
+    /** As where a loop or a bond sends frames twice. */
+    ADVERTS_DOUBLED("every advertisement arrives twice", "once again"),
+    /** Somebody else's, who has taken the same number. */
+    FOREIGN_ROUTER(
+            "a foreign virtual router of the same router-id and priority 254 advertises another address", "gone"),
+    /** Nobody tells the client that it is wrong. */
+    CLIENT_MISLED(
+            "master removed, and a second after the takeover the client's ARP cache says again that it has the address",
+            "put back, and started again"),
+    /** Nodes disagree for a while. */
+    ROUTER_CHANGED(
+            "virtual router's interval, priorities and addresses changed, on one node after another", "all taken back");
 
     private final String title;
     private final String end;
@@ -109,14 +125,29 @@ public enum Scenario {
                     DIRECTORS_APART,
                     MASTER_PAUSED,
                     MASTER_FROZEN,
-                    DIRECTORS_RESTARTED -> true;
+                    DIRECTORS_RESTARTED,
+                    ADVERTS_LOST_10,
+                    ADVERTS_LOST_30,
+                    ADVERTS_DOUBLED,
+                    FOREIGN_ROUTER,
+                    CLIENT_MISLED,
+                    ROUTER_CHANGED -> true;
             default -> false;
         };
     }
 
     /** Whether another node is expected to take the address over. */
     boolean othersTakeOver() {
-        return movesAddress() && this != MASTER_DEAF && this != MASTER_PAUSED && this != DIRECTORS_RESTARTED;
+        return switch (this) {
+            case MASTER_DEAF,
+                    MASTER_PAUSED,
+                    DIRECTORS_RESTARTED,
+                    ADVERTS_LOST_10,
+                    ADVERTS_LOST_30,
+                    ADVERTS_DOUBLED,
+                    FOREIGN_ROUTER -> false;
+            default -> movesAddress();
+        };
     }
 
     /** What of the engine userspace it is about: its worker, or a server that it can ask in the others' place. */

@@ -3,6 +3,7 @@ package io.ballast.lab.farm;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Endpoint;
 import io.ballast.core.config.EngineKind;
+import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.DescriptionReader;
@@ -30,14 +31,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.IntSupplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -405,6 +409,93 @@ public final class Lab implements AutoCloseable {
     /** Takes a node's interfaces away; what puts them back; only with namespaces. */
     public Restoring removeInterfaces(String node) throws IOException, InterruptedException {
         return network().removeInterfaces(node);
+    }
+
+    /** Loses so many of a hundred advertisements that these nodes send, by chance; only with namespaces. */
+    public Restoring loseAdvertisements(Collection<String> nodes, int percent)
+            throws IOException, InterruptedException {
+        return network().lose(nodes, percent);
+    }
+
+    /** Lets each advertisement of these nodes reach the others of them twice; only with namespaces. */
+    public Restoring doubleAdvertisements(Collection<String> nodes) throws IOException, InterruptedException {
+        return network().duplicate(nodes);
+    }
+
+    /**
+     * Advertises a virtual router that has this one's number and another address, with priority 254, from another node of
+     * its network.
+     */
+    public Restoring foreignRouter(VirtualRouterSpec router, InetAddress address) throws IOException {
+        Neighbour from = neighbour(router, address);
+        return ForeignRouter.start(
+                LabRecord.namespace(name, from.node()),
+                from.device(),
+                from.address(),
+                (Inet4Address) freeAddress(address).address(),
+                router);
+    }
+
+    /** The Ethernet address of a virtual router's node, where it advertises; only with namespaces. */
+    public MacAddress mac(VirtualRouterSpec router, String node) throws IOException {
+        return network()
+                .mac(node, Objects.requireNonNull(router.nodes().get(node)).interfaceName());
+    }
+
+    /**
+     * Makes the client believe that an address in its network is at this Ethernet address; another node where the client
+     * is not in that network.
+     */
+    public void mislead(VirtualRouterSpec router, InetAddress address, MacAddress mac)
+            throws IOException, InterruptedException {
+        Neighbour client = neighbour(router, address);
+        network()
+                .neighbour(
+                        client.node(),
+                        "neigh replace " + address.getHostAddress() + " lladdr " + mac + " dev " + client.device()
+                                + " nud reachable");
+    }
+
+    /** An address next to this one, with its network, that nobody in the description has. */
+    public Cidr freeAddress(InetAddress address) throws IOException {
+        Cidr shared = description.virtualRouters().values().stream()
+                .flatMap(router -> router.addresses().stream())
+                .filter(cidr -> cidr.address().equals(address))
+                .findFirst()
+                .orElseThrow(() -> new IOException(address.getHostAddress() + " is no virtual router's address"));
+        byte[] bytes = address.getAddress();
+        for (int last = 254; last > 0; last--) {
+            bytes[bytes.length - 1] = (byte) last;
+            InetAddress other = InetAddress.getByAddress(bytes);
+            if (shared.contains(other)
+                    && virtualRouter(other).isEmpty()
+                    && topology.nodes().stream()
+                            .flatMap(node -> node.links().stream())
+                            .flatMap(link -> link.addresses().stream())
+                            .noneMatch(cidr -> cidr.address().equals(other))) {
+                return new Cidr(other, shared.prefixLength());
+            }
+        }
+        throw new IOException("no address beside " + address.getHostAddress() + " is free");
+    }
+
+    /** A node that is in a network and no director. */
+    private record Neighbour(String node, String device, Inet4Address address) {}
+
+    /** Who is in a virtual router's network and no part of it, the client first. */
+    private Neighbour neighbour(VirtualRouterSpec router, InetAddress address) throws IOException {
+        if (!(address instanceof Inet4Address)) {
+            throw new IOException("the drill has this for IPv4 only, and " + address.getHostAddress() + " is IPv6");
+        }
+        return Stream.concat(Stream.of(client()), topology.nodes().stream())
+                .filter(node -> !router.nodes().containsKey(node.name()))
+                .flatMap(node -> node.links().stream()
+                        .filter(link -> link.segment() >= 0)
+                        .flatMap(link -> link.addresses().stream()
+                                .filter(cidr -> cidr.contains(address))
+                                .map(cidr -> new Neighbour(node.name(), link.device(), (Inet4Address) cidr.address()))))
+                .findFirst()
+                .orElseThrow(() -> new IOException("no other node is in the network of " + address.getHostAddress()));
     }
 
     private Network network() {

@@ -15,7 +15,10 @@ import java.net.InetAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * The network of a lab: a namespace per node, and one more that holds the bridges, which is the switch that all cables
@@ -29,6 +32,15 @@ import java.util.List;
  */
 final class Network {
     private static final Path NAMED = Path.of("/run/netns");
+
+    // What tc says of a queueing discipline, and of a filter's actions.
+    private static final Pattern DROPS = Pattern.compile("\"drops\": *([0-9]+)");
+    private static final Pattern PACKETS = Pattern.compile("\"packets\": *([0-9]+)");
+
+    // linux/pkt_cls.h: a verdict to drop, one to go on, and the class that a filter without a verdict finds.
+    private static final long TC_ACT_SHOT = 2;
+    private static final long TC_ACT_UNSPEC = 0xffff_ffffL;
+    private static final long MATCH = 0xffff_ffffL;
 
     private final String ip;
     private final String lab;
@@ -213,14 +225,105 @@ final class Network {
                         // No packet fits in, so every one is dropped; the other is what a veth has.
                         + (what == Cable.DEAF ? "pfifo limit 0" : "noqueue"))
                 .toList();
-        List<String> command = new ArrayList<>(List.of(Programs.require("tc", "iproute2")));
-        command.addAll(List.of("-n", LabRecord.switchNamespace(lab), "-batch", "-"));
-        Programs.run(command, String.join("\n", queues) + "\n");
+        tc(List.of("-batch", "-"), queues);
         atSwitch(ports.stream()
                 .filter(port -> port.link().segment() >= 0)
                 .map(port -> "link set dev " + port.name() + " type bridge_slave isolated "
                         + (what == Cable.APART ? "on" : "off"))
                 .toList());
+    }
+
+    /**
+     * Loses so many of a hundred advertisements (IP protocol 112) that these nodes send, each by chance, where they come to
+     * the switch; what ends it fails where none was lost, since then nothing was tried.
+     */
+    Restoring lose(Collection<String> nodes, int percent) throws IOException, InterruptedException {
+        List<String> lines = new ArrayList<>();
+        for (String port : switchPorts(nodes)) {
+            lines.add("qdisc add dev " + port + " clsact");
+            lines.add("filter add dev " + port + " ingress bpf bytecode \""
+                    + advertisements(percent, TC_ACT_SHOT, TC_ACT_UNSPEC) + "\" direct-action");
+        }
+        return filter(switchPorts(nodes), lines, List.of("qdisc", "show"), DROPS);
+    }
+
+    /** Sends each advertisement of these nodes to each other one of them twice; what ends it is as with {@link #lose}. */
+    Restoring duplicate(Collection<String> nodes) throws IOException, InterruptedException {
+        List<String> lines = new ArrayList<>();
+        for (String port : switchPorts(nodes)) {
+            String others = switchPorts(nodes).stream()
+                    .filter(other -> !other.equals(port))
+                    .map(other -> " action mirred egress mirror dev " + other)
+                    .collect(Collectors.joining());
+            lines.add("qdisc add dev " + port + " clsact");
+            lines.add("filter add dev " + port + " ingress bpf bytecode \"" + advertisements(100, MATCH, 0) + "\""
+                    + others);
+        }
+        return filter(switchPorts(nodes), lines, List.of("filter", "show", "ingress"), PACKETS);
+    }
+
+    private List<String> switchPorts(Collection<String> nodes) {
+        return nodes.stream()
+                .flatMap(node -> ports(node).stream())
+                .filter(port -> port.link().segment() >= 0)
+                .map(Port::name)
+                .toList();
+    }
+
+    /** Puts filters at ports of the switch; what takes them away fails where they have not seen anything. */
+    private Restoring filter(List<String> ports, List<String> lines, List<String> question, Pattern figure)
+            throws IOException, InterruptedException {
+        tc(List.of("-batch", "-"), lines);
+        return () -> {
+            long seen = 0;
+            for (String port : ports) {
+                List<String> options = new ArrayList<>(List.of("-s", "-j"));
+                options.addAll(question);
+                options.addAll(List.of("dev", port));
+                seen += figure.matcher(tc(options, List.of()))
+                        .results()
+                        .mapToLong(found -> Long.parseLong(found.group(1)))
+                        .sum();
+            }
+            tc(
+                    List.of("-batch", "-"),
+                    ports.stream()
+                            .map(port -> "qdisc del dev " + port + " clsact")
+                            .toList());
+            if (seen == 0) {
+                throw new IOException("no advertisement passed the switch meanwhile, so nothing befell any");
+            }
+        };
+    }
+
+    private String tc(List<String> options, List<String> lines) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(Programs.require("tc", "iproute2")));
+        command.addAll(List.of("-n", LabRecord.switchNamespace(lab)));
+        command.addAll(options);
+        return Programs.run(command, String.join("\n", lines) + "\n");
+    }
+
+    /**
+     * A classic BPF program (linux/filter.h), which every kernel takes without a verifier's word, in the form of tc-bpf(8).
+     *
+     * @param hit what it returns for so many of a hundred advertisements
+     * @param miss what for everything else
+     */
+    static String advertisements(int percent, long hit, long miss) {
+        long chance = (1L << 32) * percent / 100 - (percent == 100 ? 1 : 0);
+        List<String> program = List.of(
+                "40 0 0 12", // the Ethernet type
+                "21 0 2 2048", // IPv4, or
+                "48 0 0 23", // its protocol
+                "5 0 0 2",
+                "21 0 5 34525", // IPv6
+                "48 0 0 20", // its next header
+                "21 0 3 112", // VRRP
+                "32 0 0 4294963256", // by chance: SKF_AD_OFF + SKF_AD_RANDOM
+                "37 1 0 " + chance,
+                "6 0 0 " + hit,
+                "6 0 0 " + miss);
+        return program.size() + "," + String.join(",", program);
     }
 
     /** Switches a node's interfaces off, or on again as they were. */
@@ -276,6 +379,11 @@ final class Network {
                         .orElseThrow(() -> new IOException("no Ethernet interface " + device));
             }
         });
+    }
+
+    /** Changes a node's table of neighbours, by {@code ip neigh}. */
+    void neighbour(String node, String line) throws IOException, InterruptedException {
+        batch(List.of("-n", LabRecord.namespace(lab, node)), List.of(line));
     }
 
     private void configure(String node) throws IOException, InterruptedException {

@@ -76,6 +76,39 @@ public final class DescriptionText {
         });
     }
 
+    /** With another interval of a virtual router. */
+    public DescriptionText withInterval(String router, Duration interval) {
+        return changed(root -> router(root, router).put("interval", interval.toMillis() + "ms"));
+    }
+
+    /** With these priorities of some of a virtual router's nodes. */
+    public DescriptionText withPriorities(String router, Map<String, Integer> priorities) {
+        return changed(root -> {
+            Map<String, @Nullable Object> nodes = map(router(root, router).get("nodes"));
+            priorities.forEach((node, priority) -> {
+                Map<String, @Nullable Object> member = map(nodes.get(node));
+                member.put("priority", priority);
+                nodes.put(node, member);
+            });
+        });
+    }
+
+    /** With one address more of a virtual router. */
+    public DescriptionText withAddress(String router, String cidr) {
+        return changed(root -> {
+            Map<String, @Nullable Object> map = router(root, router);
+            Object old = map.get("addresses");
+            List<@Nullable Object> all =
+                    old instanceof List ? list(old) : new ArrayList<>(List.of(String.valueOf(old)));
+            all.add(cidr);
+            map.put("addresses", all);
+        });
+    }
+
+    private static Map<String, @Nullable Object> router(Map<String, @Nullable Object> root, String name) {
+        return map(map(root.get("virtual-routers")).get(name));
+    }
+
     /** A copy that {@code change} was applied to. */
     DescriptionText changed(Consumer<Map<String, @Nullable Object>> change) {
         Map<String, @Nullable Object> changed = map(copy(root));

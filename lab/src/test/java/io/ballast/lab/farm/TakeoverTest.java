@@ -80,6 +80,13 @@ class TakeoverTest {
                 assertThat(mute.handover().orElseThrow().to())
                         .as("who was heard to answer")
                         .isEqualTo("director2");
+
+                Observation clash = seen(drill, Scenario.FOREIGN_ROUTER);
+                assertThat(clash.handover().orElseThrow().moves())
+                        .as("roles while somebody else uses the router-id")
+                        .isEmpty();
+                assertThat(clash.handover().orElseThrow().story())
+                        .anyMatch(note -> note.contains("VRID clash: 192.168.6.20 advertises other addresses"));
             }
         }
         assertThat(Programs.run(List.of("ip", "netns"), "")).doesNotContain("bl-" + name);

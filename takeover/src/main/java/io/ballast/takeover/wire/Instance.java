@@ -366,6 +366,12 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                     + ": not listened to");
             return;
         }
+        if (isForeign(ad)) {
+            notice("VRID clash: " + Addresses.print(from) + " advertises other addresses with the same router-id "
+                    + ad.routerId() + " (" + printed(ad.addresses()) + ", priority " + ad.priority()
+                    + "): not listened to; give one of the two virtual routers another router-id");
+            return;
+        }
         compare(good, from);
         RouterStatus.Peer before = peers.get(from);
         if (before != null || peers.size() < PEERS) {
@@ -377,6 +383,15 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
         lastHeard = packet.at();
         party.heard(this, ad, from, packet.at(), now);
+    }
+
+    /**
+     * Whether it is for another virtual router, which has none of the addresses: to step back for that one would leave
+     * them to nobody. With some of them it is a node whose description is older or newer (RFC 9568 section 7.1 lets both
+     * pass, keepalived neither).
+     */
+    private boolean isForeign(Advertisement ad) {
+        return member.addresses().stream().map(Cidr::address).noneMatch(ad.addresses()::contains);
     }
 
     /** Tells what the nodes of one virtual router should agree about and do not. */

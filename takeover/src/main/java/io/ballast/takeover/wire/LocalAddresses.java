@@ -63,6 +63,9 @@ public final class LocalAddresses implements Ownership {
     /** The addresses that nobody else is to have. */
     private final Set<InetAddress> alone = ConcurrentHashMap.newKeySet();
 
+    /** Held while it is decided what is guarded, which takes no longer than a change of a table. */
+    private final Object guarding = new Object();
+
     private final LinkedBlockingQueue<Task> tasks = new LinkedBlockingQueue<>();
     private final Thread thread;
 
@@ -162,13 +165,15 @@ public final class LocalAddresses implements Ownership {
         Set<Guarded> guarded = new HashSet<>();
         member.addresses().forEach(cidr -> guarded.add(new Guarded(cidr.address(), link.index())));
         member.mac().ifPresent(mac -> guarded.add(Guarded.of(mac, link.index())));
-        places.put(member.key(), new Place(link, carrier, guarded));
         LeaseGate lease = gate;
-        if (lease != null) {
-            try {
-                lease.protect(guarded);
-            } catch (IOException e) {
-                tell(member + ": its addresses have no lease: " + e.getMessage());
+        synchronized (guarding) {
+            places.put(member.key(), new Place(link, carrier, guarded));
+            if (lease != null) {
+                try {
+                    lease.protect(guarded);
+                } catch (IOException e) {
+                    tell(member + ": its addresses have no lease: " + e.getMessage());
+                }
             }
         }
         tasks.add(() -> {
@@ -190,7 +195,9 @@ public final class LocalAddresses implements Ownership {
     @Override
     public void leave(Membership member) {
         Place place = place(member);
-        places.remove(member.key());
+        synchronized (guarding) {
+            places.remove(member.key());
+        }
         boolean last = places.values().stream()
                 .noneMatch(other -> other.link().index() == place.link().index());
         Integer carrier = carriers.remove(member.key());
@@ -213,7 +220,12 @@ public final class LocalAddresses implements Ownership {
                 if (last) {
                     gate.unguard(place.link().index());
                 }
-                gate.forget(place.guarded());
+                synchronized (guarding) {
+                    // A virtual router that has come again meanwhile, with another description, has most of them.
+                    Set<Guarded> gone = new HashSet<>(place.guarded());
+                    places.values().forEach(other -> gone.removeAll(other.guarded()));
+                    gate.forget(gone);
+                }
             }
         });
     }

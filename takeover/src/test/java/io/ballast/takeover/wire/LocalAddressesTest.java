@@ -142,6 +142,20 @@ class LocalAddressesTest {
                         }
                     }))
                     .isEmpty();
+            // One whose description changes leaves and enters at once. What it has then is as much a lease as before:
+            // of
+            // this one no sign of life ever comes, so that it cannot even announce the address.
+            try (LocalAddresses dead = left.call(() -> LocalAddresses.open(new Notes(), INSTANCE))) {
+                dead.enter(member, near, near);
+                dead.leave(member);
+                dead.enter(member, near, near);
+                dead.acquire(member, System.nanoTime());
+                await("it has the address again", () -> has(mine));
+                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                        .isEmpty();
+                dead.release(member, System.nanoTime());
+                dead.leave(member);
+            }
             assertThat(notes.all.stream().filter(note -> !note.contains("real-time")))
                     .isEmpty();
         }
