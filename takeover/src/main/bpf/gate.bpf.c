@@ -28,6 +28,13 @@ enum way {
 	WAYS,
 };
 
+/* What becomes of an address. */
+enum holding {
+	RELEASED,
+	HELD,
+	HANDED_OVER,	/* Another is taking it: packets still pass, but nobody is told any more that it is here. */
+};
+
 /* How long a tick is worth. */
 const volatile __u64 lease_ns = 75000000;
 
@@ -109,9 +116,9 @@ static __always_inline bool is_missing(struct __sk_buff *skb, __u32 at, void *to
 	return false;
 }
 
-static __always_inline bool is_not_held(struct guarded *about, enum way way)
+static __always_inline bool is_not_held(struct guarded *about, enum way way, bool tells)
 {
-	__u32 zero = 0, *number;
+	__u32 zero = 0, *number, held;
 	struct state *state;
 	__u64 *until;
 
@@ -122,13 +129,15 @@ static __always_inline bool is_not_held(struct guarded *about, enum way way)
 	until = bpf_map_lookup_elem(&alive_until, &zero);
 	if (!state || !until)
 		return false;
-	if (*(volatile __u32 *)&state->held && bpf_ktime_get_ns() < *(volatile __u64 *)until)
+	held = *(volatile __u32 *)&state->held;
+	if ((tells ? held == HELD : held != RELEASED) && bpf_ktime_get_ns() < *(volatile __u64 *)until)
 		return false;
 	__sync_fetch_and_add(&state->dropped[way], 1);
 	return true;
 }
 
-static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way)
+/* @tells: whether the frame tells somebody where the address is, or asks for that. */
+static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way, bool tells)
 {
 	if (about->address_be[0]) {
 		if ((about->address_be[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
@@ -137,7 +146,7 @@ static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about
 		   about->address_be[2] == bpf_htonl(0xffff) && !about->address_be[1]) {
 		about->link = skb->ifindex;
 	}
-	return is_not_held(about, way);
+	return is_not_held(about, way, tells);
 }
 
 /*
@@ -156,23 +165,23 @@ static __always_inline bool is_shut_ethernet(struct __sk_buff *skb, enum way way
 		return false;
 	about.address_be[2] = bpf_htonl(0xfffe0000);
 	about.address_be[3] = bpf_htonl((__u32)bpf_ntohs(mac_be[1]) << 16 | bpf_ntohs(mac_be[2]));
-	return is_not_held(&about, way);
+	return is_not_held(&about, way, false);
 }
 
-static __always_inline bool is_shut4(struct __sk_buff *skb, const void *address_be, enum way way)
+static __always_inline bool is_shut4(struct __sk_buff *skb, const void *address_be, enum way way, bool tells)
 {
 	struct guarded about = { .address_be[2] = bpf_htonl(0xffff) };
 
 	__builtin_memcpy(&about.address_be[3], address_be, 4);
-	return is_shut(skb, &about, way);
+	return is_shut(skb, &about, way, tells);
 }
 
-static __always_inline bool is_shut6(struct __sk_buff *skb, const __be32 *address_be, enum way way)
+static __always_inline bool is_shut6(struct __sk_buff *skb, const __be32 *address_be, enum way way, bool tells)
 {
 	struct guarded about = {};
 
 	__builtin_memcpy(about.address_be, address_be, 16);
-	return is_shut(skb, &about, way);
+	return is_shut(skb, &about, way, tells);
 }
 
 static __always_inline bool drops_arp(struct __sk_buff *skb, __u32 at, enum way way)
@@ -183,14 +192,14 @@ static __always_inline bool drops_arp(struct __sk_buff *skb, __u32 at, enum way 
 	    arp.hardware_length != ETH_ALEN || arp.protocol_length != 4)
 		return false;
 	if (way == LEAVES)
-		return is_shut4(skb, arp.sender_be, way);
+		return is_shut4(skb, arp.sender_be, way, true);
 	/*
 	 * Answers, and announcements in the form of a request, come from who has the address now. No kernel answers those,
 	 * and this node's table has to learn from them.
 	 */
 	if (arp.operation_be != bpf_htons(ARP_REQUEST) || !__builtin_memcmp(arp.sender_be, arp.target_be, 4))
 		return false;
-	return is_shut4(skb, arp.target_be, way);
+	return is_shut4(skb, arp.target_be, way, true);
 }
 
 static __always_inline bool drops4(struct __sk_buff *skb, __u32 at, enum way way)
@@ -199,7 +208,7 @@ static __always_inline bool drops4(struct __sk_buff *skb, __u32 at, enum way way
 
 	if (is_missing(skb, at + (way == ARRIVES ? 16 : 12), &address_be, sizeof(address_be)))
 		return false;
-	return is_shut4(skb, &address_be, way);
+	return is_shut4(skb, &address_be, way, false);
 }
 
 static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way)
@@ -210,7 +219,7 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 
 	if (is_missing(skb, at + 4, &ip, sizeof(ip)))
 		return false;
-	if (is_shut6(skb, way == ARRIVES ? ip.destination_be : ip.source_be, way))
+	if (is_shut6(skb, way == ARRIVES ? ip.destination_be : ip.source_be, way, false))
 		return true;
 	at += 4 + sizeof(ip);
 	next = ip.next;
@@ -228,7 +237,11 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 	/* Behind other headers a question gets an answer of the kernel, which has none of them, and does not leave. */
 	if (next != IPPROTO_ICMPV6 || is_missing(skb, at, &about, sizeof(about)))
 		return false;
-	return about.type == (way == ARRIVES ? SOLICITATION : ADVERTISEMENT) && is_shut6(skb, about.target_be, way);
+	/* A solicitation from it tells its receiver as well. */
+	if (way == LEAVES && about.type == SOLICITATION)
+		return is_shut6(skb, ip.source_be, way, true);
+	return about.type == (way == ARRIVES ? SOLICITATION : ADVERTISEMENT) &&
+	       is_shut6(skb, about.target_be, way, true);
 }
 
 static __always_inline bool lives(void)

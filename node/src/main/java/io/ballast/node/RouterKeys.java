@@ -48,8 +48,7 @@ record RouterKeys(Authentication authentication, String refused) {
                 keys.add(new Authentication.Key(key.id(), secret(Path.of(key.file()))));
             } catch (IOException e) {
                 return new RouterKeys(
-                        Authentication.NONE,
-                        "without its keys it takes no part: " + e.getMessage() + ", then ballast reload");
+                        Authentication.NONE, "its keys cannot be had: " + e.getMessage() + ", then ballast reload");
             }
         }
         long window =
@@ -72,6 +71,10 @@ record RouterKeys(Authentication authentication, String refused) {
         String text;
         try {
             open.retainAll(Files.getPosixFilePermissions(file));
+            if (!Files.isRegularFile(file)) {
+                // A pipe would be waited for.
+                throw new IOException("it is no regular file");
+            }
             size = Files.size(file);
             text = size > MAX_BYTES
                     ? ""

@@ -39,10 +39,13 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -74,7 +77,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final Sharing sharing;
     private final MannerStore store;
     private final RoleHooks hooks;
-    private final Set<Membership.Key> here = new HashSet<>();
+    private final Set<Membership.Key> here = ConcurrentHashMap.newKeySet();
     private final Map<String, Manner> manners = new LinkedHashMap<>();
     private Map<String, Set<String>> nodes = Map.of();
     private Map<String, List<String>> served = Map.of();
@@ -92,7 +95,7 @@ final class TakeoverDuty implements AutoCloseable {
     private boolean begun;
     private boolean ended;
     private boolean dismantled;
-    private boolean sharingSoon;
+    private final AtomicBoolean sharingSoon = new AtomicBoolean();
 
     /** @param later where {@code sharing} is told, in order; the takeover thread must not wait for that */
     TakeoverDuty(
@@ -174,25 +177,25 @@ final class TakeoverDuty implements AutoCloseable {
         }
     }
 
-    private synchronized void isHere(Membership.Key key, boolean has) {
+    /** By the takeover thread, which must not wait for who holds this object's lock and writes to a disk. */
+    private void isHere(Membership.Key key, boolean has) {
         if (has ? here.add(key) : here.remove(key)) {
             shareSoon();
         }
     }
 
     /** Once for as many changes as come until then: with a network all virtual routers change. */
-    private synchronized void shareSoon() {
-        if (!sharingSoon) {
-            sharingSoon = true;
+    private void shareSoon() {
+        if (sharingSoon.compareAndSet(false, true)) {
             later.execute(this::share);
         }
     }
 
     private void share() {
+        sharingSoon.set(false);
         Set<InetAddress> elsewhere = new HashSet<>();
         Set<String> devices = new HashSet<>();
         synchronized (this) {
-            sharingSoon = false;
             for (Membership member : members) {
                 devices.add(member.device());
                 if (!here.contains(member.key())) {
@@ -228,7 +231,9 @@ final class TakeoverDuty implements AutoCloseable {
     /** The addresses that may come to this node. */
     static Set<InetAddress> addresses(Description description, String node) {
         Set<InetAddress> addresses = new HashSet<>();
-        members(description, node).forEach(member -> member.addresses().forEach(cidr -> addresses.add(cidr.address())));
+        description.virtualRouters().values().stream()
+                .filter(router -> router.nodes().containsKey(node))
+                .forEach(router -> router.addresses().forEach(cidr -> addresses.add(cidr.address())));
         return addresses;
     }
 
@@ -284,7 +289,14 @@ final class TakeoverDuty implements AutoCloseable {
         if (ended) {
             return;
         }
-        members = members(description, node);
+        List<Membership> known = members;
+        members = members(description, node).stream()
+                .map(member -> withKeys(
+                        member,
+                        known,
+                        warning ->
+                                events.happened(Severity.WARNING, "takeover.note", member.name(), warning, Map.of())))
+                .toList();
         served = served(description);
         dependences = dependences(description, node);
         track(description);
@@ -373,6 +385,26 @@ final class TakeoverDuty implements AutoCloseable {
         if (changed && takeover != null) {
             takeover.observed(observed);
         }
+    }
+
+    /**
+     * A key file that cannot be read any more is no reason to give up addresses: the keys that this node has are as good as
+     * they were.
+     */
+    static Membership withKeys(Membership member, List<Membership> known, Consumer<String> warnings) {
+        if (member.refused().isEmpty()) {
+            return member;
+        }
+        return known.stream()
+                .filter(before -> before.key().equals(member.key())
+                        && before.refused().isEmpty()
+                        && before.authentication().hmac().isPresent())
+                .findFirst()
+                .map(before -> {
+                    warnings.accept(member + ": goes on with the keys that it has: " + member.refused());
+                    return member.with(before.authentication());
+                })
+                .orElse(member);
     }
 
     /** From now on this node is able to serve at the addresses, so it may come to have them. */

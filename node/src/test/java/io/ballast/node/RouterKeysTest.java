@@ -2,16 +2,18 @@ package io.ballast.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ballast.core.config.VirtualRouterSpec;
+import io.ballast.core.config.Description;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.Authentication.Hmac;
 import io.ballast.takeover.vrrp.Authentication.Mode;
+import io.ballast.takeover.wire.Membership;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
@@ -23,6 +25,11 @@ class RouterKeysTest {
     Path directory;
 
     private RouterKeys read(String more) {
+        return RouterKeys.read(
+                Objects.requireNonNull(description(more).virtualRouters().get("front")));
+    }
+
+    private static Description description(String more) {
         String text = """
                 nodes:
                   d1: { interfaces: { eth0: { addresses: 192.0.2.1/24 } } }
@@ -31,13 +38,7 @@ class RouterKeysTest {
                   front: { router-id: 1, addresses: 192.0.2.240/24, nodes: { d1: , d2: }, %s }
                 services: { web: { listen: "192.0.2.240:80", servers: ["192.0.2.11:80"] } }
                 """.formatted(more);
-        VirtualRouterSpec router = Objects.requireNonNull(new DescriptionReader()
-                .read("t", text)
-                .description()
-                .orElseThrow()
-                .virtualRouters()
-                .get("front"));
-        return RouterKeys.read(router);
+        return new DescriptionReader().read("t", text).description().orElseThrow();
     }
 
     private Path file(String name, String mode, String content) throws IOException {
@@ -87,10 +88,28 @@ class RouterKeysTest {
                 List.of(directory.toString(), directory.toString()))) {
             RouterKeys keys = read("hmac: { keys: [{ id: 1, file: " + each.getFirst() + " }] }");
             assertThat(keys.refused())
-                    .startsWith("without its keys it takes no part: ")
+                    .startsWith("its keys cannot be had: ")
                     .contains(each.getLast())
                     .doesNotContain("feedbeef");
             assertThat(keys.authentication()).isEqualTo(Authentication.NONE);
         }
+    }
+
+    @Test
+    void whereAFileIsGoneTheKeysOfBeforeStay() throws Exception {
+        Path key = file("key", "rw-------", "a".repeat(64));
+        Description description = description("hmac: { keys: [{ id: 1, file: " + key + " }] }");
+        List<Membership> before = TakeoverDuty.members(description, "d1");
+        Files.delete(key);
+        List<String> warnings = new ArrayList<>();
+        Membership without = TakeoverDuty.members(description, "d1").getFirst();
+        assertThat(without.refused()).contains("there is no key file");
+        assertThat(TakeoverDuty.withKeys(without, before, warnings::add)).isEqualTo(before.getFirst());
+        assertThat(warnings).singleElement().asString().contains("goes on with the keys that it has", "no key file");
+        // Who never had any cannot.
+        assertThat(TakeoverDuty.withKeys(without, List.of(without), warnings::add))
+                .isEqualTo(without);
+        assertThat(TakeoverDuty.withKeys(without, List.of(), warnings::add)).isEqualTo(without);
+        assertThat(warnings).hasSize(1);
     }
 }

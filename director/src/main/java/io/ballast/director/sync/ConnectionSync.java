@@ -310,7 +310,9 @@ public final class ConnectionSync implements AutoCloseable {
                 forged.incrementAndGet();
                 throw new Hello.RefusedException("what it says has an impossible length");
             }
-            byte[] message = Objects.requireNonNull(opener).open(in.readNBytes(length));
+            byte[] sealed = new byte[length];
+            in.readFully(sealed); // who ends in the middle is no forger
+            byte[] message = Objects.requireNonNull(opener).open(sealed);
             if (message.length == 0) {
                 forged.incrementAndGet();
                 throw new Hello.RefusedException(
@@ -668,6 +670,8 @@ public final class ConnectionSync implements AutoCloseable {
         private synchronized void end(Talk talk) {
             if (talk.equals(caller)) {
                 caller = null;
+                // What happens from now on it will have to be told first.
+                informed = false;
             }
         }
 

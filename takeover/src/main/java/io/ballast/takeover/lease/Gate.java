@@ -26,6 +26,20 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** The programs of gate.bpf.c and their tables, on no interface. */
 final class Gate implements AutoCloseable {
+    /** What becomes of an address ({@code enum holding}). */
+    enum Holding {
+        RELEASED(0),
+        HELD(1),
+        /** Its packets pass, but nobody is told any more that it is here. */
+        HANDED_OVER(2);
+
+        private final int number;
+
+        Holding(int number) {
+            this.number = number;
+        }
+    }
+
     private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
     private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
 
@@ -155,12 +169,12 @@ final class Gate implements AutoCloseable {
         }
     }
 
-    /** From now on they are held, or not. One that is not guarded passes anyway. */
-    void hold(Collection<Guarded> some, boolean held) {
+    /** What becomes of them from now on. One that is not guarded passes anyway. */
+    void hold(Collection<Guarded> some, Holding holding) {
         for (Guarded address : some) {
             Integer number = numbers.get(address);
             if (number != null) {
-                INT.setVolatile(states, number * STATE + HELD, held ? 1 : 0);
+                INT.setVolatile(states, number * STATE + HELD, holding.number);
             }
         }
     }

@@ -260,12 +260,20 @@ public final class LeaseGate implements AutoCloseable {
 
     /** From now on this node holds them. Those that are not guarded are no matter, here and below: they pass anyway. */
     public void hold(Collection<Guarded> addresses) {
-        gate.hold(addresses, true);
+        gate.hold(addresses, Gate.Holding.HELD);
+    }
+
+    /**
+     * Another is taking those that this node holds. Their packets still pass, but no ARP and no neighbour discovery: whoever
+     * asked, and heard this node after the other one's announcement, would send here when nobody is here any more.
+     */
+    public void handOver(Collection<Guarded> addresses) {
+        gate.hold(addresses, Gate.Holding.HANDED_OVER);
     }
 
     /** From now on this node does not hold them. */
     public void release(Collection<Guarded> addresses) {
-        gate.hold(addresses, false);
+        gate.hold(addresses, Gate.Holding.RELEASED);
     }
 
     /** The frames of each guarded address that have not passed since it has been guarded. */

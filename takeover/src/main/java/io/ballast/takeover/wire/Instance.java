@@ -240,7 +240,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         member = other;
-        authenticate();
+        if (member.refused().isEmpty()) {
+            authenticate();
+        } // else it says farewell with the keys that it had
         Link found = link;
         Link on = carrier;
         InetAddress own = source;
@@ -573,6 +575,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     @Override
     public void handOver() {
         letGo = wires.now() + OVERLAP;
+        wires.ownership().handOver(member);
     }
 
     /** Now, if it is about to. */

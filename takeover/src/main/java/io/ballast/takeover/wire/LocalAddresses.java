@@ -269,6 +269,20 @@ public final class LocalAddresses implements Ownership {
     }
 
     @Override
+    public void handOver(Membership member) {
+        Place place = place(member);
+        if (gate != null) {
+            gate.handOver(place.guarded());
+        }
+        tasks.add(() -> {
+            Announcer announcer = announcers.get(place.link().index());
+            if (announcer != null) {
+                announcer.stop(member.key().toString());
+            }
+        });
+    }
+
+    @Override
     public void release(Membership member, long now) {
         Place place = place(member);
         if (gate != null) {

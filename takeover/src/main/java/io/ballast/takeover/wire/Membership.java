@@ -62,6 +62,28 @@ public record Membership(
                 addresses.stream().map(Cidr::address).toList());
     }
 
+    /** The same, known by this, which refuses nothing. */
+    public Membership with(Authentication other) {
+        return new Membership(
+                name,
+                device,
+                version,
+                routerId,
+                priority,
+                interval,
+                addresses,
+                preempt,
+                preemptDelay,
+                peers,
+                virtualMac,
+                checksum,
+                other,
+                "",
+                lookAhead,
+                announcements,
+                announceAgain);
+    }
+
     /** Whether it is of IPv6. */
     public boolean ipv6() {
         return addresses.getFirst().address() instanceof Inet6Address;

@@ -45,6 +45,12 @@ public interface Ownership extends AutoCloseable {
     /** The addresses are this node's: let them in, add them, tell the network. */
     void acquire(Membership member, long now);
 
+    /**
+     * Another is taking them: packets that still come here are served, but nobody is told any more that they are here. They
+     * are released soon.
+     */
+    void handOver(Membership member);
+
     /** They are another's. */
     void release(Membership member, long now);
 

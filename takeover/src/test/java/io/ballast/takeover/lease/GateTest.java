@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -269,7 +270,7 @@ final class GateTest {
 
     @Test
     void whatIsHeldPassesWhileTheLeaseRuns() throws Exception {
-        gate.hold(BOTH, true);
+        gate.hold(BOTH, Gate.Holding.HELD);
         assertThatAll(about(), NEITHER);
         gate.aliveUntil(System.nanoTime() - 1);
         assertThatAll(about(), DROPPED);
@@ -280,15 +281,28 @@ final class GateTest {
     }
 
     @Test
+    void whatIsHandedOverPassesAndNobodyIsToldThatItIsHere() throws Exception {
+        gate.hold(BOTH, Gate.Holding.HANDED_OVER);
+        for (About each : about()) {
+            boolean tells = Stream.of("question", "answer", "announcement", "solicitation", "advertisement", "unasked")
+                    .anyMatch(each.what::contains);
+            assertThat(run(each.direction, each.frame)).as(each.what).isEqualTo(tells ? DROPPED : NEITHER);
+        }
+        assertThatAll(harmless(), NEITHER);
+        gate.aliveUntil(0);
+        assertThatAll(about(), DROPPED);
+    }
+
+    @Test
     void eachAddressIsHeldAndReleasedByItself() throws Exception {
-        gate.hold(List.of(V6), true);
+        gate.hold(List.of(V6), Gate.Holding.HELD);
         for (About each : about()) {
             assertThat(run(each.direction, each.frame))
                     .as(each.what)
                     .isEqualTo(each.address.equals(V6) ? NEITHER : DROPPED);
         }
-        gate.hold(List.of(V4), true);
-        gate.hold(List.of(V6), false);
+        gate.hold(List.of(V4), Gate.Holding.HELD);
+        gate.hold(List.of(V6), Gate.Holding.RELEASED);
         for (About each : about()) {
             assertThat(run(each.direction, each.frame))
                     .as(each.what)
@@ -304,11 +318,11 @@ final class GateTest {
         gate.forget(BOTH);
         assertThatAll(about(), NEITHER);
         gate.forget(BOTH);
-        gate.hold(BOTH, false);
+        gate.hold(BOTH, Gate.Holding.RELEASED);
         assertThatAll(about(), NEITHER);
         // What was held is not held when it is guarded again.
         gate.protect(BOTH);
-        gate.hold(BOTH, true);
+        gate.hold(BOTH, Gate.Holding.HELD);
         gate.forget(BOTH);
         gate.protect(List.of(V6, V4));
         assertThatAll(about(), DROPPED);
@@ -339,7 +353,7 @@ final class GateTest {
                     .as(another)
                     .isEqualTo(NEITHER);
         }
-        gate.hold(List.of(guarded), true);
+        gate.hold(List.of(guarded), Gate.Holding.HELD);
         assertThat(run(Direction.INGRESS, arriving)).isEqualTo(NEITHER);
         assertThat(run(Direction.EGRESS, leaving)).isEqualTo(NEITHER);
         gate.aliveUntil(0);
@@ -350,7 +364,7 @@ final class GateTest {
     @Test
     void everythingElsePassesWhateverIsHeld() throws Exception {
         assertThatAll(harmless(), NEITHER);
-        gate.hold(BOTH, true);
+        gate.hold(BOTH, Gate.Holding.HELD);
         assertThatAll(harmless(), NEITHER);
         gate.aliveUntil(0);
         assertThatAll(harmless(), NEITHER);
@@ -404,9 +418,9 @@ final class GateTest {
             assertThat(run(Direction.INGRESS, arriving)).isEqualTo(NEITHER);
             gate.protect(List.of(new Guarded(local, LINK)));
             assertThat(run(Direction.INGRESS, arriving)).isEqualTo(DROPPED);
-            gate.hold(List.of(new Guarded(local, LINK + 1)), true);
+            gate.hold(List.of(new Guarded(local, LINK + 1)), Gate.Holding.HELD);
             assertThat(run(Direction.INGRESS, arriving)).isEqualTo(DROPPED);
-            gate.hold(List.of(new Guarded(local, LINK)), true);
+            gate.hold(List.of(new Guarded(local, LINK)), Gate.Holding.HELD);
             assertThat(run(Direction.INGRESS, arriving)).isEqualTo(NEITHER);
             assertThatThrownBy(() -> new Guarded(local, 0)).hasMessageContaining("is of one link: which?");
         }
@@ -422,7 +436,7 @@ final class GateTest {
         }
         run(Direction.EGRESS, frame(arp(2, VIP4, PEER4)));
         assertThat(gate.dropped()).containsExactly(Map.entry(V4, new Dropped(3, 1)), Map.entry(V6, new Dropped(3, 0)));
-        gate.hold(BOTH, true);
+        gate.hold(BOTH, Gate.Holding.HELD);
         run(Direction.INGRESS, frame(arp(1, PEER4, VIP4)));
         assertThat(gate.dropped().get(V4)).isEqualTo(new Dropped(3, 1));
     }
@@ -438,7 +452,7 @@ final class GateTest {
         gate.protect(many);
         byte[] last = frame(ip(PEER4, "10.255.0.20", Frames.UDP, DATA));
         assertThat(run(Direction.INGRESS, last)).isEqualTo(DROPPED);
-        gate.hold(many, true);
+        gate.hold(many, Gate.Holding.HELD);
         assertThat(run(Direction.INGRESS, last)).isEqualTo(NEITHER);
         assertThatThrownBy(() -> {
                     for (int i = 0; i < 0x10000; i++) {

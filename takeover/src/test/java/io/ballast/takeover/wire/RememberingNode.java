@@ -87,6 +87,11 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     }
 
     @Override
+    public void handOver(Membership member) {
+        assertThat(owns).isTrue();
+    }
+
+    @Override
     public void release(Membership member, long now) {
         owned.remove(member.name());
         owns = !owned.isEmpty();
