@@ -142,7 +142,8 @@ class LocalAddressesTest {
                         }
                     }))
                     .isEmpty();
-            // One whose description changes leaves and enters at once. What it has then is as much a lease as before; of
+            // One whose description changes leaves and enters at once. What it has then is as much a lease as before;
+            // of
             // this one no sign of life ever comes, so that it cannot even announce the address.
             try (LocalAddresses dead = left.call(() -> LocalAddresses.open(new Notes(), INSTANCE))) {
                 dead.enter(member, near, near);
