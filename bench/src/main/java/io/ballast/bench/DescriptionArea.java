@@ -20,23 +20,25 @@ final class DescriptionArea implements Area {
     }
 
     @Override
-    public void run(Effort effort, Sheet sheet) {
+    public void run(Effort effort, Sheet sheet) throws InterruptedException {
         for (int services : SERVICES) {
-            byte[] text = text(services, 80);
-            byte[] changed = text(services, 81);
-            double[] full = new double[effort.rounds()];
-            double[] again = new double[effort.rounds()];
-            for (int round = 0; round < effort.rounds(); round++) {
-                DescriptionReader reader = new DescriptionReader();
-                full[round] = millis(reader, text);
-                again[round] = millis(reader, changed);
-            }
             String size = Sample.number(services) + " services x " + SERVERS;
-            sheet.add(Row.info(size + ", read", "ms", Sample.of(full)));
-            sheet.add(Row.info(size + ", one line changed", "ms", Sample.of(again)));
-            sheet.note(size + ": " + text.length / 1024 + " KiB of YAML; the first reading in this JVM took "
-                    + Sample.number(full[0]) + " ms");
-            sheet.progress(size + ": " + Sample.of(full).text() + " ms");
+            sheet.measure(size, "ms", () -> {
+                byte[] text = text(services, 80);
+                byte[] changed = text(services, 81);
+                double[] full = new double[effort.rounds()];
+                double[] again = new double[effort.rounds()];
+                for (int round = 0; round < effort.rounds(); round++) {
+                    DescriptionReader reader = new DescriptionReader();
+                    full[round] = millis(reader, text);
+                    again[round] = millis(reader, changed);
+                }
+                sheet.add(Row.info(size + ", read", "ms", Sample.of(full)));
+                sheet.add(Row.info(size + ", one line changed", "ms", Sample.of(again)));
+                sheet.note(size + ": " + text.length / 1024 + " KiB of YAML; the first reading in this JVM took "
+                        + Sample.number(full[0]) + " ms");
+                sheet.progress(size + ": " + Sample.of(full).text() + " ms");
+            });
         }
     }
 

@@ -4,6 +4,7 @@ import io.ballast.takeover.track.Tracking.State;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -146,6 +147,8 @@ final class TrackWatch implements AutoCloseable {
         /** The process that was found last. */
         private @Nullable Path found;
 
+        private String told = "";
+
         Search(String name) {
             this.name = name;
         }
@@ -165,8 +168,13 @@ final class TrackWatch implements AutoCloseable {
                         return Optional.of(process);
                     }
                 }
-            } catch (IOException e) {
-                listener.warn("processes cannot be looked for: " + e.getMessage());
+                told = "";
+            } catch (IOException | DirectoryIteratorException e) {
+                String why = "processes cannot be looked for, so " + name + " counts as down: " + e.getMessage();
+                if (!why.equals(told)) {
+                    told = why;
+                    listener.warn(why);
+                }
             }
             return Optional.empty();
         }

@@ -274,12 +274,14 @@ public final class LocalAddresses implements Ownership {
         if (gate != null) {
             gate.handOver(place.guarded());
         }
-        tasks.add(() -> {
-            Announcer announcer = announcers.get(place.link().index());
-            if (announcer != null) {
-                announcer.stop(member.key().toString());
-            }
-        });
+        tasks.add(() -> silence(member, place));
+    }
+
+    private void silence(Membership member, Place place) {
+        Announcer announcer = announcers.get(place.link().index());
+        if (announcer != null) {
+            announcer.stop(member.key().toString());
+        }
     }
 
     @Override
@@ -290,10 +292,7 @@ public final class LocalAddresses implements Ownership {
         }
         int link = place.link().index();
         tasks.add(() -> {
-            Announcer announcer = announcers.get(link);
-            if (announcer != null) {
-                announcer.stop(member.key().toString());
-            }
+            silence(member, place);
             report(member, keeper().release(place.carrier().index(), member.addresses()));
             Set<Inet4Address> listening = held.get(link);
             Duplicates heard = duplicates.get(link);

@@ -7,10 +7,13 @@ import io.ballast.core.yaml.Node.Entry;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** A map with a fixed set of keys, which becomes one value. */
 final class MapType<T> extends Type<T> {
+    /** What a key is called behind which a secret stands. */
+    private static final Pattern SECRET = Pattern.compile("(?i)secret|pass");
 
     /** Makes the value of a map whose required keys are all there. */
     interface Builder<T> {
@@ -106,6 +109,10 @@ final class MapType<T> extends Type<T> {
             scope.enter(key);
             Integer i = index.get(key);
             if (i == null) {
+                if (SECRET.matcher(key).find()) {
+                    // In the wrong place, it is one all the same.
+                    scope.problems().hide(entry.key().line());
+                }
                 scope.error(entry.key(), unknown(key));
             } else if (values.node(i) != null) {
                 Node first = values.node(i);

@@ -48,6 +48,23 @@ class MistakesTest {
     }
 
     @Test
+    void aSecretInTheWrongPlaceIsNotShownEither() {
+        String text = """
+                nodes:
+                  d1: { interfaces: { eth0: { addresses: 192.0.2.1/24 } } }
+                virtual-routers:
+                  front:
+                    router-id: 1
+                    addresses: 192.0.2.240/24
+                    nodes: { d1: }
+                    hmac: { keys: [{ id: 1, secret: 0123456789abcdef }] }
+                """;
+        assertThat(new DescriptionReader().read("farm.yaml", text).problems())
+                .anyMatch(problem -> problem.toString().contains("unknown key \"secret\""))
+                .noneMatch(problem -> problem.toString().contains("0123456789abcdef"));
+    }
+
+    @Test
     void aProblemShowsTheLineAndACaretUnderTheColumn() {
         String text =
                 "services:\n  web:\n    listen: 10.0.0.1:80\n    servers: [a:80] # \u00fc\u2603 \n    schedular: rr # \u00fc\u2603\n";
