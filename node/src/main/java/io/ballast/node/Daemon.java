@@ -332,7 +332,8 @@ public final class Daemon {
                     node.xdp().shared(elsewhere, devices);
                     sync.shared(elsewhere);
                 },
-                new MannerStore(options.directories().manners()));
+                new MannerStore(options.directories().manners()),
+                sync);
         String build = Build.id();
         this.workers = new WorkerSupervisor(
                 loop,
@@ -638,7 +639,7 @@ public final class Daemon {
         }
         // Who has the connections until now is to tell of them before he may lose their address to this node.
         boolean begun = workers.serving()
-                && sync.isSettled()
+                && sync.isReady()
                 && node.services().services().stream().allMatch(VirtualService::settled)
                 && node.services().services().stream()
                         .allMatch(s -> s.spec().listen().stream()

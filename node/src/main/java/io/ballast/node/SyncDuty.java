@@ -9,6 +9,7 @@ import io.ballast.core.event.Event.Severity;
 import io.ballast.director.sync.ConnectionSync;
 import io.ballast.director.sync.ConnectionTable;
 import io.ballast.director.xdp.XdpOnDemand;
+import io.ballast.takeover.wire.Preparation;
 import java.net.InetAddress;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -24,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  * This node's part in what directors know of each other's connections, while the description has it. Of the control loop,
  * but what says otherwise.
  */
-final class SyncDuty implements AutoCloseable {
+final class SyncDuty implements Preparation, AutoCloseable {
     private static final double NANOS_OF_MILLI = 1e6;
 
     private final EventLog events;
@@ -117,8 +118,17 @@ final class SyncDuty implements AutoCloseable {
         }
     }
 
-    /** Whether this node knows what there is to know, so that an address may come to it; on any thread. */
-    boolean isSettled() {
+    /** Whoever lost the others out of sight is to be told what began meanwhile. */
+    @Override
+    public void again() {
+        ConnectionSync running = sync;
+        if (running != null) {
+            running.again();
+        }
+    }
+
+    @Override
+    public boolean isReady() {
         ConnectionSync running = sync;
         return running == null || running.isSettled();
     }

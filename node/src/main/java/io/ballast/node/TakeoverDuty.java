@@ -23,6 +23,7 @@ import io.ballast.takeover.wire.Jitter;
 import io.ballast.takeover.wire.Manner;
 import io.ballast.takeover.wire.Membership;
 import io.ballast.takeover.wire.Ownership;
+import io.ballast.takeover.wire.Preparation;
 import io.ballast.takeover.wire.RouterStatus;
 import io.ballast.takeover.wire.Takeover;
 import java.io.IOException;
@@ -76,6 +77,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final Executor later;
     private final Sharing sharing;
     private final MannerStore store;
+    private final Preparation preparation;
     private final RoleHooks hooks;
     private final Set<Membership.Key> here = ConcurrentHashMap.newKeySet();
     private final Map<String, Manner> manners = new LinkedHashMap<>();
@@ -104,8 +106,10 @@ final class TakeoverDuty implements AutoCloseable {
             OwnershipMaker ownership,
             Executor later,
             Sharing sharing,
-            MannerStore store) {
+            MannerStore store,
+            Preparation preparation) {
         this.store = store;
+        this.preparation = preparation;
         this.hooks = new RoleHooks(events::happened);
         this.events = events;
         this.node = node;
@@ -424,7 +428,7 @@ final class TakeoverDuty implements AutoCloseable {
             }
             try {
                 ToJournal journal = new ToJournal();
-                takeover = new Takeover(journal, () -> ownership.make(journal));
+                takeover = new Takeover(journal, () -> ownership.make(journal), preparation);
                 trouble = "";
                 remember();
                 takeover.manners(manners);

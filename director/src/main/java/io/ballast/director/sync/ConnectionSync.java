@@ -26,6 +26,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -67,6 +68,9 @@ public final class ConnectionSync implements AutoCloseable {
 
     private static final int SILENCE_MS = 5_000;
     private static final long AGAIN_MS = 500;
+
+    /** Who has not answered for so long may be another one by now. */
+    private static final long STUCK_NANOS = 1_000_000_000;
 
     /** Who is not here by then is not waited for. */
     private static final long SETTLING_NANOS = 3_000_000_000L;
@@ -162,12 +166,13 @@ public final class ConnectionSync implements AutoCloseable {
     private final AtomicInteger strangers = new AtomicInteger();
     private final AtomicLong forged = new AtomicLong();
     private final SecureRandom random = new SecureRandom();
-    private final long began = System.nanoTime();
     private final Object lock = new Object();
     private final CountDownLatch ended = new CountDownLatch(1);
     private volatile @Nullable ConnectionTable table;
     private volatile Set<InetAddress> ours = Set.of();
     private volatile boolean closed;
+    /** Until when others are waited for. */
+    private volatile long settling = System.nanoTime() + SETTLING_NANOS;
 
     /** Begins to listen and to call, as soon as there is a {@link #table}. */
     public ConnectionSync(Settings settings, Reports reports) {
@@ -214,8 +219,26 @@ public final class ConnectionSync implements AutoCloseable {
 
     /** Whether every other director that is there has told everything that it had. */
     public boolean isSettled() {
-        return System.nanoTime() - began > SETTLING_NANOS
-                || links.values().stream().allMatch(link -> link.informed || link.absent);
+        if (System.nanoTime() - settling >= 0) {
+            return true;
+        }
+        for (Link link : links.values()) {
+            if (!link.informed && !link.absent) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * This director may have lost the others out of sight, so it is to be told everything once more: until that is done, for
+     * as long as at its start, it is not settled. Does not wait.
+     */
+    public void again() {
+        if (table != null) {
+            settling = System.nanoTime() + SETTLING_NANOS;
+            links.values().forEach(Link::beginAgain);
+        }
     }
 
     /** How it goes; on any thread. */
@@ -413,6 +436,16 @@ public final class ConnectionSync implements AutoCloseable {
         }
     }
 
+    /** Ends it so that the other side learns it at once, whatever was still under way. */
+    private static void abort(Socket socket) {
+        try {
+            socket.setSoLinger(true, 0);
+        } catch (IOException e) {
+            // It is closed already.
+        }
+        closeQuietly(socket);
+    }
+
     private void pause(long millis) {
         try {
             var _ = ended.await(millis, TimeUnit.MILLISECONDS);
@@ -441,6 +474,15 @@ public final class ConnectionSync implements AutoCloseable {
         private volatile boolean informed;
         /** Nobody listens there, so that nobody is to be waited for. */
         private volatile boolean absent;
+
+        /** Cuts pauses short. */
+        private final Semaphore hurry = new Semaphore(0);
+
+        /** Where it is called, until it answers or does not. */
+        private @Nullable Socket calling;
+
+        /** Where it is told. */
+        private @Nullable Socket tellingBy;
 
         private volatile String trouble = "nobody has answered yet";
         private long lag;
@@ -478,6 +520,14 @@ public final class ConnectionSync implements AutoCloseable {
         // -- Telling
 
         private void call() {
+            try {
+                callAgain();
+            } catch (InterruptedException e) {
+                // Nobody does that but to end it.
+            }
+        }
+
+        private void callAgain() throws InterruptedException {
             while (!closed) {
                 try {
                     ConnectionTable to = awaitTable();
@@ -488,9 +538,7 @@ public final class ConnectionSync implements AutoCloseable {
                     }
                 } catch (IOException e) {
                     troubled(e);
-                    pause(AGAIN_MS);
-                } catch (InterruptedException e) {
-                    return;
+                    var _ = hurry.tryAcquire(AGAIN_MS, TimeUnit.MILLISECONDS);
                 } finally {
                     telling = false;
                     complete = false;
@@ -510,12 +558,13 @@ public final class ConnectionSync implements AutoCloseable {
 
         private void tell(ConnectionTable from) throws IOException, InterruptedException {
             Socket socket = new Socket();
+            sockets.add(socket);
+            calls(socket);
             try {
-                sockets.add(socket);
                 socket.connect(new InetSocketAddress(peer.address(), settings.port()), SILENCE_MS);
-                absent = false;
+                answered(socket, true);
             } catch (IOException e) {
-                absent = true;
+                answered(socket, false);
                 sockets.remove(socket);
                 closeQuietly(socket);
                 throw e;
@@ -544,6 +593,64 @@ public final class ConnectionSync implements AutoCloseable {
                 } finally {
                     changes = null;
                 }
+            }
+        }
+
+        private synchronized void calls(Socket socket) {
+            hurry.drainPermits();
+            calling = socket;
+        }
+
+        private synchronized void answered(Socket socket, boolean isThere) {
+            if (socket.equals(calling)) { // else that has been ended here, and says nothing of the other one
+                calling = null;
+                absent = !isThere;
+                tellingBy = isThere ? socket : null;
+            }
+        }
+
+        /** It is to be told, and to tell, from the beginning. */
+        synchronized void beginAgain() {
+            absent = false;
+            informed = false;
+            List<Socket> ending = new ArrayList<>();
+            if (caller != null) {
+                ending.add(caller.socket);
+                caller = null;
+            }
+            if (tellingBy != null) {
+                ending.add(tellingBy);
+                tellingBy = null;
+            }
+            callAtOnce(ending);
+        }
+
+        /** Who calls is there: so it can be called as well, and what does not answer is of the time when it was not. */
+        private synchronized void callBack() {
+            List<Socket> ending = new ArrayList<>();
+            if (telling && isStuck() && tellingBy != null) {
+                ending.add(tellingBy);
+                tellingBy = null;
+            }
+            callAtOnce(ending);
+        }
+
+        /** Its own thread ends what there is, since who has it done must not wait. */
+        private void callAtOnce(List<Socket> ending) {
+            if (calling != null) {
+                ending.add(calling);
+                calling = null;
+            }
+            hurry.release();
+            if (!ending.isEmpty()) {
+                start("connections-" + peer.node() + "-again", () -> ending.forEach(ConnectionSync::abort));
+            }
+        }
+
+        private boolean isStuck() {
+            synchronized (underWay) {
+                UnderWay oldest = underWay.peekFirst();
+                return oldest != null && System.nanoTime() - oldest.since > STUCK_NANOS;
             }
         }
 
@@ -675,8 +782,13 @@ public final class ConnectionSync implements AutoCloseable {
             }
         }
 
+        private synchronized void isInformed(Talk by) {
+            informed |= by.equals(caller);
+        }
+
         void hear(Talk talk) throws IOException, InterruptedException {
             begin(talk);
+            callBack();
             try {
                 new Ear(talk).run();
             } finally {
@@ -721,7 +833,9 @@ public final class ConnectionSync implements AutoCloseable {
                     try {
                         understand(to);
                         put(to, word.entries());
-                        informed |= word.all() && !missed;
+                        if (word.all() && !missed) {
+                            isInformed(talk);
+                        }
                         return;
                     } catch (IllegalStateException e) {
                         letGo(to);
@@ -779,6 +893,7 @@ public final class ConnectionSync implements AutoCloseable {
             lock.notifyAll();
         }
         ended.countDown();
+        links.values().forEach(link -> link.hurry.release());
         listening.forEach(ConnectionSync::closeQuietly);
         sockets.forEach(ConnectionSync::closeQuietly);
         List<Thread> ending;

@@ -141,6 +141,7 @@ public final class VirtualRouter {
     private long due = NEVER;
     private long lowerSince = NEVER;
     private long answered;
+    private boolean held;
 
     /** A virtual router that takes no part yet. */
     public VirtualRouter(Settings settings, Output output, long now) {
@@ -161,11 +162,19 @@ public final class VirtualRouter {
         if (role != Role.STOPPED) {
             return;
         }
-        if (priority == OWNER) {
+        if (priority == OWNER && !held) {
             become(Role.MASTER, "started as the addresses' owner", now);
         } else {
             wait(null, "started", now);
         }
+    }
+
+    /**
+     * Whether this node is to leave a master alone, also one of lower priority: it would have the addresses, and not what it
+     * needs to serve them as well. A master that has fallen silent it replaces nevertheless.
+     */
+    public void hold(boolean holds) {
+        held = holds;
     }
 
     /** Gives the addresses up at once and takes no part any more. */
@@ -283,11 +292,11 @@ public final class VirtualRouter {
     }
 
     private boolean preempts(long at) {
+        if (held || (!settings.preempt() && priority != OWNER)) {
+            return false;
+        }
         if (priority == OWNER) {
             return true;
-        }
-        if (!settings.preempt()) {
-            return false;
         }
         if (lowerSince == NEVER) {
             lowerSince = at;

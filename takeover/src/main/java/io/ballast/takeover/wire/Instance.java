@@ -57,6 +57,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     private @Nullable InetAddress source;
     private String trouble = "";
+    /** Whether it was on its network before. */
+    private boolean wasThere;
+
     private List<Sender> senders = List.of();
 
     private @Nullable HmacTrailer trailer;
@@ -90,6 +93,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         Takeover.Listener listener();
 
         long now();
+
+        /** What was not heard for a while may be otherwise by now. */
+        void wasAway();
     }
 
     Instance(Membership member, Party party, InetAddress nobody, Wires wires) {
@@ -154,6 +160,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         trouble = "";
         router.configure(settings(), now);
         wires.ownership().enter(member, found, on);
+        if (wasThere) {
+            wires.wasAway();
+        }
+        wasThere = true;
         party.whole(this, now);
     }
 
@@ -438,6 +448,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             sent -= Math.ceilDiv(sent - since, member.interval()) * member.interval();
         }
         if (owns && now - sent >= router.borne()) {
+            wires.wasAway();
             party.lapsed(now);
         }
     }

@@ -323,6 +323,11 @@ final class Party {
 
     // ---- What happens
 
+    /** As {@link VirtualRouter#hold}. */
+    void hold(boolean holds) {
+        members.forEach(member -> member.router().hold(holds));
+    }
+
     void heard(Instance member, Advertisement ad, InetAddress from, long at, long now) {
         routers.heard(member.router(), ad, from, at, now);
     }

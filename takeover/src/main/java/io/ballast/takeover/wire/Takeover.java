@@ -104,6 +104,7 @@ public final class Takeover implements AutoCloseable {
 
     private final Listener listener;
     private final OwnershipMaker maker;
+    private final Preparation preparation;
     private final ConcurrentLinkedQueue<Runnable> tasks = new ConcurrentLinkedQueue<>();
     private final PollSet poll;
     private final CountDownLatch over = new CountDownLatch(1);
@@ -133,12 +134,20 @@ public final class Takeover implements AutoCloseable {
     private @Nullable RouteNetlink netlink;
     private TimedSends.@Nullable Stream life;
     private long nextSign;
+    private boolean holds;
+    private boolean prepares;
     private long lookAt = NEVER;
     private boolean ending;
     private boolean ended;
 
     /** Without virtual routers so far; in the network namespace of the calling thread. */
     public Takeover(Listener listener, OwnershipMaker maker) throws IOException {
+        this(listener, maker, Preparation.NONE);
+    }
+
+    /** The same, which leaves other nodes the addresses until this one is prepared for them. */
+    public Takeover(Listener listener, OwnershipMaker maker, Preparation preparation) throws IOException {
+        this.preparation = preparation;
         this.listener = listener;
         this.maker = maker;
         this.poll = PollSet.open();
@@ -300,6 +309,8 @@ public final class Takeover implements AutoCloseable {
 
     private void step() throws IOException {
         poll.await(due());
+        prepares = false;
+        hold();
         long since = stoodStillSince(System.nanoTime());
         read();
         long now = System.nanoTime();
@@ -329,6 +340,15 @@ public final class Takeover implements AutoCloseable {
         live(System.nanoTime()); // later than now, where many became master
         sends().flush();
         ended = ending && retiring.isEmpty() && parties.isEmpty();
+    }
+
+    /** Whether others are left what they have. */
+    private void hold() {
+        boolean unprepared = !preparation.isReady();
+        if (unprepared != holds) {
+            holds = unprepared;
+            allParties.forEach(party -> party.hold(unprepared));
+        }
     }
 
     private void retire() {
@@ -370,6 +390,7 @@ public final class Takeover implements AutoCloseable {
         party.manner(manners, now);
         party.unable(unable, now);
         party.observed(observed, now);
+        party.hold(holds);
         return party;
     }
 
@@ -409,7 +430,7 @@ public final class Takeover implements AutoCloseable {
         if (owning && life != null) {
             due = Math.min(due, nextSign - signsAhead() * 3 / 4);
         }
-        long atLatest = System.nanoTime() + (retiring.isEmpty() ? LOOK_AGAIN : SIGN_OF_LIFE);
+        long atLatest = System.nanoTime() + (retiring.isEmpty() && !holds ? LOOK_AGAIN : SIGN_OF_LIFE);
         return tasks.isEmpty() ? Math.min(due, atLatest) : 0;
     }
 
@@ -565,6 +586,15 @@ public final class Takeover implements AutoCloseable {
         @Override
         public long now() {
             return System.nanoTime();
+        }
+
+        @Override
+        public void wasAway() {
+            if (!prepares) {
+                prepares = true; // a network that is back brings all its virtual routers
+                preparation.again();
+                hold();
+            }
         }
     }
 

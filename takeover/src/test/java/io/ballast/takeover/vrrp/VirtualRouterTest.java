@@ -106,6 +106,42 @@ class VirtualRouterTest {
     }
 
     @Test
+    void whoIsHeldLeavesALowerMasterAloneAndReplacesASilentOne() {
+        router.hold(true);
+        router.start(0);
+        for (int at = 0; at < 200; at += 10) {
+            heard(50, BELOW, at * MS);
+            router.tick(at * MS);
+        }
+        assertThat(router.role()).isEqualTo(Role.BACKUP);
+        router.hold(false);
+        heard(50, BELOW, 200 * MS);
+        router.tick(router.due());
+        assertThat(router.why()).isEqualTo("the master's priority was lower");
+
+        router = router(100, true, 0);
+        router.hold(true);
+        router.start(0);
+        heard(50, BELOW, 5 * MS);
+        router.tick(router.due());
+        assertThat(router.why()).isEqualTo("nothing was heard of 10.77.0.11 for 36 ms");
+    }
+
+    @Test
+    void anOwnerThatIsHeldWaitsAsABackup() {
+        router = router(255, false, 0);
+        router.hold(true);
+        router.start(0);
+        heard(50, BELOW, 5 * MS);
+        router.tick(20 * MS);
+        assertThat(router.role()).isEqualTo(Role.BACKUP);
+        router.hold(false);
+        heard(50, BELOW, 15 * MS);
+        router.tick(router.due());
+        assertThat(router.role()).isEqualTo(Role.MASTER);
+    }
+
+    @Test
     void theHigherThePriorityTheShorterTheSkew() {
         router = router(254, true, 0);
         router.start(0);

@@ -31,7 +31,11 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     final Takeover takeover;
 
     RememberingNode(NetworkNamespace in) throws IOException {
-        takeover = in.call(() -> new Takeover(this, () -> this));
+        this(in, Preparation.NONE);
+    }
+
+    RememberingNode(NetworkNamespace in, Preparation preparation) throws IOException {
+        takeover = in.call(() -> new Takeover(this, () -> this, preparation));
     }
 
     private RememberingNode(NetworkNamespace in, String instance) throws IOException {

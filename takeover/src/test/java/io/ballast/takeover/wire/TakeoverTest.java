@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -199,6 +200,62 @@ class TakeoverTest {
             theirs.setUp(link, true);
             await("the higher one is master again", () -> high.owns && !low.owns);
         }
+    }
+
+    /** Is prepared until it is asked to be so again. */
+    private static final class Learner implements Preparation {
+        final AtomicInteger asked = new AtomicInteger();
+        volatile boolean ready = true;
+
+        @Override
+        public void again() {
+            ready = false;
+            asked.incrementAndGet();
+        }
+
+        @Override
+        public boolean isReady() {
+            return ready;
+        }
+    }
+
+    @Test
+    void whoWasAwayLeavesTheAddressesUntilItIsPrepared() throws Exception {
+        Learner learner = new Learner();
+        RememberingNode high = new RememberingNode(left, learner);
+        nodes.add(high);
+        RememberingNode low = node(right);
+        begin(high, low);
+        assertThat(learner.asked).hasValue(0);
+        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
+            int address = mine.link("eth0").orElseThrow().index();
+            mine.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+            await("the other has them", () -> low.owns && !high.owns);
+            mine.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+        }
+        await("it is back", () -> high.status().role() == Role.BACKUP);
+        long heard = heard(high);
+        await("it has heard the other for long", () -> heard(high) > heard + 20);
+        assertThat(low.roles).endsWith(Role.MASTER);
+        assertThat(learner.asked).hasValue(1);
+        learner.ready = true;
+        await("it knows what it needs", () -> high.owns && !low.owns);
+
+        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
+            int address = mine.link("eth0").orElseThrow().index();
+            mine.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+            await("the other has them again", () -> low.owns && !high.owns);
+            low.takeover.close();
+            mine.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+        }
+        await("nobody else is there", () -> high.owns);
+        assertThat(learner.ready).isFalse();
+    }
+
+    private static long heard(RememberingNode node) throws Exception {
+        return node.status().peers().values().stream()
+                .mapToLong(RouterStatus.Peer::count)
+                .sum();
     }
 
     @Test
