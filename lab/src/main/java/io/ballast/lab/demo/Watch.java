@@ -11,6 +11,7 @@ import io.ballast.lab.drill.Drill;
 import io.ballast.lab.drill.Report;
 import io.ballast.lab.farm.Daemon;
 import io.ballast.lab.farm.Lab;
+import io.ballast.lab.farm.RouterRole;
 import io.ballast.lab.load.Sample;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -20,9 +21,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** Follows a drill: tells its steps, and shows beside the client's samples what the daemon says of its servers. */
+/**
+ * Follows a drill: tells its steps, and shows beside the client's samples what the director says of its servers; where several
+ * share the service's address, the one that has it.
+ */
 final class Watch implements Drill.Watcher {
     private static final int SAMPLES_A_SECOND = 10;
     private static final int BAR = 24;
@@ -32,7 +37,7 @@ final class Watch implements Drill.Watcher {
     private final Screen screen;
     private final Terminal terminal;
     private final Deque<Sample> lastSecond = new ArrayDeque<>();
-    private @Nullable Daemon daemon;
+    private @Nullable Daemon only;
     private long ticks;
     private long answered;
     private long failed;
@@ -44,14 +49,18 @@ final class Watch implements Drill.Watcher {
         this.terminal = terminal;
     }
 
-    /** From now on the table is shown. */
+    /**
+     * From now on the table is shown.
+     *
+     * @param director whom to ask where no address is shared
+     */
     synchronized void begin(Daemon director) {
-        this.daemon = director;
+        this.only = director;
     }
 
     /** Leaves the table as it is. */
     synchronized void end() {
-        daemon = null;
+        only = null;
         screen.keep();
     }
 
@@ -71,8 +80,24 @@ final class Watch implements Drill.Watcher {
     }
 
     @Override
+    public void taken(String node, Duration after) {
+        screen.say(clock() + node + " has the address " + Report.time(after) + " later: clients' packets go there now");
+    }
+
+    @Override
+    public void settled(String node, Duration after) {
+        screen.say(clock() + node + " has the address again " + Report.time(after)
+                + " later: it started, looked at the servers, and is the better one");
+    }
+
+    @Override
+    public void story(List<String> lines) {
+        // It was told while it happened.
+    }
+
+    @Override
     public synchronized void sample(Sample sample) {
-        if (daemon == null) {
+        if (only == null) {
             return;
         }
         answered += sample.ok();
@@ -83,11 +108,17 @@ final class Watch implements Drill.Watcher {
         }
         ticks++;
         if (ticks % (screen.live() ? 3 : SAMPLES_A_SECOND) == 0) {
-            show(daemon);
+            show(only);
         }
     }
 
-    private void show(Daemon director) {
+    private void show(Daemon fallback) {
+        List<RouterRole> roles = lab.roles();
+        Daemon director = lab.daemons().stream()
+                .filter(daemon -> roles.stream()
+                        .anyMatch(role -> role.master() && role.node().equals(daemon.node())))
+                .findFirst()
+                .orElse(fallback);
         Map<String, JsonObject> servers = new LinkedHashMap<>();
         try {
             for (JsonObject server :
@@ -98,9 +129,11 @@ final class Watch implements Drill.Watcher {
             return; // the next sample is a tenth of a second away
         }
         if (screen.live()) {
-            screen.table(table(servers));
+            screen.table(table(servers, roles));
         } else {
             StringBuilder line = new StringBuilder(clock());
+            roles.forEach(role ->
+                    line.append(role.node()).append(' ').append(role.role()).append("   "));
             servers.forEach((name, server) -> line.append(name)
                     .append(' ')
                     .append(Json.text(server, "state"))
@@ -110,7 +143,7 @@ final class Watch implements Drill.Watcher {
         }
     }
 
-    private List<String> table(Map<String, JsonObject> servers) {
+    private List<String> table(Map<String, JsonObject> servers, List<RouterRole> roles) {
         Table table = new Table("SERVER", "STATE", ">ANSWERS/S", "SHARE", "LAST CHECK");
         long all = Math.max(1, servers.keySet().stream().mapToLong(this::rate).sum());
         servers.forEach((name, server) -> {
@@ -125,6 +158,16 @@ final class Watch implements Drill.Watcher {
         });
         List<String> lines = new ArrayList<>();
         lines.add("");
+        if (!roles.isEmpty()) {
+            lines.add("  "
+                    + roles.stream()
+                            .map(role -> role.node() + " "
+                                    + (role.master()
+                                            ? terminal.style(Style.GREEN, "has the address")
+                                            : "is " + role.role()))
+                            .collect(Collectors.joining(", ")));
+            lines.add("");
+        }
         for (String line : table.lines()) {
             lines.add("  " + coloured(line));
         }

@@ -62,6 +62,17 @@ public final class Drill implements AutoCloseable {
 
         /** The server was let in again, so long after the fault ended. */
         default void back(String server, Duration after) {}
+
+        /** Another node has the shared address, so long after the fault began. */
+        default void taken(String node, Duration after) {}
+
+        /** This node alone has the shared address, so long after the fault ended. */
+        default void settled(String node, Duration after) {}
+
+        /** What the nodes that share the address wrote in their journals; told at the end. */
+        default void story(List<String> lines) {
+            lines.forEach(this::step);
+        }
     }
 
     /**
@@ -158,12 +169,6 @@ public final class Drill implements AutoCloseable {
                 load.close();
             }
         }
-    }
-
-    /** A drill of the lab's description as it is. */
-    public Drill(Lab lab, String service, double rate, Timing timing, Watcher watcher)
-            throws IOException, InterruptedException {
-        this(lab, service, lab.text(), lab.text(), new Settings(rate, Duration.ofSeconds(2), false, timing), watcher);
     }
 
     /** Whether a service is asked by datagrams, as none of its endpoints is TCP. */
@@ -327,6 +332,8 @@ public final class Drill implements AutoCloseable {
                 end = fault.end();
                 if (scenario.othersTakeOver()) {
                     awaitQuietly(patience(address), () -> address.takenFrom(master));
+                    address.taker(master, injected)
+                            .ifPresent(taker -> watcher.taken(taker.node(), Duration.between(injected, taker.at())));
                 }
                 Thread.sleep(address.hold(scenario, injected, timing.hold()));
                 healed = Instant.now();
@@ -336,6 +343,8 @@ public final class Drill implements AutoCloseable {
                 over = true;
                 end.restore();
                 awaitQuietly(SETTLE_PATIENCE, address::settled);
+                Handover now = address.seen(master, witness, begun, injected, healed);
+                now.settled().ifPresent(after -> watcher.settled(now.last(), after));
                 Thread.sleep(timing.after());
             } finally {
                 if (!over) {
@@ -347,7 +356,7 @@ public final class Drill implements AutoCloseable {
         } finally {
             witness.ifPresent(Witness::close);
         }
-        handover.story().forEach(watcher::step);
+        watcher.story(handover.story());
         return new Observation(result, injected, healed, handover.taken(), handover.settled(), Optional.of(handover));
     }
 

@@ -127,7 +127,7 @@ final class Moving {
         Instant now = Instant.now();
         return switch (scenario) {
             case MASTER_STOPPED -> {
-                master.stop();
+                master.askToStop(); // and the other one takes over before it has ended
                 yield new Fault(now, () -> start(List.of(master)));
             }
             case MASTER_KILLED -> new Fault(master.killAll(), () -> start(List.of(master)));
@@ -278,7 +278,7 @@ final class Moving {
     // ---- What became of it
 
     /** A node's change of its role, or what it noted. */
-    private record Change(Instant at, String node, String to, String text) {
+    record Change(Instant at, String node, String to, String text) {
         boolean role() {
             return ROLES.contains(to);
         }
@@ -288,10 +288,17 @@ final class Moving {
         }
     }
 
+    /** The first other node that became master since then, by the others' journals; the old one may not be there to ask. */
+    Optional<Change> taker(Daemon old, Instant since) throws Failure {
+        return changes(since, daemons.stream().filter(daemon -> daemon != old).toList()).stream()
+                .filter(change -> change.to().equals("master"))
+                .findFirst();
+    }
+
     /** What became of it since then. */
     Handover seen(Daemon old, Optional<Witness> witness, Instant begun, Instant injected, Instant healed)
             throws Failure {
-        List<Change> changes = changes(begun);
+        List<Change> changes = changes(begun, daemons);
         Optional<Change> taken = changes.stream()
                 .filter(c -> c.to().equals("master") && !c.node().equals(old.node()))
                 .filter(c -> !c.at().isBefore(injected) && c.at().isBefore(healed))
@@ -342,9 +349,9 @@ final class Moving {
         return (duration.isNegative() ? "" : "+") + duration.toMillis() + " ms";
     }
 
-    private List<Change> changes(Instant from) throws Failure {
+    private List<Change> changes(Instant from, List<Daemon> asked) throws Failure {
         List<Change> changes = new ArrayList<>();
-        for (Daemon daemon : daemons) {
+        for (Daemon daemon : asked) {
             daemon.control().lines("/v1/events?limit=10000", event -> {
                 String type = Json.text(event, "type");
                 Instant at = Instant.parse(Json.text(event, "time"));

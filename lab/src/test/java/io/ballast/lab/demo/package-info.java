@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.lab.demo;
+
+import org.jspecify.annotations.NullMarked;
