@@ -132,7 +132,6 @@ final class TakeoverDuty implements AutoCloseable {
     private final class ToJournal implements Takeover.Listener {
         @Override
         public void changed(Membership member, Role from, Role to, int priority, String why) {
-            isHere(member.key(), to == Role.MASTER || to == Role.LEAVING);
             var _ = events.happened(
                     to == Role.FAULT ? Severity.ERROR : Severity.INFO,
                     "takeover." + word(to),
@@ -145,6 +144,11 @@ final class TakeoverDuty implements AutoCloseable {
                             "to", word(to),
                             "priority", Integer.toString(priority)));
             hooks.changed(member, from, to, priority, why);
+        }
+
+        @Override
+        public void holding(Membership member, boolean holds) {
+            isHere(member.key(), holds);
         }
 
         @Override
@@ -672,6 +676,10 @@ final class TakeoverDuty implements AutoCloseable {
         member.addresses().forEach(cidr -> addresses.add(cidr.toString()));
         json.add("addresses", addresses);
         json.addProperty("role", word(status.role()));
+        json.addProperty("holds", status.holds());
+        JsonArray waitsFor = new JsonArray();
+        status.waitsFor().forEach(waitsFor::add);
+        json.add("waitsFor", waitsFor);
         json.addProperty("since", status.since().toString());
         json.addProperty("why", status.why());
         json.addProperty("priority", status.priority());

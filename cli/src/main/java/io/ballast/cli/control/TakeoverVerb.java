@@ -167,6 +167,9 @@ public final class TakeoverVerb implements Verb {
             out.println("  moves together with all of the group " + Json.text(router, "group"));
         }
         priority(router).ifPresent(line -> out.println("  " + line));
+        for (String awaited : texts(router, "waitsFor")) {
+            out.println(call.terminal().style(Style.YELLOW, "  has no addresses, waits for: ") + awaited);
+        }
         for (String fault : texts(router, "faults")) {
             out.println(call.terminal().style(Style.YELLOW, "  fault: ") + fault);
         }

@@ -114,6 +114,11 @@ public final class SyncGroup {
         members.forEach(member -> member.leave(because, now));
     }
 
+    /** As {@link VirtualRouter#stepDown}, for all. */
+    public void stepDown(String because, long now) {
+        members.forEach(member -> member.stepDown(because, now));
+    }
+
     /** As {@link VirtualRouter#lapsed}, for all. */
     public void lapsed(long now) {
         members.forEach(member -> member.lapsed(now));

@@ -320,7 +320,7 @@ public final class VirtualRouter {
             output.advertise(advertisement(priority));
             return;
         }
-        if (ad.priority() > priority || (ad.priority() == priority && isAbove(from, settings.own()))) {
+        if (isBetter(ad, from)) {
             output.silence();
             output.handOver();
             heard = at;
@@ -335,6 +335,11 @@ public final class VirtualRouter {
             output.advertise(advertisement(priority));
             output.contested(from);
         }
+    }
+
+    /** Whether a master that hears this steps down. */
+    public boolean isBetter(Advertisement ad, InetAddress from) {
+        return ad.priority() > priority || (ad.priority() == priority && isAbove(from, settings.own()));
     }
 
     /** Does what has become due; everything that arrived until now has been told of. */

@@ -68,7 +68,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private Map<Sender, byte[]> payloads = Map.of();
     private long next;
     private long lastQueued;
-    private boolean owns;
+    /** Whether the virtual router is to have the addresses, and what that depends on may be awaited still. */
+    private boolean elected;
+    /** Whether it has them. */
+    private boolean holds;
     /** When it lets go of addresses that another has taken. */
     private long letGo = NEVER;
 
@@ -119,8 +122,14 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         return router.role();
     }
 
-    boolean owns() {
-        return owns;
+    /** Whether the virtual router is to have the addresses. */
+    boolean elected() {
+        return elected;
+    }
+
+    /** Whether it has them. */
+    boolean holds() {
+        return holds;
     }
 
     // ---- The network that it is on
@@ -447,7 +456,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         if (sent > since) {
             sent -= Math.ceilDiv(sent - since, member.interval()) * member.interval();
         }
-        if (owns && now - sent >= router.borne()) {
+        if (elected && now - sent >= router.borne()) {
             wires.wasAway();
             party.lapsed(now);
         }
@@ -538,8 +547,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     @Override
     public void farewell(Advertisement advertisement) {
         silence();
+        long now = wires.now();
+        if (!party.surrender(now)) {
+            return; // who hears nothing has to find out by itself: what goes with the addresses is not free
+        }
         try {
-            long now = wires.now();
             queue(now, now, encode(advertisement));
         } catch (IOException e) {
             wires.listener().note(true, member, "the others are not told that it leaves: " + reason(e));
@@ -576,15 +588,41 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     @Override
     public void acquire() {
         letGo();
-        owns = true;
+        elected = true;
         if (lastHeard != 0) {
             silences.late(wires.now() - lastHeard);
         }
-        wires.ownership().acquire(member, wires.now());
+        party.elected(this, wires.now());
+    }
+
+    /** What the addresses depend on is there. */
+    void hold(long now) {
+        if (!elected || holds || letGo != NEVER) {
+            return;
+        }
+        holds = true;
+        wires.ownership().acquire(member, now);
+        wires.ownership().alone(member, role() == Role.MASTER);
+        wires.listener().holding(member, true);
+    }
+
+    /** What the addresses depend on is gone; the role may stay. */
+    void drop(long now) {
+        if (holds) {
+            holds = false;
+            letGo = NEVER;
+            wires.ownership().alone(member, false);
+            wires.ownership().release(member, now);
+            wires.listener().holding(member, false);
+        }
     }
 
     @Override
     public void handOver() {
+        if (!holds) {
+            release();
+            return;
+        }
         letGo = wires.now() + OVERLAP;
         wires.ownership().handOver(member);
     }
@@ -598,14 +636,17 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     @Override
     public void release() {
-        owns = false;
+        elected = false;
         letGo = NEVER;
-        wires.ownership().release(member, wires.now());
+        drop(wires.now());
+        party.released(wires.now());
     }
 
     @Override
     public void contested(InetAddress by) {
-        wires.ownership().announce(member, wires.now());
+        if (holds) {
+            wires.ownership().announce(member, wires.now());
+        }
     }
 
     @Override
@@ -615,8 +656,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             transitions.removeFirst();
         }
         transitions.add(new RouterStatus.Transition(since, from, to, why));
-        party.changed(to);
-        wires.ownership().alone(member, to == Role.MASTER);
+        party.changed(this, to, wires.now());
+        wires.ownership().alone(member, holds && to == Role.MASTER);
         wires.listener().changed(member, from, to, router.priority(), why);
     }
 
@@ -636,7 +677,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 router.why(),
                 router.priority(),
                 party.manner(),
-                owns && letGo == NEVER ? Optional.ofNullable(source) : router.master(),
+                elected && letGo == NEVER ? Optional.ofNullable(source) : router.master(),
                 Map.copyOf(peers),
                 sent,
                 unsent,
@@ -649,6 +690,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 member.priority(),
                 party.unable(),
                 party.standings(),
-                party.faults());
+                party.faults(),
+                holds,
+                elected ? party.waitsFor() : List.of());
     }
 }

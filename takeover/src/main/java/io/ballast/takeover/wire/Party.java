@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiFunction;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,6 +54,14 @@ final class Party {
     /** Those of whose network nothing is known yet. */
     private final Set<Instance> unseen;
 
+    private final Claims claims = new Claims();
+    /** What is done when everything that goes with the addresses has been given back; null where nothing is. */
+    private @Nullable LongConsumer withdrawal;
+    /** Whether that is because of a fault. */
+    private boolean withdrawsAtFault;
+
+    private boolean comesLast;
+    private boolean faulty;
     private boolean begun;
     private boolean restart;
     private boolean waits;
@@ -119,7 +128,9 @@ final class Party {
             case PREFERRED -> Math.max(FIRST, described);
             case YIELDING -> LAST;
             case NORMAL, WITHDRAWN ->
-                !unable.isEmpty() ? LAST : described == Advertisement.OWNER ? described : verdict.priority();
+                !unable.isEmpty() || claims.last().isPresent()
+                        ? LAST
+                        : described == Advertisement.OWNER ? described : verdict.priority();
         };
     }
 
@@ -143,8 +154,10 @@ final class Party {
         restart = false;
         apply(now);
         if (next == Manner.WITHDRAWN || (next == Manner.YIELDING && any(Role.MASTER))) {
-            routers.leave(next == Manner.WITHDRAWN ? "in maintenance" : "released by the operator", now);
+            String why = next == Manner.WITHDRAWN ? "in maintenance" : "released by the operator";
+            withdraw(why, false, then -> routers.leave(why, then), now);
         } else if (begun) {
+            stay(false, now);
             routers.start(now);
         } else {
             begin(now);
@@ -211,12 +224,20 @@ final class Party {
         if (verdict.priority() != before.priority()) {
             apply(now);
         }
-        if (verdict.faults().isEmpty()) {
+        judgeFaults(now);
+        begin(now);
+    }
+
+    private void judgeFaults(long now) {
+        List<String> faults = new ArrayList<>(verdict.faults());
+        claims.fault().ifPresent(faults::add);
+        if (faults.isEmpty()) {
+            stay(true, now);
             routers.whole(now);
         } else {
-            routers.fault(String.join("; ", verdict.faults()), now);
+            String why = String.join("; ", faults);
+            withdraw(why, true, then -> routers.fault(why, then), now);
         }
-        begin(now);
     }
 
     private void tell(List<String> changed, Verdict before) {
@@ -227,6 +248,111 @@ final class Party {
                     .ifPresent(standing ->
                             listener.tracked(List.copyOf(names), standing, before.priority(), verdict.priority()));
         }
+    }
+
+    // ---- What the addresses depend on
+
+    /** The names of the virtual routers. */
+    Set<String> names() {
+        Set<String> names = new LinkedHashSet<>();
+        members.forEach(member -> names.add(member.member().name()));
+        return names;
+    }
+
+    void bind(List<OwnershipCondition> conditions, long now) {
+        claims.become(conditions);
+        conditionsChanged(now);
+    }
+
+    /** Something of it is another. */
+    void conditionsChanged(long now) {
+        LongConsumer then = withdrawal;
+        if (then != null && (claims.isFree() || claims.isStuck())) {
+            withdrawal = null;
+            then.accept(now);
+        }
+        boolean other = claims.last().isPresent() != comesLast;
+        comesLast = claims.last().isPresent();
+        if (other) {
+            apply(now);
+        }
+        boolean fault = claims.fault().isPresent();
+        if (fault || faulty) {
+            faulty = fault;
+            judgeFaults(now);
+        }
+        holdOrDrop(now);
+    }
+
+    private void holdOrDrop(long now) {
+        boolean granted = withdrawal == null && claims.isGranted();
+        for (Instance member : members) {
+            if (granted) {
+                member.hold(now);
+            } else {
+                member.drop(now);
+            }
+        }
+    }
+
+    /** A member is to have its addresses. */
+    void elected(Instance member, long now) {
+        claims.want(member.router().role() == Role.BACKUP ? "elected" : "is the addresses' owner");
+        if (claims.isGranted()) {
+            member.hold(now);
+        }
+    }
+
+    /** A member is not to have its addresses any more, and has them no more. */
+    void released(long now) {
+        if (members.stream().noneMatch(Instance::elected)) {
+            claims.give("the addresses are another's");
+        }
+    }
+
+    /**
+     * What the addresses depend on may be another's; they are dropped, if they were here.
+     *
+     * @return whether others may be told so
+     */
+    boolean surrender(long now) {
+        if (claims.isWanted() && !claims.isEmpty()) {
+            members.forEach(member -> member.drop(now));
+            claims.give("the addresses are another's");
+        }
+        return claims.isFree();
+    }
+
+    /**
+     * Drops the addresses, has everything given back that went with them, and only then does what lets others hear of it:
+     * until then this node goes on to advertise, so that nobody takes what is still in use here.
+     */
+    private void withdraw(String why, boolean atFault, LongConsumer then, long now) {
+        if (!claims.isEmpty() && members.stream().anyMatch(Instance::elected)) {
+            members.forEach(member -> member.drop(now));
+            claims.give(why);
+            if (!claims.isFree() && !claims.isStuck()) {
+                withdrawal = then;
+                withdrawsAtFault = atFault;
+                return;
+            }
+        }
+        withdrawal = null;
+        then.accept(now);
+    }
+
+    /** It need not withdraw after all. */
+    private void stay(boolean atFault, long now) {
+        if (withdrawal != null && withdrawsAtFault == atFault) {
+            withdrawal = null;
+            claims.want("stays");
+            holdOrDrop(now);
+        }
+    }
+
+    /** What the addresses wait for, for people. */
+    List<String> waitsFor() {
+        return claims.waitsFor();
     }
 
     // ---- Taking part
@@ -301,13 +427,23 @@ final class Party {
     void retire(String why, long now) {
         manner = Manner.WITHDRAWN;
         restart = false;
-        routers.leave(why, now);
+        withdraw(why, false, then -> routers.leave(why, then), now);
+    }
+
+    /** Ends its part, as others come in its place. */
+    void replace(String why, long now) {
+        if (claims.isEmpty()) {
+            stop(why, now);
+        } else {
+            retire(why, now);
+        }
     }
 
     /** Ends its part now. */
     void stop(String why, long now) {
         manner = Manner.WITHDRAWN;
         restart = false;
+        withdrawal = null;
         routers.stop(why, now);
         members.forEach(Instance::letGo);
     }
@@ -329,6 +465,16 @@ final class Party {
     }
 
     void heard(Instance member, Advertisement ad, InetAddress from, long at, long now) {
+        if (!claims.isEmpty() && member.role() == Role.MASTER && member.router().isBetter(ad, from)) {
+            if (withdrawal == null) {
+                String why = from.getHostAddress() + " advertises priority " + ad.priority() + ", this node "
+                        + member.router().priority();
+                withdraw(why, false, then -> routers.stepDown(why, then), now);
+            }
+            if (withdrawal != null) {
+                return;
+            }
+        }
         routers.heard(member.router(), ad, from, at, now);
     }
 
@@ -339,7 +485,10 @@ final class Party {
     }
 
     /** The role of one of them is another. */
-    void changed(Role to) {
+    void changed(Instance member, Role to, long now) {
+        if (to == Role.MASTER && withdrawal == null && !member.holds()) {
+            elected(member, now); // again, where it was about to leave
+        }
         restart |= to == Role.STOPPED && manner == Manner.YIELDING;
     }
 
@@ -380,6 +529,7 @@ final class Party {
     /** Why no member may have its addresses; empty where they may. */
     List<String> faults() {
         List<String> faults = new ArrayList<>(verdict.faults());
+        claims.fault().ifPresent(faults::add);
         for (Instance member : members) {
             if (!member.trouble().isEmpty()) {
                 faults.add(

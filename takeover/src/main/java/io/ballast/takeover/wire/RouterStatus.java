@@ -30,6 +30,8 @@ import java.util.Optional;
  * @param unable why this node has nothing to serve at the addresses; empty where it has
  * @param tracked what it depends on, with what that adds to the priority
  * @param faults why this node must not have the addresses; empty where it may
+ * @param holds whether it has the addresses: a master may still be waiting for something that they depend on
+ * @param waitsFor what that is, for people; empty where nothing is waited for
  */
 public record RouterStatus(
         Membership member,
@@ -51,7 +53,9 @@ public record RouterStatus(
         int described,
         String unable,
         List<Tracking.Standing> tracked,
-        List<String> faults) {
+        List<String> faults,
+        boolean holds,
+        List<String> waitsFor) {
 
     /**
      * A node that advertises.

@@ -73,6 +73,12 @@ public final class Takeover implements AutoCloseable {
         void changed(Membership member, Role from, Role to, int priority, String why);
 
         /**
+         * It has the addresses now, or has them no more: a master may have to wait for what they depend on, and lose them
+         * with that.
+         */
+        default void holding(Membership member, boolean holds) {}
+
+        /**
          * A thing that is tracked is another.
          *
          * @param routers the names of those that depend on it
@@ -129,6 +135,7 @@ public final class Takeover implements AutoCloseable {
     private Map<String, String> unable = Map.of();
     private Map<String, Dependence> dependences = Map.of();
     private Map<String, Tracking.State> observed = Map.of();
+    private OwnershipCondition.Maker conditions = OwnershipCondition.NONE;
     private @Nullable TimedSends sends;
     private @Nullable Ownership ownership;
     private @Nullable RouteNetlink netlink;
@@ -216,6 +223,23 @@ public final class Takeover implements AutoCloseable {
             long now = System.nanoTime();
             parties.values().forEach(party -> party.observed(all, now));
         });
+    }
+
+    /**
+     * On what it depends, beside the role, whether this node has the addresses of virtual routers. To be given again when it
+     * has other ones to give.
+     */
+    public void conditions(OwnershipCondition.Maker maker) {
+        submit(() -> {
+            conditions = maker;
+            parties.values().forEach(this::bind);
+        });
+    }
+
+    private void bind(Party party) {
+        party.bind(
+                conditions.make(party.names(), () -> submit(() -> party.conditionsChanged(System.nanoTime()))),
+                System.nanoTime());
     }
 
     /** Why there are no virtual routers any more; empty while there are. */
@@ -317,7 +341,7 @@ public final class Takeover implements AutoCloseable {
         if (since != NEVER) {
             all.forEach(instance -> instance.lapsed(since, now));
             nextSign = now;
-            if (all.stream().anyMatch(Instance::owns)) {
+            if (all.stream().anyMatch(Instance::elected)) {
                 ownership().live();
             }
         }
@@ -386,6 +410,7 @@ public final class Takeover implements AutoCloseable {
                 dependences(members),
                 listener,
                 (member, of) -> new Instance(member, of, member.ipv6() ? NOBODY6 : NOBODY, new Shared()));
+        bind(party);
         long now = System.nanoTime();
         party.manner(manners, now);
         party.unable(unable, now);
@@ -425,7 +450,7 @@ public final class Takeover implements AutoCloseable {
         }
         for (Instance instance : all) {
             due = Math.min(due, instance.due());
-            owning |= instance.owns();
+            owning |= instance.elected();
         }
         if (owning && life != null) {
             due = Math.min(due, nextSign - signsAhead() * 3 / 4);
@@ -449,7 +474,7 @@ public final class Takeover implements AutoCloseable {
         if (life == null) {
             return;
         }
-        if (all.stream().noneMatch(Instance::owns)) {
+        if (all.stream().noneMatch(Instance::elected)) {
             life.cancel();
             nextSign = now;
             return;
@@ -465,7 +490,7 @@ public final class Takeover implements AutoCloseable {
 
     /** Since when, at the latest, this process has been away for longer than what was queued for it; else NEVER. */
     private long stoodStillSince(long now) {
-        List<Instance> owners = all.stream().filter(Instance::owns).toList();
+        List<Instance> owners = all.stream().filter(Instance::elected).toList();
         if (owners.isEmpty()) {
             return NEVER;
         }
@@ -554,7 +579,7 @@ public final class Takeover implements AutoCloseable {
             } else if (known != null) {
                 // Its packets look different: the others see it leave, and come.
                 parties.remove(name);
-                known.stop("its description is another", now);
+                known.replace("its description is another", now);
                 retiring.add(known);
                 successors.put(name, of);
             } else if (isRetiring(of)) {

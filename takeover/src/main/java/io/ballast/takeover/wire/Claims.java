@@ -1,0 +1,99 @@
+package io.ballast.takeover.wire;
+
+import io.ballast.takeover.wire.OwnershipCondition.Standing;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * All that it depends on, beside their role, whether virtual routers that move together have their addresses. Where there
+ * is nothing, they have them with the role.
+ */
+final class Claims {
+    private List<OwnershipCondition> conditions = List.of();
+    private boolean wanted;
+
+    /** From now on these; those that are gone are given back. */
+    void become(List<OwnershipCondition> next) {
+        List<OwnershipCondition> before = conditions;
+        conditions = List.copyOf(next);
+        if (wanted) {
+            before.stream()
+                    .filter(condition -> !conditions.contains(condition))
+                    .forEach(condition -> condition.given("not described any more"));
+            conditions.stream()
+                    .filter(condition -> !before.contains(condition))
+                    .forEach(condition -> condition.wanted("newly described"));
+        }
+    }
+
+    boolean isEmpty() {
+        return conditions.isEmpty();
+    }
+
+    /** They are to be granted. */
+    void want(String why) {
+        if (!wanted) {
+            wanted = true;
+            conditions.forEach(condition -> condition.wanted(why));
+        }
+    }
+
+    /** They are not; the addresses have been dropped. */
+    void give(String why) {
+        if (wanted) {
+            wanted = false;
+            conditions.forEach(condition -> condition.given(why));
+        }
+    }
+
+    boolean isWanted() {
+        return wanted;
+    }
+
+    /** Whether the addresses may be had. */
+    boolean isGranted() {
+        return wanted && standings().allMatch(standing -> standing.state() == OwnershipCondition.State.GRANTED);
+    }
+
+    /** Whether others may have all of it. */
+    boolean isFree() {
+        return standings().allMatch(standing -> standing.state().isFree());
+    }
+
+    /** Whether it cannot be given back: nobody needs to wait for that any longer. */
+    boolean isStuck() {
+        return standings().anyMatch(standing -> standing.state() == OwnershipCondition.State.STUCK);
+    }
+
+    /** Why this node cannot have all of it. */
+    Optional<String> fault() {
+        return standings()
+                .filter(standing -> standing.state().isFault())
+                .map(Standing::text)
+                .findFirst();
+    }
+
+    /** Why this node is to give way to every other one. */
+    Optional<String> last() {
+        return standings().filter(Standing::last).map(Standing::text).findFirst();
+    }
+
+    /** What is not as it should be, for people. */
+    List<String> waitsFor() {
+        List<String> waits = new ArrayList<>();
+        standings().forEach(standing -> {
+            boolean settled =
+                    standing.state() == (wanted ? OwnershipCondition.State.GRANTED : OwnershipCondition.State.FREE);
+            if (!settled) {
+                waits.add(standing.text());
+            }
+        });
+        return waits;
+    }
+
+    private Stream<Standing> standings() {
+        return conditions.stream().map(OwnershipCondition::standing);
+    }
+}

@@ -1,0 +1,80 @@
+package io.ballast.takeover.wire;
+
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Something that this node needs, beside being elected master, before it has the addresses of virtual routers that move
+ * together: that programs and mounts have been started, that a majority agrees. While one of them is not
+ * {@link State#GRANTED}, the master advertises and has no addresses.
+ *
+ * <p>The addresses come last and go first. Who is to give them up in good order drops them, says {@link #given}, and tells
+ * the other nodes that it leaves when every condition is free: what it needed may be needed by the next one.
+ *
+ * <p>Called by the takeover thread, which must not wait for it.
+ */
+public interface OwnershipCondition {
+    /** Where virtual routers depend on nothing. */
+    Maker NONE = (_, _) -> List.of();
+
+    /** How it stands. */
+    enum State {
+        /** It is not wanted, and nothing of it is here: others may have it. */
+        FREE(true),
+        /** It is wanted, and not there yet. */
+        AWAITED(false),
+        /** It is there. */
+        GRANTED(false),
+        /** It is not wanted, and not all of it is gone. */
+        GIVEN_BACK(false),
+        /** It cannot be had on this node, which is a fault; nothing of it is here. */
+        FAILED(true),
+        /** It cannot be had, which is a fault, and may be here for ever: others must not believe that it is free. */
+        STUCK(false);
+
+        private final boolean free;
+
+        State(boolean free) {
+            this.free = free;
+        }
+
+        /** Whether others may have it. */
+        public boolean isFree() {
+            return free;
+        }
+
+        /** Whether this node is at fault by it. */
+        public boolean isFault() {
+            return this == FAILED || this == STUCK;
+        }
+    }
+
+    /**
+     * How it stands.
+     *
+     * @param text what it waits for, or why it has failed, for people: {@code resources db: starts mount /srv}
+     * @param last whether this node is to give way to every other one, as it could not have it before
+     */
+    record Standing(State state, String text, boolean last) {}
+
+    /** Makes what the addresses of virtual routers depend on; the same thing again where it is asked again. */
+    @FunctionalInterface
+    interface Maker {
+        /**
+         * What it depends on whether this node has the addresses of these.
+         *
+         * @param routers their names; they move together
+         * @param changed to be run, by any thread, when a {@link #standing} is another
+         */
+        List<OwnershipCondition> make(Set<String> routers, Runnable changed);
+    }
+
+    /** This node is elected: it should be granted, if it can be. */
+    void wanted(String why);
+
+    /** This node is elected no more, or is to give the addresses up; it has none of them now. */
+    void given(String why);
+
+    /** How it stands now; may be asked by the takeover thread at any time. */
+    Standing standing();
+}
