@@ -313,6 +313,8 @@ final class Metrics {
         }
         head(text, name + "forged_total", "counter", "Talks with directors that do not have the same key, or none.");
         line(text, name + "forged_total", "", sync.forged());
+        head(text, name + "strangers_total", "counter", "Calls from addresses that are no other director's.");
+        line(text, name + "strangers_total", "", sync.strangers());
     }
 
     private static String peer(ConnectionSync.State peer) {

@@ -65,7 +65,12 @@ record RouterKeys(Authentication authentication, String refused) {
         return new RouterKeys(Authentication.of(new Authentication.Hmac(keys, mode, fresh, (int) window)), "");
     }
 
-    private static byte[] secret(Path file) throws IOException {
+    /**
+     * A key's bytes.
+     *
+     * @throws IOException why it cannot be had, for people, without the key
+     */
+    static byte[] secret(Path file) throws IOException {
         Set<PosixFilePermission> open = EnumSet.copyOf(OTHERS);
         long size;
         String text;

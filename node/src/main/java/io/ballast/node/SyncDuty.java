@@ -10,14 +10,18 @@ import io.ballast.director.sync.ConnectionSync;
 import io.ballast.director.sync.ConnectionTable;
 import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.takeover.wire.Preparation;
+import java.io.IOException;
 import java.net.InetAddress;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -50,14 +54,15 @@ final class SyncDuty implements Preparation, AutoCloseable {
     void become(Description description) {
         List<ConnectionSyncSpec.Pair> pairs = ConnectionSyncSpec.pairs(description, node);
         Optional<ConnectionSyncSpec> spec = description.connectionSync().filter(each -> !pairs.isEmpty());
-        ConnectionSync.Settings next = spec.map(each -> new ConnectionSync.Settings(
-                        node,
-                        pairs.stream().map(ConnectionSyncSpec.Pair::own).collect(Collectors.toSet()),
-                        each.port(),
-                        each.key(),
-                        pairs.stream()
-                                .map(pair -> new ConnectionSync.Peer(pair.peer(), pair.address()))
-                                .toList()))
+        ConnectionSync.Settings next = spec.flatMap(each -> secret(each)
+                        .map(secret -> new ConnectionSync.Settings(
+                                node,
+                                pairs.stream().map(ConnectionSyncSpec.Pair::own).collect(Collectors.toSet()),
+                                each.port(),
+                                secret,
+                                pairs.stream()
+                                        .map(pair -> new ConnectionSync.Peer(pair.peer(), pair.own(), pair.address()))
+                                        .toList())))
                 .orElse(null);
         Map<InetAddress, String> in = next == null ? Map.of() : ways(description);
         boolean same = next == null ? settings == null : next.equals(settings);
@@ -83,6 +88,34 @@ final class SyncDuty implements Preparation, AutoCloseable {
                 running.table(table);
             }
         });
+    }
+
+    private Optional<String> secret(ConnectionSyncSpec spec) {
+        Optional<String> known = Optional.ofNullable(settings).map(ConnectionSync.Settings::secret);
+        return secret(spec, known, trouble -> {
+            var _ = events.happened(
+                    known.isEmpty() ? Severity.ERROR : Severity.WARNING, "connections.note", node, trouble, Map.of());
+        });
+    }
+
+    /**
+     * The secret, where it can be had. A file that cannot be read any more is no reason to end what goes well: the key of
+     * before is as good as it was.
+     */
+    static Optional<String> secret(ConnectionSyncSpec spec, Optional<String> known, Consumer<String> troubles) {
+        if (spec.keyFile().isEmpty()) {
+            return spec.key();
+        }
+        try {
+            return Optional.of(HexFormat.of()
+                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get()))));
+        } catch (IOException e) {
+            troubles.accept((known.isEmpty()
+                            ? "directors do not tell each other of connections: "
+                            : "goes on with the key of connection-sync that it has: ")
+                    + e.getMessage() + ", then ballast reload");
+            return known;
+        }
     }
 
     /** The interfaces by which clients of shared addresses come in. */
@@ -164,6 +197,7 @@ final class SyncDuty implements Preparation, AutoCloseable {
         }
         json.add("peers", peers);
         json.addProperty("forged", status.forged());
+        json.addProperty("strangers", status.strangers());
         return json;
     }
 

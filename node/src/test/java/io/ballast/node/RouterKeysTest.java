@@ -2,6 +2,7 @@ package io.ballast.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.reader.DescriptionReader;
 import io.ballast.takeover.vrrp.Authentication;
@@ -17,6 +18,7 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -93,6 +95,24 @@ class RouterKeysTest {
                     .doesNotContain("feedbeef");
             assertThat(keys.authentication()).isEqualTo(Authentication.NONE);
         }
+    }
+
+    @Test
+    void theKeyOfConnectionSyncIsReadFromItsFile() throws Exception {
+        Path key = file("key", "rw-------", "a".repeat(32) + "\n");
+        ConnectionSyncSpec spec = new ConnectionSyncSpec(Optional.empty(), Optional.of(key.toString()), 8848);
+        List<String> troubles = new ArrayList<>();
+        assertThat(SyncDuty.secret(spec, Optional.empty(), troubles::add)).contains("61".repeat(32));
+        assertThat(troubles).isEmpty();
+        Files.setPosixFilePermissions(key, PosixFilePermissions.fromString("rw-r--r--"));
+        assertThat(SyncDuty.secret(spec, Optional.empty(), troubles::add)).isEmpty();
+        assertThat(SyncDuty.secret(spec, Optional.of("old"), troubles::add)).contains("old");
+        assertThat(troubles)
+                .containsExactly(
+                        "directors do not tell each other of connections: the key file " + key
+                                + " is open to others: chmod 600 " + key + ", then ballast reload",
+                        "goes on with the key of connection-sync that it has: the key file " + key
+                                + " is open to others: chmod 600 " + key + ", then ballast reload");
     }
 
     @Test

@@ -10,10 +10,11 @@ import java.util.Set;
 /**
  * That directors which share addresses know each other's connections.
  *
- * @param key the secret that all nodes have
+ * @param key the secret that all nodes have, where it is written there
+ * @param keyFile where it is, mode 600, on each node; one of both is there
  * @param port of TCP, where each of them listens
  */
-public record ConnectionSyncSpec(String key, int port) {
+public record ConnectionSyncSpec(Optional<String> key, Optional<String> keyFile, int port) {
 
     /**
      * Two nodes that share addresses, and where they talk.
@@ -67,6 +68,6 @@ public record ConnectionSyncSpec(String key, int port) {
     /** Without the key. */
     @Override
     public String toString() {
-        return "ConnectionSyncSpec[key=..., port=" + port + "]";
+        return "ConnectionSyncSpec[key=" + keyFile.orElse("...") + ", port=" + port + "]";
     }
 }

@@ -144,7 +144,8 @@ public final class DescriptionDiff {
             changes.add(new Change(to.isEmpty() ? Action.REMOVE : Action.ADD, "connection-sync", ""));
         } else if (from.isPresent() && to.isPresent()) {
             field("connection-sync", "port", from.get().port(), to.get().port(), String::valueOf);
-            if (!from.get().key().equals(to.get().key())) {
+            if (!from.get().key().equals(to.get().key())
+                    || !from.get().keyFile().equals(to.get().keyFile())) {
                 changes.add(new Change(Action.CHANGE, "connection-sync", "key changed"));
             }
         }

@@ -31,6 +31,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -78,18 +79,20 @@ public final class ConnectionSync implements AutoCloseable {
     /** So many messages may be under way. */
     private static final int UNDER_WAY = 64;
 
-    /** What a stranger may say at most. */
+    /** What somebody may say at most who has not shown that he has the secret. */
     private static final int STRANGERS_MESSAGE = 64;
 
+    /** So many of them at once. */
     private static final int STRANGERS = 8;
 
     /**
      * Another director.
      *
      * @param node its name in the description
-     * @param address where it listens
+     * @param own where it is called from here: it listens to nobody else
+     * @param address where it listens, and calls from
      */
-    public record Peer(String node, InetAddress address) {}
+    public record Peer(String node, InetAddress own, InetAddress address) {}
 
     /**
      * Who takes part.
@@ -153,8 +156,9 @@ public final class ConnectionSync implements AutoCloseable {
      * How it goes.
      *
      * @param forged connections of who could not show that he has the secret, or damaged ones
+     * @param strangers who called from no address of another director, and was not listened to
      */
-    public record Status(List<State> peers, long forged) {}
+    public record Status(List<State> peers, long forged, long strangers) {}
 
     private final Settings settings;
     private final Reports reports;
@@ -163,7 +167,9 @@ public final class ConnectionSync implements AutoCloseable {
     private final Set<Socket> sockets = ConcurrentHashMap.newKeySet();
     private final Set<ServerSocket> listening = ConcurrentHashMap.newKeySet();
     private final List<Thread> threads = new ArrayList<>();
-    private final AtomicInteger strangers = new AtomicInteger();
+    private final AtomicInteger waiting = new AtomicInteger();
+    private final Set<InetAddress> admitted;
+    private final AtomicLong strangers = new AtomicLong();
     private final AtomicLong forged = new AtomicLong();
     private final SecureRandom random = new SecureRandom();
     private final Object lock = new Object();
@@ -182,6 +188,7 @@ public final class ConnectionSync implements AutoCloseable {
         for (Peer peer : settings.peers()) {
             links.put(peer.node(), new Link(peer));
         }
+        admitted = settings.peers().stream().map(Peer::address).collect(Collectors.toUnmodifiableSet());
         for (InetAddress address : settings.listen()) {
             start("connections-listen", () -> listen(address));
         }
@@ -243,7 +250,7 @@ public final class ConnectionSync implements AutoCloseable {
 
     /** How it goes; on any thread. */
     public Status status() {
-        return new Status(links.values().stream().map(Link::state).toList(), forged.get());
+        return new Status(links.values().stream().map(Link::state).toList(), forged.get(), strangers.get());
     }
 
     /** Whether an endpoint is at one of the addresses, or of a service's clients any endpoint is. */
@@ -391,8 +398,13 @@ public final class ConnectionSync implements AutoCloseable {
     private void accept(ServerSocket listener) throws IOException {
         while (!closed) {
             Socket socket = listener.accept();
-            if (strangers.incrementAndGet() > STRANGERS) {
-                strangers.decrementAndGet();
+            if (!admitted.contains(socket.getInetAddress())) {
+                closeQuietly(socket);
+                stranger(socket.getInetAddress().getHostAddress());
+                continue;
+            }
+            if (waiting.incrementAndGet() > STRANGERS) {
+                waiting.decrementAndGet();
                 closeQuietly(socket);
                 continue;
             }
@@ -412,7 +424,7 @@ public final class ConnectionSync implements AutoCloseable {
             talk.send(new Message.Heard(0, 0));
             talk.receive(STRANGERS_MESSAGE);
             strange = false;
-            strangers.decrementAndGet();
+            waiting.decrementAndGet();
             link.hear(talk);
         } catch (Hello.RefusedException e) {
             refuse(who, String.valueOf(e.getMessage()));
@@ -422,8 +434,19 @@ public final class ConnectionSync implements AutoCloseable {
             Thread.currentThread().interrupt();
         } finally {
             if (strange) {
-                strangers.decrementAndGet();
+                waiting.decrementAndGet();
             }
+        }
+    }
+
+    /** The first one is told of; who does that may do it for ever, and from everywhere. */
+    private void stranger(String who) {
+        if (strangers.getAndIncrement() == 0) {
+            reports.note(
+                    true,
+                    who,
+                    "it calls where directors tell each other of connections, from an address that is none of theirs: it is"
+                            + " not listened to, nor are others, which are counted");
         }
     }
 
@@ -561,6 +584,7 @@ public final class ConnectionSync implements AutoCloseable {
             sockets.add(socket);
             calls(socket);
             try {
+                socket.bind(new InetSocketAddress(peer.own(), 0));
                 socket.connect(new InetSocketAddress(peer.address(), settings.port()), SILENCE_MS);
                 answered(socket, true);
             } catch (IOException e) {

@@ -2,7 +2,10 @@ package io.ballast.director.sync;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.net.ConnectException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -75,7 +78,7 @@ class ConnectionSyncPeersTest {
                         Set.of(own),
                         port,
                         "known-to-both-of-them",
-                        List.of(new ConnectionSync.Peer(peer, other))),
+                        List.of(new ConnectionSync.Peer(peer, own, other))),
                 (_, whom, message) -> notes.add(whom + ": " + message));
         open.add(sync);
         sync.table(table);
@@ -111,6 +114,46 @@ class ConnectionSyncPeersTest {
         assertThat(first.isSettled()).isTrue();
         await("and tells", () -> state(first).complete());
         assertThat(notes).isEmpty();
+    }
+
+    @Test
+    void strangersAreTurnedAwayAndTakeNobodysPlace() throws Exception {
+        List<Socket> strangers = new ArrayList<>();
+        ConnectionSync first = director("first", FIRST, "second", SECOND, new Empty());
+        try {
+            for (int i = 0; i < 20; i++) {
+                strangers.add(call());
+            }
+            await("they are counted", () -> first.status().strangers() == 20);
+            for (Socket stranger : strangers) {
+                assertThat(stranger.getInputStream().read()).isEqualTo(-1);
+            }
+            director("second", SECOND, "first", FIRST, new Empty());
+            await("it knows all", () -> state(first).informed() && state(first).complete());
+        } finally {
+            for (Socket stranger : strangers) {
+                stranger.close();
+            }
+        }
+        assertThat(notes).singleElement().asString().startsWith("127.71.0.9: it calls where directors tell");
+        assertThat(first.status().forged()).isZero();
+    }
+
+    private Socket call() throws Exception {
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (true) {
+            Socket socket = new Socket();
+            socket.setSoTimeout(30_000);
+            try {
+                socket.bind(new InetSocketAddress(InetAddress.ofLiteral("127.71.0.9"), 0));
+                socket.connect(new InetSocketAddress(FIRST, port));
+                return socket;
+            } catch (ConnectException e) {
+                socket.close(); // it does not listen yet
+                assertThat(System.nanoTime()).isLessThan(until);
+                Thread.sleep(2);
+            }
+        }
     }
 
     @Test

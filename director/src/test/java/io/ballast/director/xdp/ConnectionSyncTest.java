@@ -106,7 +106,7 @@ final class ConnectionSyncTest {
                         Set.of(address(own)),
                         8848,
                         SECRET,
-                        List.of(new ConnectionSync.Peer(peer, address(other)))),
+                        List.of(new ConnectionSync.Peer(peer, address(own), address(other)))),
                 (warning, whom, message) -> events.add("sync " + whom + ": " + message)));
         open.add(sync);
         sync.table(village.onLoop(() -> director.share(Map.of(VIP4, "eth0"))));

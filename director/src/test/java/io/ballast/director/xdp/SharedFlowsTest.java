@@ -378,7 +378,7 @@ final class SharedFlowsTest {
                         Set.of(address(own)),
                         port,
                         secret,
-                        List.of(new ConnectionSync.Peer(peer, address(others)))),
+                        List.of(new ConnectionSync.Peer(peer, address(own), address(others)))),
                 (warning, whom, message) -> reports.add(whom + ": " + message));
     }
 

@@ -1,5 +1,6 @@
 package io.ballast.core.config.reader;
 
+import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.Problem.Severity;
@@ -102,8 +103,11 @@ public final class DescriptionReader {
 
     /** A warning where the file of a description has a secret in it that everybody on this machine can read. */
     public static Optional<Problem> exposed(Path file, Description description) {
-        Optional<String> secret =
-                description.connectionSync().map(sync -> "connection-sync.key").or(() -> secret(description));
+        Optional<String> secret = description
+                .connectionSync()
+                .flatMap(ConnectionSyncSpec::key)
+                .map(_ -> "connection-sync.key")
+                .or(() -> secret(description));
         try {
             PosixFileAttributes attributes =
                     secret.isPresent() ? Files.readAttributes(file, PosixFileAttributes.class) : null;

@@ -37,12 +37,18 @@ final class RootSchema {
                     VirtualRouterSchema::apart),
             "Addresses that several nodes share, by VRRP: one node has them, and another takes them over when it fails.",
             "{ front: { router-id: 51, addresses: [192.0.2.240/24], nodes: { director1: {}, director2: {} } } }");
-    private static final Key<String> SYNC_KEY = Key.required(
+    private static final Key<String> SYNC_KEY = Key.optional(
             "key",
             Types.secret("secret", "16 to 128 printable characters of ASCII", "[ -~]{16,128}"),
             "The secret by which the nodes know each other, the same on all; so the file should be root's alone. What they"
                     + " say to each other can be read on the network, but not changed.",
             "correct-horse-battery-staple");
+    private static final Key<String> SYNC_KEY_FILE = Key.optional(
+            "key-file",
+            Types.path(),
+            "In the place of `key`, a file with it, mode 600, on each node: 32 to 64 characters, or `hex:` and twice as many"
+                    + " digits (`openssl rand -hex 32`). It is read again by `ballast reload`.",
+            "/etc/ballast/connections.key");
     private static final Key<Integer> SYNC_PORT = Key.withDefault(
             "port",
             Types.integer(1, 65_535),
@@ -55,8 +61,8 @@ final class RootSchema {
                     "connection-sync",
                     "Nodes that share addresses tell each other which connections of the engine xdp they have, so that these"
                             + " go on when an address is taken over.",
-                    List.of(SYNC_KEY, SYNC_PORT),
-                    v -> new ConnectionSyncSpec(v.get(SYNC_KEY), v.get(SYNC_PORT))),
+                    List.of(SYNC_KEY, SYNC_KEY_FILE, SYNC_PORT),
+                    RootSchema::connectionSync),
             "Connections of the engine xdp go on when another node takes their address over.",
             "{ key: correct-horse-battery-staple }");
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
@@ -73,4 +79,15 @@ final class RootSchema {
             values -> 0);
 
     private RootSchema() {}
+
+    private static ConnectionSyncSpec connectionSync(Values v) {
+        if (v.given(SYNC_KEY) == v.given(SYNC_KEY_FILE)) {
+            v.error(
+                    SYNC_KEY_FILE,
+                    v.given(SYNC_KEY)
+                            ? "the key is written beside it; leave one of them out"
+                            : "the nodes need a common secret: write key-file, with the path of a file, or key");
+        }
+        return new ConnectionSyncSpec(v.find(SYNC_KEY), v.find(SYNC_KEY_FILE), v.get(SYNC_PORT));
+    }
 }

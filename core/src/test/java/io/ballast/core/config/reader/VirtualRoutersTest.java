@@ -275,7 +275,7 @@ class VirtualRoutersTest {
         Description description =
                 read("connection-sync: { key: 0123456789abcdef, port: 99 }\n" + NODES + ROUTER + SERVICE);
         ConnectionSyncSpec sync = description.connectionSync().orElseThrow();
-        assertThat(sync).isEqualTo(new ConnectionSyncSpec("0123456789abcdef", 99));
+        assertThat(sync).isEqualTo(new ConnectionSyncSpec(Optional.of("0123456789abcdef"), Optional.empty(), 99));
         assertThat(sync.toString()).doesNotContain("0123");
         assertThat(ConnectionSyncSpec.pairs(description, "d1"))
                 .containsExactly(new ConnectionSyncSpec.Pair(address("192.0.2.1"), "d2", address("192.0.2.2")));
@@ -283,5 +283,27 @@ class VirtualRoutersTest {
         Description without = read(NODES + ROUTER + SERVICE);
         assertThat(DescriptionDiff.between(without, description))
                 .containsExactly(new Change(Change.Action.ADD, "connection-sync", ""));
+    }
+
+    @Test
+    void theKeyOfConnectionSyncIsInTheDescriptionOrInAFile() {
+        Description description = read("connection-sync: { key-file: /etc/k }\n" + NODES + ROUTER + SERVICE);
+        assertThat(description.connectionSync().orElseThrow().keyFile()).contains("/etc/k");
+        assertThat(new DescriptionReader()
+                        .read("t", "connection-sync: { port: 99 }\n" + NODES + ROUTER + SERVICE)
+                        .errors())
+                .singleElement()
+                .asString()
+                .contains("connection-sync.key-file", "the nodes need a common secret");
+        assertThat(new DescriptionReader()
+                        .read(
+                                "t",
+                                "connection-sync: { key: 0123456789abcdef, key-file: /etc/k }\n" + NODES + ROUTER
+                                        + SERVICE)
+                        .errors())
+                .singleElement()
+                .asString()
+                .contains("the key is written beside it")
+                .doesNotContain("0123456");
     }
 }
