@@ -63,6 +63,7 @@ class DocumentsTest {
         for (Path example : List.of(
                 ROOT.resolve("packaging/debian/ballast.yaml"),
                 ROOT.resolve("examples/farm.yaml"),
+                ROOT.resolve("examples/nat-pair.yaml"),
                 ROOT.resolve("examples/ultramonkey.yaml"),
                 ROOT.resolve("examples/xdp.yaml"))) {
             assertThat(ballast("check", example.toString()).err()).isEmpty();

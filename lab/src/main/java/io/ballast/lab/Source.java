@@ -19,7 +19,7 @@ import java.util.List;
 /** A description that a lab is to be made from. */
 public record Source(String name, DescriptionText text, Description description) {
 
-    /** An example that comes with the program, so that the demo runs anywhere: {@code farm.yaml}. */
+    /** An example that comes with the program, so that the demo runs anywhere, as {@code farm.yaml}. */
     public static Source example(String name, Terminal terminal) throws IOException, Failure {
         String resource = "examples/" + name;
         try (InputStream in = Source.class.getResourceAsStream(resource)) {

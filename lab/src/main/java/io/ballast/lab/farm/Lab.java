@@ -561,6 +561,11 @@ public final class Lab implements AutoCloseable {
                 .orElse(InetAddress.getLoopbackAddress());
     }
 
+    /** The network namespace of a node, to be closed; only with namespaces. */
+    public NetworkNamespace namespace(String node) throws IOException {
+        return NetworkNamespace.named(LabRecord.namespace(name, node));
+    }
+
     /** A program on a node, ready to start; it belongs to the lab, and ends with it. */
     public ProcessBuilder at(String node, List<String> command) throws IOException {
         return LabStore.at(directory, record, name, node, command);

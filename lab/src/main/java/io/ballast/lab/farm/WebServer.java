@@ -134,7 +134,7 @@ public final class WebServer extends LabServer {
                 worker_processes 1;
                 pid %2$s/nginx.pid;
                 error_log stderr warn;
-                events { worker_connections 4096; }
+                events { worker_connections 16384; }
                 http {
                   access_log off;
                   default_type text/plain;

@@ -28,6 +28,7 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 
 /**
  * The network and the servers that a description asks for, found without any key that only a lab would need.
@@ -326,7 +327,7 @@ public record Topology(
             return -1;
         }
 
-        private static Node withGateways(Node node, List<Node> nodes) {
+        private Node withGateways(Node node, List<Node> nodes) {
             if (node.director()) {
                 return node;
             }
@@ -338,14 +339,17 @@ public record Topology(
                     node.name(), node.links(), node.directs(), node.receives(), node.xdp(), List.copyOf(gateways));
         }
 
-        /** The first address of a director in a network of the node. */
-        private static Optional<InetAddress> gateway(Node node, List<Node> nodes, boolean ipv6) {
+        /** The first address in a network of the node that directors share, or else that one director has. */
+        private Optional<InetAddress> gateway(Node node, List<Node> nodes, boolean ipv6) {
             List<Cidr> mine =
                     node.links().stream().flatMap(l -> l.addresses().stream()).toList();
-            return nodes.stream()
+            Stream<Cidr> shared =
+                    description.virtualRouters().values().stream().flatMap(router -> router.addresses().stream());
+            Stream<Cidr> own = nodes.stream()
                     .filter(Node::director)
                     .flatMap(d -> d.links().stream())
-                    .flatMap(l -> l.addresses().stream())
+                    .flatMap(l -> l.addresses().stream());
+            return Stream.concat(shared, own)
                     .map(Cidr::address)
                     .filter(a -> a instanceof Inet6Address == ipv6)
                     .filter(a -> mine.stream().anyMatch(c -> c.contains(a)))

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.ballast.core.config.ForwardingMethod;
 import io.ballast.lab.topology.DescriptionText;
 import io.ballast.linux.NetworkNamespace;
 import java.io.BufferedReader;
@@ -19,18 +20,22 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.function.Predicate;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.opentest4j.TestAbortedException;
 
 /**
- * Connections to the example of two directors, with a scheduler that has to remember them: they outlive the machine of their
- * director, and the return of it.
+ * Connections to the examples of two directors, with a scheduler that has to remember them: they outlive the machine of their
+ * director, and the return of it. By nat the servers' way back is a second shared address, which moves with the first; by
+ * fullnat what servers see as the client is a shared address as well.
  */
 class ConnectionsTest {
     private static final Path EXAMPLE = Path.of("../examples/ultramonkey.yaml");
+    private static final Path NAT = Path.of("../examples/nat-pair.yaml");
     private static final InetSocketAddress WEB = new InetSocketAddress(InetAddress.ofLiteral("192.168.6.240"), 80);
     private static final int CONNECTIONS = 150;
     private static final Duration PATIENCE = Duration.ofSeconds(40);
@@ -139,16 +144,24 @@ class ConnectionsTest {
                 && sync(listener).get("taken").getAsLong() >= CONNECTIONS;
     }
 
-    @Test
-    void connectionsOutliveTheMachineOfTheirDirectorAndItsReturn() throws Exception {
+    private static String example(ForwardingMethod method) throws IOException {
+        String text = Files.readString(method == ForwardingMethod.NAT ? NAT : EXAMPLE)
+                .replace("\nservices:", "\nconnection-sync: { key: known-to-both-of-them }\n\nservices:");
+        return method != ForwardingMethod.FULLNAT
+                ? text
+                : text.replace("addresses: [192.168.6.240/24]", "addresses: [192.168.6.240/24, 192.168.6.241/24]")
+                        .replace("forwarding: dr", "forwarding: fullnat\n    source: 192.168.6.241");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"DR", "NAT", "FULLNAT"})
+    void connectionsOutliveTheMachineOfTheirDirectorAndItsReturn(ForwardingMethod method) throws Exception {
         Privileges.missingForXdp().ifPresent(reason -> {
             throw new TestAbortedException("no engine xdp: " + reason);
         });
-        DescriptionText text = DescriptionText.of(Files.readString(EXAMPLE)
-                .replace("\nservices:", "\nconnection-sync: { key: known-to-both-of-them }\n\nservices:"));
+        DescriptionText text = DescriptionText.of(example(method));
         try (Lab lab = new LabStore(run).up(new Lab.Plan(name, EXAMPLE, text, true, true), _ -> {});
-                NetworkNamespace client = NetworkNamespace.named(
-                        LabRecord.namespace(name, lab.client().name()))) {
+                NetworkNamespace client = lab.namespace(lab.client().name())) {
             assertThat(lab.silent()).isEmpty();
             Daemon first = daemon(lab, "director1");
             Daemon second = daemon(lab, "director2");
@@ -182,11 +195,10 @@ class ConnectionsTest {
     }
 
     private static boolean isMaster(Lab lab, String node) {
-        Predicate<RouterRole> master = RouterRole::master;
-        return lab.roles().stream()
-                .filter(master)
+        Set<String> masters = lab.roles().stream()
+                .filter(RouterRole::master)
                 .map(RouterRole::node)
-                .toList()
-                .equals(List.of(node));
+                .collect(Collectors.toSet());
+        return masters.equals(Set.of(node));
     }
 }
