@@ -1,0 +1,4 @@
+@NullMarked
+package io.ballast.takeover.quorum;
+
+import org.jspecify.annotations.NullMarked;
