@@ -16,17 +16,25 @@ import java.util.SequencedMap;
  * @param virtualRouters the virtual routers by name, in the file's order
  * @param services the virtual services by name, in the file's order
  * @param connectionSync whether and how directors know each other's connections
+ * @param quorum who decides which node has addresses, where one alone must not
  */
 public record Description(
         String name,
         SequencedMap<String, NodeSpec> nodes,
         SequencedMap<String, VirtualRouterSpec> virtualRouters,
         SequencedMap<String, ServiceSpec> services,
-        Optional<ConnectionSyncSpec> connectionSync) {
+        Optional<ConnectionSyncSpec> connectionSync,
+        Optional<QuorumSpec> quorum) {
 
     /** Without virtual routers. */
     public Description(String name, SequencedMap<String, NodeSpec> nodes, SequencedMap<String, ServiceSpec> services) {
-        this(name, nodes, Collections.unmodifiableSequencedMap(new LinkedHashMap<>()), services, Optional.empty());
+        this(
+                name,
+                nodes,
+                Collections.unmodifiableSequencedMap(new LinkedHashMap<>()),
+                services,
+                Optional.empty(),
+                Optional.empty());
     }
 
     /**

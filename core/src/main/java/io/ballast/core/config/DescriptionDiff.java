@@ -9,6 +9,7 @@ import io.ballast.core.config.ServiceSpec.Persistence;
 import io.ballast.core.config.ServiceSpec.Quic;
 import io.ballast.core.config.ServiceSpec.Timeouts;
 import io.ballast.core.time.Durations;
+import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -43,6 +44,7 @@ public final class DescriptionDiff {
                 DescriptionDiff::print,
                 diff::virtualRouter);
         diff.connectionSync(from.connectionSync(), to.connectionSync());
+        diff.quorum(from.quorum(), to.quorum());
         diff.named(from.services(), to.services(), "", DescriptionDiff::print, diff::service);
         return List.copyOf(diff.changes);
     }
@@ -149,6 +151,32 @@ public final class DescriptionDiff {
                 changes.add(new Change(Action.CHANGE, "connection-sync", "key changed"));
             }
         }
+    }
+
+    /** Without the key. */
+    private void quorum(Optional<QuorumSpec> from, Optional<QuorumSpec> to) {
+        if (from.isEmpty() != to.isEmpty()) {
+            changes.add(new Change(to.isEmpty() ? Action.REMOVE : Action.ADD, "quorum", ""));
+        } else if (from.isPresent() && to.isPresent()) {
+            field("quorum", "voters", from.get().voters(), to.get().voters(), DescriptionDiff::printVoters);
+            field("quorum", "port", from.get().port(), to.get().port(), String::valueOf);
+            field("quorum", "lease", from.get().lease(), to.get().lease(), Durations::print);
+            field(
+                    "quorum",
+                    "virtual-routers",
+                    from.get().virtualRouters(),
+                    to.get().virtualRouters(),
+                    names -> names.map(some -> String.join(", ", some)).orElse("all"));
+            if (!from.get().key().equals(to.get().key())) {
+                changes.add(new Change(Action.CHANGE, "quorum", "key changed"));
+            }
+        }
+    }
+
+    private static String printVoters(Map<String, InetAddress> voters) {
+        return voters.entrySet().stream()
+                .map(voter -> voter.getKey() + " " + Addresses.print(voter.getValue()))
+                .collect(Collectors.joining(", "));
     }
 
     private void service(ServiceSpec from, ServiceSpec to) {

@@ -5,6 +5,7 @@ import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem.Severity;
+import io.ballast.core.config.QuorumSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
@@ -62,6 +63,7 @@ final class Binding implements YamlDocument.Visitor {
     private long pendingNodes;
     private boolean full;
     private @Nullable ConnectionSyncSpec connectionSync;
+    private @Nullable QuorumSpec quorum;
     private boolean anchors;
     private boolean flow;
     private int lineAfterServices;
@@ -158,6 +160,10 @@ final class Binding implements YamlDocument.Visitor {
                     "no addresses are shared, so there is nobody to tell of connections: describe virtual-routers, or leave"
                             + " this out");
         }
+        if (quorum != null && !problems.anyError()) {
+            Scalar key = Objects.requireNonNull(rootKeys.get("quorum"));
+            QuorumSchema.check(quorum, key, scope.nodes.values(), scope.virtualRouters.values(), problems);
+        }
         scope.enter("services");
         for (Slot slot : services) {
             if (slot.pending != null) {
@@ -209,7 +215,8 @@ final class Binding implements YamlDocument.Visitor {
                 Collections.unmodifiableSequencedMap(scope.nodes),
                 Collections.unmodifiableSequencedMap(scope.virtualRouters),
                 Collections.unmodifiableSequencedMap(byName),
-                Optional.ofNullable(connectionSync));
+                Optional.ofNullable(connectionSync),
+                Optional.ofNullable(quorum));
     }
 
     @Override
@@ -301,6 +308,7 @@ final class Binding implements YamlDocument.Visitor {
             }
             case "connection-sync" ->
                 connectionSync = RootSchema.CONNECTION_SYNC.type().read(entry.value(), scope);
+            case "quorum" -> quorum = RootSchema.QUORUM.type().read(entry.value(), scope);
             case "checks" -> {
                 SequencedMap<String, CheckSpec> checks =
                         RootSchema.CHECKS.type().read(entry.value(), scope);

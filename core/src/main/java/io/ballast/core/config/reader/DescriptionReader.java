@@ -107,6 +107,7 @@ public final class DescriptionReader {
                 .connectionSync()
                 .flatMap(ConnectionSyncSpec::key)
                 .map(_ -> "connection-sync.key")
+                .or(() -> description.quorum().map(quorum -> "quorum.key"))
                 .or(() -> secret(description));
         try {
             PosixFileAttributes attributes =

@@ -236,7 +236,8 @@ final class LastReading {
                 description.nodes(),
                 description.virtualRouters(),
                 Collections.unmodifiableSequencedMap(byName),
-                description.connectionSync());
+                description.connectionSync(),
+                description.quorum());
         AcrossServices.Listening listens = alone ? listening : AcrossServices.Listening.of(all);
         return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }

@@ -3,6 +3,7 @@ package io.ballast.core.config.reader;
 import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.NodeSpec;
+import io.ballast.core.config.QuorumSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
 import java.util.List;
@@ -65,6 +66,13 @@ final class RootSchema {
                     RootSchema::connectionSync),
             "Connections of the engine xdp go on when another node takes their address over.",
             "{ key: correct-horse-battery-staple }");
+    static final Key<QuorumSpec> QUORUM = Key.optional(
+            "quorum",
+            QuorumSchema.QUORUM,
+            "Addresses of virtual routers are a node's only while most of the voters say so: never two nodes, however the network"
+                    + " is divided.",
+            "{ voters: { director1: 192.168.6.2, director2: 192.168.6.3, witness: 192.168.6.9 }, key:"
+                    + " correct-horse-battery-staple }");
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
             "services",
             Types.named("service names", SERVICE_NAME, ServiceSchema.SERVICE),
@@ -75,7 +83,7 @@ final class RootSchema {
     static final MapType<Integer> ROOT = new MapType<>(
             "description",
             "The whole service, the same file on every node.",
-            List.of(NAME, NODES, VIRTUAL_ROUTERS, CONNECTION_SYNC, CHECKS, SERVICES),
+            List.of(NAME, NODES, VIRTUAL_ROUTERS, CONNECTION_SYNC, QUORUM, CHECKS, SERVICES),
             values -> 0);
 
     private RootSchema() {}

@@ -8,6 +8,7 @@ import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.DescriptionDiff;
 import io.ballast.core.config.Problem;
+import io.ballast.core.config.QuorumSpec;
 import io.ballast.core.config.ServerSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
@@ -268,6 +269,21 @@ class VirtualRoutersTest {
         assertThat(result.problems()).hasSize(1);
         String renumbered = text.replace("51", "52");
         assertThat(reader.read("t", renumbered)).isEqualTo(new DescriptionReader().read("t", renumbered));
+    }
+
+    @Test
+    void whoDecidesWhereOneAloneMayHaveAddresses() {
+        Description description = read("quorum: { voters: { d1: 192.0.2.1, d2: 192.0.2.2, w: 192.0.2.9 },"
+                + " key: 0123456789abcdef, lease: 500ms }\n" + NODES + ROUTER + SERVICE);
+        QuorumSpec quorum = description.quorum().orElseThrow();
+        assertThat(quorum.voters().keySet()).containsExactly("d1", "d2", "w");
+        assertThat(quorum.port()).isEqualTo(8849);
+        assertThat(quorum.lease()).isEqualTo(Duration.ofMillis(500));
+        assertThat(quorum.covers("front")).isTrue();
+        assertThat(quorum.toString()).doesNotContain("0123456789abcdef");
+        Description without = read(NODES + ROUTER + SERVICE);
+        assertThat(DescriptionDiff.between(without, description))
+                .containsExactly(new Change(Change.Action.ADD, "quorum", ""));
     }
 
     @Test
