@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/pkt_cls.h>
@@ -35,6 +36,14 @@ enum holding {
 	HANDED_OVER,	/* Another is taking it: packets still pass, but nobody is told any more that it is here. */
 };
 
+/* What a frame is about an address. */
+enum matter {
+	ETHERNET,	/* it is to or from a virtual Ethernet address */
+	DATA,
+	DISCOVERY,	/* of neighbours, by a packet to or from it: what RFC 9568 section 6.4.3 has accepted in any case */
+	TELLS,		/* it tells somebody where it is, or asks for that */
+};
+
 /* How long a tick is worth. */
 const volatile __u64 lease_ns = 75000000;
 
@@ -46,7 +55,7 @@ struct guarded {
 
 struct state {
 	__u32 held;
-	__u32 none;
+	__u32 refuses;	/* whether what is sent to it is for nobody here */
 	__u64 dropped[WAYS];
 };
 
@@ -75,6 +84,30 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } alive_until SEC(".maps");
+
+/* Who sends to an address that is not held, believing that it is here. */
+struct sender {
+	__u32 number;	/* the address's */
+	__u32 link;
+	__u8 mac[ETH_ALEN];
+	__u16 none;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sender);
+	__type(value, __u64);
+} senders SEC(".maps");
+
+/* How many frames that makes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} misdirected SEC(".maps");
 
 struct arp {
 	__be16 hardware_be;
@@ -116,7 +149,27 @@ static __always_inline bool is_missing(struct __sk_buff *skb, __u32 at, void *to
 	return false;
 }
 
-static __always_inline bool is_not_held(struct guarded *about, enum way way, bool tells)
+/* A frame that a switch has flooded was meant for another machine, and says nothing of its sender. */
+static __always_inline void note_sender(struct __sk_buff *skb, __u32 number)
+{
+	struct sender sender = { .number = number, .link = skb->ifindex };
+	__u64 one = 1, *count;
+	__u32 zero = 0;
+
+	if (skb->pkt_type != PACKET_HOST ||
+	    is_missing(skb, offsetof(struct ethhdr, h_source), sender.mac, sizeof(sender.mac)))
+		return;
+	count = bpf_map_lookup_elem(&senders, &sender);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&senders, &sender, &one, BPF_ANY);
+	count = bpf_map_lookup_elem(&misdirected, &zero);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline bool is_not_held(struct __sk_buff *skb, struct guarded *about, enum way way, enum matter matter)
 {
 	__u32 zero = 0, *number, held;
 	struct state *state;
@@ -130,14 +183,17 @@ static __always_inline bool is_not_held(struct guarded *about, enum way way, boo
 	if (!state || !until)
 		return false;
 	held = *(volatile __u32 *)&state->held;
-	if ((tells ? held == HELD : held != RELEASED) && bpf_ktime_get_ns() < *(volatile __u64 *)until)
-		return false;
+	if ((matter == TELLS ? held == HELD : held != RELEASED) && bpf_ktime_get_ns() < *(volatile __u64 *)until) {
+		if (matter != DATA || way != ARRIVES || !*(volatile __u32 *)&state->refuses)
+			return false;
+	} else if (matter == DATA && way == ARRIVES && held == RELEASED) {
+		note_sender(skb, *number);
+	}
 	__sync_fetch_and_add(&state->dropped[way], 1);
 	return true;
 }
 
-/* @tells: whether the frame tells somebody where the address is, or asks for that. */
-static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way, bool tells)
+static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about, enum way way, enum matter matter)
 {
 	if (about->address_be[0]) {
 		if ((about->address_be[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
@@ -146,7 +202,7 @@ static __always_inline bool is_shut(struct __sk_buff *skb, struct guarded *about
 		   about->address_be[2] == bpf_htonl(0xffff) && !about->address_be[1]) {
 		about->link = skb->ifindex;
 	}
-	return is_not_held(about, way, tells);
+	return is_not_held(skb, about, way, matter);
 }
 
 /*
@@ -165,23 +221,23 @@ static __always_inline bool is_shut_ethernet(struct __sk_buff *skb, enum way way
 		return false;
 	about.address_be[2] = bpf_htonl(0xfffe0000);
 	about.address_be[3] = bpf_htonl((__u32)bpf_ntohs(mac_be[1]) << 16 | bpf_ntohs(mac_be[2]));
-	return is_not_held(&about, way, false);
+	return is_not_held(skb, &about, way, ETHERNET);
 }
 
-static __always_inline bool is_shut4(struct __sk_buff *skb, const void *address_be, enum way way, bool tells)
+static __always_inline bool is_shut4(struct __sk_buff *skb, const void *address_be, enum way way, enum matter matter)
 {
 	struct guarded about = { .address_be[2] = bpf_htonl(0xffff) };
 
 	__builtin_memcpy(&about.address_be[3], address_be, 4);
-	return is_shut(skb, &about, way, tells);
+	return is_shut(skb, &about, way, matter);
 }
 
-static __always_inline bool is_shut6(struct __sk_buff *skb, const __be32 *address_be, enum way way, bool tells)
+static __always_inline bool is_shut6(struct __sk_buff *skb, const __be32 *address_be, enum way way, enum matter matter)
 {
 	struct guarded about = {};
 
 	__builtin_memcpy(about.address_be, address_be, 16);
-	return is_shut(skb, &about, way, tells);
+	return is_shut(skb, &about, way, matter);
 }
 
 static __always_inline bool drops_arp(struct __sk_buff *skb, __u32 at, enum way way)
@@ -192,14 +248,14 @@ static __always_inline bool drops_arp(struct __sk_buff *skb, __u32 at, enum way 
 	    arp.hardware_length != ETH_ALEN || arp.protocol_length != 4)
 		return false;
 	if (way == LEAVES)
-		return is_shut4(skb, arp.sender_be, way, true);
+		return is_shut4(skb, arp.sender_be, way, TELLS);
 	/*
 	 * Answers, and announcements in the form of a request, come from who has the address now. No kernel answers those,
 	 * and this node's table has to learn from them.
 	 */
 	if (arp.operation_be != bpf_htons(ARP_REQUEST) || !__builtin_memcmp(arp.sender_be, arp.target_be, 4))
 		return false;
-	return is_shut4(skb, arp.target_be, way, true);
+	return is_shut4(skb, arp.target_be, way, TELLS);
 }
 
 static __always_inline bool drops4(struct __sk_buff *skb, __u32 at, enum way way)
@@ -208,19 +264,18 @@ static __always_inline bool drops4(struct __sk_buff *skb, __u32 at, enum way way
 
 	if (is_missing(skb, at + (way == ARRIVES ? 16 : 12), &address_be, sizeof(address_be)))
 		return false;
-	return is_shut4(skb, &address_be, way, false);
+	return is_shut4(skb, &address_be, way, DATA);
 }
 
 static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way)
 {
-	struct neighbour about;
+	struct neighbour about = {};
 	struct ip6 ip;
+	bool discovers;
 	__u8 next;
 
 	if (is_missing(skb, at + 4, &ip, sizeof(ip)))
 		return false;
-	if (is_shut6(skb, way == ARRIVES ? ip.destination_be : ip.source_be, way, false))
-		return true;
 	at += 4 + sizeof(ip);
 	next = ip.next;
 	if (next == IPPROTO_HOPOPTS) {
@@ -229,19 +284,23 @@ static __always_inline bool drops6(struct __sk_buff *skb, __u32 at, enum way way
 			__u8 length;	/* in 8 bytes, without the first 8 */
 		} options;
 
-		if (is_missing(skb, at, &options, sizeof(options)))
-			return false;
-		next = options.next;
-		at += 8 + 8 * options.length;
+		if (!is_missing(skb, at, &options, sizeof(options))) {
+			next = options.next;
+			at += 8 + 8 * options.length;
+		}
 	}
+	discovers = next == IPPROTO_ICMPV6 && !is_missing(skb, at, &about, sizeof(about));
+	if (is_shut6(skb, way == ARRIVES ? ip.destination_be : ip.source_be, way,
+		     discovers && (about.type == SOLICITATION || about.type == ADVERTISEMENT) ? DISCOVERY : DATA))
+		return true;
 	/* Behind other headers a question gets an answer of the kernel, which has none of them, and does not leave. */
-	if (next != IPPROTO_ICMPV6 || is_missing(skb, at, &about, sizeof(about)))
+	if (!discovers)
 		return false;
 	/* A solicitation from it tells its receiver as well. */
 	if (way == LEAVES && about.type == SOLICITATION)
-		return is_shut6(skb, ip.source_be, way, true);
+		return is_shut6(skb, ip.source_be, way, TELLS);
 	return about.type == (way == ARRIVES ? SOLICITATION : ADVERTISEMENT) &&
-	       is_shut6(skb, about.target_be, way, true);
+	       is_shut6(skb, about.target_be, way, TELLS);
 }
 
 static __always_inline bool lives(void)

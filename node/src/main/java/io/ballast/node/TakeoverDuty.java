@@ -268,7 +268,8 @@ final class TakeoverDuty implements AutoCloseable {
                 authentication.refused(),
                 router.lookAhead().toNanos(),
                 router.announcements(),
-                router.announceAgain().toNanos());
+                router.announceAgain().toNanos(),
+                new Membership.Local(router.accept() || own.priority() == VirtualRouterSpec.OWNER));
     }
 
     /** The other nodes' own addresses, where advertisements go to each. */

@@ -131,6 +131,7 @@ public final class DescriptionDiff {
         hooks(subject, from.hooks(), to.hooks());
         field(subject, "track", from.track(), to.track(), DescriptionDiff::list);
         field(subject, "group", from.group(), to.group(), DescriptionDiff::orNone);
+        field(subject, "accept", from.accept(), to.accept(), String::valueOf);
     }
 
     private static String print(VirtualRouterSpec.HmacSpec hmac) {

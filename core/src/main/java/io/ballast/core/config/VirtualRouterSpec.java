@@ -33,6 +33,7 @@ import java.util.SequencedMap;
  * @param hooks told what a node has become to it
  * @param track what it depends on beside its own network, each thing once
  * @param group the name that all virtual routers have in common which move together; empty of one that moves alone
+ * @param accept whether programs on the master get what is sent to the addresses; on their owner they always do
  */
 public record VirtualRouterSpec(
         String name,
@@ -54,7 +55,8 @@ public record VirtualRouterSpec(
         Duration announceAgain,
         NotifySpec hooks,
         List<TrackSpec> track,
-        Optional<String> group) {
+        Optional<String> group,
+        boolean accept) {
     /** The priority of the node whose own addresses they are. */
     public static final int OWNER = 255;
 
@@ -220,7 +222,8 @@ public record VirtualRouterSpec(
                 Locale.ROOT,
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
                         + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s,"
-                        + " authenticationHeader=%s, hmac=%s, lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s]",
+                        + " authenticationHeader=%s, hmac=%s, lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s,"
+                        + " accept=%s]",
                 name,
                 routerId,
                 addresses,
@@ -240,6 +243,7 @@ public record VirtualRouterSpec(
                 announceAgain,
                 hooks,
                 track,
-                group.orElse("none"));
+                group.orElse("none"),
+                accept);
     }
 }

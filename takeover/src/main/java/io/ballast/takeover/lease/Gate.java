@@ -5,9 +5,11 @@ import io.ballast.linux.Descriptor;
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
 import io.ballast.linux.bpf.BpfProgram;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.TrafficControl.Direction;
 import io.ballast.takeover.lease.LeaseGate.Dropped;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
+import io.ballast.takeover.lease.LeaseGate.Sender;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,11 +17,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.net.InetAddress;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -46,6 +50,7 @@ final class Gate implements AutoCloseable {
     // struct state
     private static final long STATE = 24;
     private static final long HELD = 0;
+    private static final long REFUSES = 4;
     private static final long DROPPED_ARRIVING = 8;
     private static final long DROPPED_LEAVING = 16;
 
@@ -54,16 +59,20 @@ final class Gate implements AutoCloseable {
     private final DatagramPair ticks;
     private final MemorySegment states;
     private final MemorySegment until;
+    private final MemorySegment misdirected;
+    private final BpfMap senders;
     private final Map<Guarded, Integer> numbers = new ConcurrentHashMap<>();
     private final ArrayDeque<Integer> free = new ArrayDeque<>();
 
-    private Gate(BpfObject object, BpfMap addresses, DatagramPair ticks) throws IOException {
+    private Gate(BpfObject object, BpfMap addresses, BpfMap senders, DatagramPair ticks) throws IOException {
         this.object = object;
         this.addresses = addresses;
+        this.senders = senders;
         this.ticks = ticks;
         Arena arena = Arena.ofAuto(); // whoever still writes while this is closed harms nobody
         states = object.mmap("states", arena);
         until = object.mmap("alive_until", arena);
+        misdirected = object.mmap("misdirected", arena);
         for (int number = 0; number < addresses.info().shape().maxEntries(); number++) {
             free.add(number);
         }
@@ -84,7 +93,7 @@ final class Gate implements AutoCloseable {
             try (BpfProgram tick = object.program("tick")) {
                 DatagramPair ticks = DatagramPair.filtered("ticks", tick.fd());
                 try {
-                    return new Gate(object, addresses, ticks);
+                    return new Gate(object, addresses, object.map("senders"), ticks);
                 } catch (IOException | RuntimeException e) {
                     ticks.close();
                     throw e;
@@ -179,6 +188,53 @@ final class Gate implements AutoCloseable {
         }
     }
 
+    /** As {@link LeaseGate#accept}. */
+    void accept(Collection<Guarded> some, boolean accepts) {
+        for (Guarded address : some) {
+            Integer number = numbers.get(address);
+            if (number != null) {
+                INT.setVolatile(states, number * STATE + REFUSES, accepts ? 0 : 1);
+            }
+        }
+    }
+
+    /** As {@link LeaseGate#misdirected}. */
+    long misdirected() {
+        return (long) LONG.getVolatile(misdirected, 0L);
+    }
+
+    /** As {@link LeaseGate#senders}. */
+    Map<Sender, Long> senders() throws IOException {
+        Map<Integer, InetAddress> known = new HashMap<>();
+        numbers.forEach((address, number) -> known.put(number, address.address()));
+        Map<Sender, Long> found = new HashMap<>();
+        senders.forEach((key, value) -> {
+            InetAddress to = known.get(key.get(ValueLayout.JAVA_INT, 0));
+            if (to != null) {
+                byte[] mac = key.asSlice(8, MacAddress.LENGTH).toArray(ValueLayout.JAVA_BYTE);
+                found.put(
+                        new Sender(to, key.get(ValueLayout.JAVA_INT, 4), MacAddress.of(mac)),
+                        value.get(ValueLayout.JAVA_LONG, 0));
+            }
+        });
+        return found;
+    }
+
+    /** As {@link LeaseGate#forgetSenders}. */
+    void forgetSenders(Collection<Sender> some) throws IOException {
+        for (Sender sender : some) {
+            Integer number = numbers.get(new Guarded(sender.address(), sender.link()));
+            if (number != null) {
+                senders.delete(ByteBuffer.allocate(16)
+                        .order(ByteOrder.nativeOrder())
+                        .putInt(number)
+                        .putInt(sender.link())
+                        .put(sender.mac().bytes())
+                        .array());
+            }
+        }
+    }
+
     /** The frames of each that have not passed. */
     Map<Guarded, Dropped> dropped() {
         Map<Guarded, Dropped> dropped = new TreeMap<>();
@@ -210,6 +266,7 @@ final class Gate implements AutoCloseable {
     @Override
     public void close() {
         ticks.close();
+        senders.close();
         addresses.close();
         object.close();
     }

@@ -276,6 +276,32 @@ public final class LeaseGate implements AutoCloseable {
         gate.hold(addresses, Gate.Holding.RELEASED);
     }
 
+    /**
+     * Whether packets to them pass, while this node holds them, to what listens here, as at first. Without that, only
+     * questions and answers about who has them pass (RFC 9568 section 6.4.3).
+     */
+    public void accept(Collection<Guarded> addresses, boolean accepts) {
+        gate.accept(addresses, accepts);
+    }
+
+    /** Who has sent to addresses that this node does not hold, by its Ethernet address. */
+    public record Sender(InetAddress address, int link, MacAddress mac) {}
+
+    /** How many frames of data came here to addresses that this node does not hold; costs no system call. */
+    public long misdirected() {
+        return gate.misdirected();
+    }
+
+    /** Who sent them, and how many each since it was forgotten; of many the last ones. */
+    public Map<Sender, Long> senders() throws IOException {
+        return gate.senders();
+    }
+
+    /** Counts them from nothing again. */
+    public void forgetSenders(Collection<Sender> some) throws IOException {
+        gate.forgetSenders(some);
+    }
+
     /** The frames of each guarded address that have not passed since it has been guarded. */
     public Map<Guarded, Dropped> dropped() {
         return gate.dropped();

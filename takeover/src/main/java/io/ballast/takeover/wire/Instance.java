@@ -259,6 +259,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         member = other;
+        if (link != null) {
+            wires.ownership().configure(member);
+        }
         if (member.refused().isEmpty()) {
             authenticate();
         } // else it says farewell with the keys that it had

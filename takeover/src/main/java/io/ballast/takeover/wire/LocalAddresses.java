@@ -166,11 +166,15 @@ public final class LocalAddresses implements Ownership {
         member.addresses().forEach(cidr -> guarded.add(new Guarded(cidr.address(), link.index())));
         member.mac().ifPresent(mac -> guarded.add(Guarded.of(mac, link.index())));
         LeaseGate lease = gate;
+        if (lease == null && !member.local().accepts()) {
+            tell(member + ": what is sent to its addresses is accepted nevertheless, as there is no lease");
+        }
         synchronized (guarding) {
             places.put(member.key(), new Place(link, carrier, guarded));
             if (lease != null) {
                 try {
                     lease.protect(guarded);
+                    lease.accept(guarded, member.local().accepts());
                 } catch (IOException e) {
                     tell(member + ": its addresses have no lease: " + e.getMessage());
                 }
@@ -190,6 +194,13 @@ public final class LocalAddresses implements Ownership {
             duplicates(link);
             report(member, keeper().acquire(carrier, List.of(), System.nanoTime()));
         });
+    }
+
+    @Override
+    public void configure(Membership member) {
+        if (gate != null) {
+            gate.accept(place(member).guarded(), member.local().accepts());
+        }
     }
 
     @Override

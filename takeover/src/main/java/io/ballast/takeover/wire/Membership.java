@@ -31,6 +31,7 @@ import java.util.Optional;
  * @param lookAhead how much is queued in the kernel, in nanoseconds: how long this process may stand still
  * @param announcements how many gratuitous ARP requests or neighbour advertisements an address has at once
  * @param announceAgain after how many nanoseconds all of them are sent once more; 0 for not
+ * @param local what else having the addresses means on this machine
  */
 public record Membership(
         String name,
@@ -49,7 +50,58 @@ public record Membership(
         String refused,
         long lookAhead,
         int announcements,
-        long announceAgain) {
+        long announceAgain,
+        Local local) {
+    /**
+     * What having the addresses means on this machine beside what the others see of it.
+     *
+     * @param accepts whether programs here get what is sent to them
+     */
+    public record Local(boolean accepts) {
+        /** Nothing else. */
+        public static final Local USUAL = new Local(true);
+    }
+
+    /** As usual on this machine. */
+    public Membership(
+            String name,
+            String device,
+            int version,
+            int routerId,
+            int priority,
+            long interval,
+            List<Cidr> addresses,
+            boolean preempt,
+            long preemptDelay,
+            List<InetAddress> peers,
+            boolean virtualMac,
+            Checksum checksum,
+            Authentication authentication,
+            String refused,
+            long lookAhead,
+            int announcements,
+            long announceAgain) {
+        this(
+                name,
+                device,
+                version,
+                routerId,
+                priority,
+                interval,
+                addresses,
+                preempt,
+                preemptDelay,
+                peers,
+                virtualMac,
+                checksum,
+                authentication,
+                refused,
+                lookAhead,
+                announcements,
+                announceAgain,
+                Local.USUAL);
+    }
+
     public Membership {
         addresses = List.copyOf(addresses);
         peers = List.copyOf(peers);
@@ -81,7 +133,31 @@ public record Membership(
                 "",
                 lookAhead,
                 announcements,
-                announceAgain);
+                announceAgain,
+                local);
+    }
+
+    /** The same with something else on this machine. */
+    public Membership with(Local other) {
+        return new Membership(
+                name,
+                device,
+                version,
+                routerId,
+                priority,
+                interval,
+                addresses,
+                preempt,
+                preemptDelay,
+                peers,
+                virtualMac,
+                checksum,
+                authentication,
+                refused,
+                lookAhead,
+                announcements,
+                announceAgain,
+                other);
     }
 
     /** Whether it is of IPv6. */

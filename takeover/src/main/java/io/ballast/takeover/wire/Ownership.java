@@ -39,6 +39,9 @@ public interface Ownership extends AutoCloseable {
      */
     void enter(Membership member, Link link, Link carrier);
 
+    /** It is described otherwise from now on, with the same addresses in the same place. */
+    default void configure(Membership member) {}
+
     /** Has nothing to do with them any more; they have been released. */
     void leave(Membership member);
 

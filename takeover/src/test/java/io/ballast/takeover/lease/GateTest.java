@@ -21,6 +21,7 @@ import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.TrafficControl.Direction;
 import io.ballast.takeover.lease.LeaseGate.Dropped;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
+import io.ballast.takeover.lease.LeaseGate.Sender;
 import java.io.FileNotFoundException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -291,6 +292,55 @@ final class GateTest {
         assertThatAll(harmless(), NEITHER);
         gate.aliveUntil(0);
         assertThatAll(about(), DROPPED);
+    }
+
+    @Test
+    void whatIsHeldWithoutBeingAcceptedIsOnlyAskedForAndToldOf() throws Exception {
+        gate.hold(BOTH, Gate.Holding.HELD);
+        gate.accept(BOTH, false);
+        List<About> discovery = new ArrayList<>(List.of(
+                arrives("a solicitation to it", V6, frame(ip6(PEER6, VIP6, ICMP6, discovery(135, VIP6))), 0),
+                arrives("an advertisement to it", V6, frame(ip6(PEER6, VIP6, ICMP6, discovery(136, PEER6))), 0)));
+        List<About> data = new ArrayList<>(List.of(
+                arrives("an echo to it", V6, frame(ip6(PEER6, VIP6, ICMP6, discovery(128, VIP6))), 0)));
+        for (About each : about()) {
+            boolean asks = Stream.of("question", "solicitation").anyMatch(each.what::contains);
+            (each.direction == Direction.EGRESS || asks ? discovery : data).add(each);
+        }
+        assertThatAll(discovery, NEITHER);
+        assertThatAll(data, DROPPED);
+        assertThatAll(harmless(), NEITHER);
+        assertThat(gate.misdirected()).isZero();
+        gate.accept(BOTH, true);
+        assertThatAll(data, NEITHER);
+    }
+
+    @Test
+    void whoSendsToWhatIsNotHeldIsKnown() throws Exception {
+        // To the Ethernet address of the loopback interface, where test runs come from.
+        byte[] first = with(frame(ip(PEER4, VIP4, Frames.UDP, DATA)), 0, 0);
+        first[5] = 0;
+        byte[] second = with(frame(ip(PEER6, VIP6, Frames.UDP, DATA)), 0, 0);
+        second[5] = 0;
+        second[11] = 9;
+        Sender one = new Sender(address(VIP4), LINK, MacAddress.parse("02:00:00:00:00:01"));
+        Sender other = new Sender(address(VIP6), LINK, MacAddress.parse("02:00:00:00:00:09"));
+        gate.hold(BOTH, Gate.Holding.HELD);
+        run(Direction.INGRESS, first);
+        gate.hold(BOTH, Gate.Holding.HANDED_OVER);
+        run(Direction.INGRESS, first);
+        gate.hold(BOTH, Gate.Holding.RELEASED);
+        assertThat(gate.misdirected()).isZero();
+        run(Direction.EGRESS, first);
+        assertThatAll(about(), DROPPED); // to other Ethernet addresses
+        assertThat(gate.misdirected()).isZero();
+        run(Direction.INGRESS, first);
+        run(Direction.INGRESS, first);
+        run(Direction.INGRESS, second);
+        assertThat(gate.misdirected()).isEqualTo(3);
+        assertThat(gate.senders()).isEqualTo(Map.of(one, 2L, other, 1L));
+        gate.forgetSenders(List.of(one));
+        assertThat(gate.senders()).isEqualTo(Map.of(other, 1L));
     }
 
     @Test

@@ -17,8 +17,13 @@ import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.Inet4Address;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -68,6 +73,17 @@ class LocalAddressesTest {
     private static boolean has(RouteNetlink netlink) throws IOException {
         return netlink.addresses().stream()
                 .anyMatch(address -> address.address().equals(VIP));
+    }
+
+    private static boolean reaches(NetworkNamespace from, ServerSocket server) throws Exception {
+        return from.call(() -> {
+            try (Socket socket = new Socket()) {
+                socket.connect(new InetSocketAddress(VIP, server.getLocalPort()), 300);
+                return true;
+            } catch (SocketTimeoutException | ConnectException e) {
+                return false;
+            }
+        });
     }
 
     private static Set<Integer> guarded(NetworkNamespace in) throws IOException {
@@ -131,6 +147,16 @@ class LocalAddressesTest {
                         .isEmpty();
                 takeover.manners(Map.of());
                 await("it has it again", () -> has(mine));
+
+                try (ServerSocket server = left.call(() -> new ServerSocket(0))) {
+                    await("it is reached", () -> reaches(right, server));
+                    takeover.become(List.of(member.with(new Membership.Local(false))));
+                    await("it is reached no more", () -> !reaches(right, server));
+                    assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                            .hasSize(1);
+                    takeover.become(List.of(member));
+                    await("it is reached again", () -> reaches(right, server));
+                }
             } finally {
                 takeover.close();
             }

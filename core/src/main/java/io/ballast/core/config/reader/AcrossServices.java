@@ -485,6 +485,17 @@ final class AcrossServices {
                             + ", which only its master has: another director cannot connect from it; leave it out");
             return;
         }
+        if (!router.accept() && service.spec().engine() != EngineKind.XDP) {
+            add(
+                    Severity.ERROR,
+                    at,
+                    name,
+                    key,
+                    text + " is an address of the virtual router " + router.name()
+                            + ", whose nodes accept nothing there (accept: false), and the engine "
+                            + service.spec().engine().yamlName()
+                            + " answers clients itself; write engine: xdp, or leave accept out");
+        }
         List<String> missing = router.nodes().keySet().stream()
                 .filter(node -> !directors.contains(node))
                 .toList();

@@ -247,6 +247,15 @@ final class VirtualRouterSchema {
                     + " nodes, and each node one priority of its own in all of them.",
             "gateway");
 
+    private static final Key<Boolean> ACCEPT = Key.withDefault(
+            "accept",
+            Types.bool(),
+            "true",
+            "Whether the master's own programs get what is sent to the addresses (Accept_Mode of RFC 9568). With false it answers"
+                    + " ARP and neighbour discovery, and the engine xdp forwards, but nobody reaches it there, not by ping"
+                    + " either. The addresses' owner (priority 255) always accepts.",
+            "false");
+
     static final MapType<VirtualRouterSpec> VIRTUAL_ROUTER = new MapType<>(
             "virtual-router",
             "Addresses that one of several nodes has, and another takes over when it fails (VRRP, RFC 9568 and RFC 3768).",
@@ -268,7 +277,8 @@ final class VirtualRouterSchema {
                     GRATUITOUS_ARP,
                     HOOKS,
                     TRACK,
-                    GROUP),
+                    GROUP,
+                    ACCEPT),
             VirtualRouterSchema::virtualRouter);
 
     private VirtualRouterSchema() {}
@@ -300,7 +310,8 @@ final class VirtualRouterSchema {
                 announcing.again(),
                 v.find(HOOKS).orElse(HOOKS_DEFAULT),
                 v.find(TRACK).orElse(List.of()),
-                v.find(GROUP));
+                v.find(GROUP),
+                v.get(ACCEPT));
         protocol(v, spec);
         nodes(v, spec);
         if (!v.broken(ADDRESSES) && !v.broken(NODES)) {

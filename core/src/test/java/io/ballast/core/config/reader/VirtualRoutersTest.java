@@ -84,7 +84,7 @@ class VirtualRoutersTest {
                         + " preemptDelay=PT0S, unicast=false, virtualMac=false, checksum=PSEUDO_HEADER, password=none,"
                         + " authenticationHeader=false, hmac=none, lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
                         + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
-                        + " group=none]");
+                        + " group=none, accept=true]");
     }
 
     @Test
@@ -186,6 +186,19 @@ class VirtualRoutersTest {
                         .errors())
                 .isNotEmpty()
                 .noneMatch(problem -> problem.toString().contains("so long!"));
+    }
+
+    @Test
+    void whoAcceptsNothingServesByXdpOnly() {
+        String closed = NODES + ROUTER + "    accept: false\n" + SERVICE;
+        assertThat(new DescriptionReader().read("t", closed).errors())
+                .singleElement()
+                .asString()
+                .contains(
+                        "services.web.listen", "accept nothing there", "engine userspace answers", "write engine: xdp");
+        VirtualRouterSpec front = router(closed.replace("servers: [www]", "servers: [www], engine: xdp"));
+        assertThat(front.accept()).isFalse();
+        assertThat(router(NODES + ROUTER + SERVICE).accept()).isTrue();
     }
 
     @Test
