@@ -56,6 +56,7 @@ struct guarded {
 struct state {
 	__u32 held;
 	__u32 refuses;	/* whether what is sent to it is for nobody here */
+	__u64 until;	/* by the clock of bpf_ktime_get_ns: held for no longer */
 	__u64 dropped[WAYS];
 };
 
@@ -173,7 +174,7 @@ static __always_inline bool is_not_held(struct __sk_buff *skb, struct guarded *a
 {
 	__u32 zero = 0, *number, held;
 	struct state *state;
-	__u64 *until;
+	__u64 *until, now;
 
 	number = bpf_map_lookup_elem(&addresses, about);
 	if (!number)
@@ -183,7 +184,9 @@ static __always_inline bool is_not_held(struct __sk_buff *skb, struct guarded *a
 	if (!state || !until)
 		return false;
 	held = *(volatile __u32 *)&state->held;
-	if ((matter == TELLS ? held == HELD : held != RELEASED) && bpf_ktime_get_ns() < *(volatile __u64 *)until) {
+	now = bpf_ktime_get_ns();
+	if ((matter == TELLS ? held == HELD : held != RELEASED) && now < *(volatile __u64 *)until &&
+	    now < *(volatile __u64 *)&state->until) {
 		if (matter != DATA || way != ARRIVES || !*(volatile __u32 *)&state->refuses)
 			return false;
 	} else if (matter == DATA && way == ARRIVES && held == RELEASED) {

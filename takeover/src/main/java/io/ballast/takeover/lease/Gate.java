@@ -48,11 +48,12 @@ final class Gate implements AutoCloseable {
     private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
 
     // struct state
-    private static final long STATE = 24;
+    private static final long STATE = 32;
     private static final long HELD = 0;
     private static final long REFUSES = 4;
-    private static final long DROPPED_ARRIVING = 8;
-    private static final long DROPPED_LEAVING = 16;
+    private static final long UNTIL = 8;
+    private static final long DROPPED_ARRIVING = 16;
+    private static final long DROPPED_LEAVING = 24;
 
     private final BpfObject object;
     private final BpfMap addresses;
@@ -156,6 +157,7 @@ final class Gate implements AutoCloseable {
                         "the gate has room for " + numbers.size() + " addresses, and " + address + " is one more");
             }
             states.asSlice(number * STATE, STATE).fill((byte) 0);
+            LONG.setVolatile(states, number * STATE + UNTIL, Long.MAX_VALUE);
             try {
                 addresses.update(key(address), value(number));
             } catch (IOException | RuntimeException e) {
@@ -174,6 +176,16 @@ final class Gate implements AutoCloseable {
                 addresses.delete(key(address));
                 numbers.remove(address);
                 free.add(number);
+            }
+        }
+    }
+
+    /** Until when they are held at most, by {@link System#nanoTime}. */
+    void until(Collection<Guarded> some, long time) {
+        for (Guarded address : some) {
+            Integer number = numbers.get(address);
+            if (number != null) {
+                LONG.setVolatile(states, number * STATE + UNTIL, time);
             }
         }
     }

@@ -61,7 +61,7 @@ import java.util.TreeSet;
  * <p>The gate stands where {@code tc filter} puts programs ({@link TrafficControl}). XDP programs and packet sockets see
  * frames before it, and what goes from one address of this machine to another does not pass it.
  *
- * <p>{@link #begin}, {@link #end}, {@link #isAlive}, {@link #hold} and {@link #release} write or read shared memory and
+ * <p>{@link #begin}, {@link #end}, {@link #isAlive}, {@link #hold}, {@link #until} and {@link #release} write or read shared memory and
  * make no system call. All methods are for any thread.
  */
 public final class LeaseGate implements AutoCloseable {
@@ -261,6 +261,14 @@ public final class LeaseGate implements AutoCloseable {
     /** From now on this node holds them. Those that are not guarded are no matter, here and below: they pass anyway. */
     public void hold(Collection<Guarded> addresses) {
         gate.hold(addresses, Gate.Holding.HELD);
+    }
+
+    /**
+     * Until when this node may hold them, by {@link System#nanoTime}, whatever its lease of life says; at first for ever.
+     * Where it is over, they are as if they had been released, though nobody has told so.
+     */
+    public void until(Collection<Guarded> addresses, long time) {
+        gate.until(addresses, time);
     }
 
     /**

@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -284,8 +283,14 @@ final class Candidate {
     }
 
     private void send(boolean isRelease, List<String> resources, long now) {
-        sequence++;
-        links.forEach((voter, link) -> send(voter, link, isRelease, resources, now));
+        int from = 0;
+        do {
+            int to = Math.min(from + MessageCodec.RESOURCES, resources.size());
+            List<String> some = List.copyOf(resources.subList(from, to));
+            sequence++;
+            links.forEach((voter, link) -> send(voter, link, isRelease, some, now));
+            from = to;
+        } while (from < resources.size());
     }
 
     private void send(String voter, Link link, boolean isRelease, List<String> resources, long now) {
@@ -377,7 +382,7 @@ final class Candidate {
             }
         });
         if (!others.isEmpty()) {
-            reasons.add(String.join(", ", others) + " has other voters in its description");
+            reasons.add(String.join(", ", others) + " has other voters in the description");
         }
         String silent = silent(now);
         if (!silent.isEmpty()) {
@@ -386,8 +391,8 @@ final class Candidate {
         return reasons.isEmpty() ? "not answered yet" : String.join("; ", reasons);
     }
 
-    /** What has been said of things that this node has or wants, newest last. */
+    /** What this node has or wants. */
     Set<String> wanted() {
-        return new HashSet<>(claims.keySet());
+        return Set.copyOf(claims.keySet());
     }
 }

@@ -57,6 +57,11 @@ final class Claims {
         return wanted && standings().allMatch(standing -> standing.state() == OwnershipCondition.State.GRANTED);
     }
 
+    /** Until when they are granted at most. */
+    long until() {
+        return conditions.stream().mapToLong(OwnershipCondition::until).min().orElse(Long.MAX_VALUE);
+    }
+
     /** Whether others may have all of it. */
     boolean isFree() {
         return standings().allMatch(standing -> standing.state().isFree());

@@ -72,6 +72,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private boolean elected;
     /** Whether it has them. */
     private boolean holds;
+    /** Until when it may. */
+    private long mayHold = NEVER;
     /** When it lets go of addresses that another has taken. */
     private long letGo = NEVER;
 
@@ -598,9 +600,16 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         party.elected(this, wires.now());
     }
 
-    /** What the addresses depend on is there. */
-    void hold(long now) {
-        if (!elected || holds || letGo != NEVER) {
+    /** What the addresses depend on is there, until then. */
+    void hold(long until, long now) {
+        if (!elected || letGo != NEVER) {
+            return;
+        }
+        if (until != mayHold || !holds) {
+            mayHold = until;
+            wires.ownership().until(member, until);
+        }
+        if (holds) {
             return;
         }
         holds = true;

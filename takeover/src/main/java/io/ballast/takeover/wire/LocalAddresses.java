@@ -242,6 +242,13 @@ public final class LocalAddresses implements Ownership {
     }
 
     @Override
+    public void until(Membership member, long time) {
+        if (gate != null) {
+            gate.until(place(member).guarded(), time);
+        }
+    }
+
+    @Override
     public void acquire(Membership member, long now) {
         Place place = place(member);
         if (gate != null) {

@@ -45,6 +45,12 @@ public interface Ownership extends AutoCloseable {
     /** Has nothing to do with them any more; they have been released. */
     void leave(Membership member);
 
+    /**
+     * Until when this node may have the addresses, by {@link System#nanoTime}: by then they are not answered for, whether this
+     * process goes on or not. Given before {@link #acquire}, and again with each later time.
+     */
+    void until(Membership member, long time);
+
     /** The addresses are this node's: let them in, add them, tell the network. */
     void acquire(Membership member, long now);
 

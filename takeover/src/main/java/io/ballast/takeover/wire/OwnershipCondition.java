@@ -1,7 +1,6 @@
 package io.ballast.takeover.wire;
 
 import java.util.List;
-import java.util.Set;
 
 /**
  * Something that this node needs, beside being elected master, before it has the addresses of virtual routers that move
@@ -63,10 +62,10 @@ public interface OwnershipCondition {
         /**
          * What it depends on whether this node has the addresses of these.
          *
-         * @param routers their names; they move together
-         * @param changed to be run, by any thread, when a {@link #standing} is another
+         * @param routers they move together; what is alone is of one family, and another of its name may be elsewhere
+         * @param changed to be run, by any thread, when a {@link #standing} or {@link #until} is another
          */
-        List<OwnershipCondition> make(Set<String> routers, Runnable changed);
+        List<OwnershipCondition> make(List<Membership> routers, Runnable changed);
     }
 
     /** This node is elected: it should be granted, if it can be. */
@@ -74,6 +73,14 @@ public interface OwnershipCondition {
 
     /** This node is elected no more, or is to give the addresses up; it has none of them now. */
     void given(String why);
+
+    /**
+     * Until when it is granted at most, by {@link System#nanoTime}: the addresses are gone by then, whatever happens to this
+     * process.
+     */
+    default long until() {
+        return Long.MAX_VALUE;
+    }
 
     /** How it stands now; may be asked by the takeover thread at any time. */
     Standing standing();

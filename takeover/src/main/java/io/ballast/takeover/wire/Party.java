@@ -252,11 +252,8 @@ final class Party {
 
     // ---- What the addresses depend on
 
-    /** The names of the virtual routers. */
-    Set<String> names() {
-        Set<String> names = new LinkedHashSet<>();
-        members.forEach(member -> names.add(member.member().name()));
-        return names;
+    List<Membership> memberships() {
+        return members.stream().map(Instance::member).toList();
     }
 
     void bind(List<OwnershipCondition> conditions, long now) {
@@ -288,7 +285,7 @@ final class Party {
         boolean granted = withdrawal == null && claims.isGranted();
         for (Instance member : members) {
             if (granted) {
-                member.hold(now);
+                member.hold(claims.until(), now);
             } else {
                 member.drop(now);
             }
@@ -299,7 +296,7 @@ final class Party {
     void elected(Instance member, long now) {
         claims.want(member.router().role() == Role.BACKUP ? "elected" : "is the addresses' owner");
         if (claims.isGranted()) {
-            member.hold(now);
+            member.hold(claims.until(), now);
         }
     }
 

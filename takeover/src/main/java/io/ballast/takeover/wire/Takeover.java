@@ -238,7 +238,7 @@ public final class Takeover implements AutoCloseable {
 
     private void bind(Party party) {
         party.bind(
-                conditions.make(party.names(), () -> submit(() -> party.conditionsChanged(System.nanoTime()))),
+                conditions.make(party.memberships(), () -> submit(() -> party.conditionsChanged(System.nanoTime()))),
                 System.nanoTime());
     }
 

@@ -344,6 +344,19 @@ final class GateTest {
     }
 
     @Test
+    void whatIsHeldUntilATimeDoesNotPassLater() throws Exception {
+        gate.hold(BOTH, Gate.Holding.HELD);
+        gate.until(BOTH, System.nanoTime());
+        assertThatAll(about(), DROPPED);
+        gate.until(List.of(V4), System.nanoTime() + LEASE.toNanos());
+        for (About each : about()) {
+            assertThat(run(each.direction, each.frame))
+                    .as(each.what)
+                    .isEqualTo(each.address.equals(V4) ? NEITHER : DROPPED);
+        }
+    }
+
+    @Test
     void eachAddressIsHeldAndReleasedByItself() throws Exception {
         gate.hold(List.of(V6), Gate.Holding.HELD);
         for (About each : about()) {

@@ -18,7 +18,6 @@ import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
@@ -71,8 +70,8 @@ class OwnershipConditionTest {
             return standing;
         }
 
-        List<OwnershipCondition> make(Set<String> routers, Runnable listener) {
-            assertThat(routers).containsExactly("front");
+        List<OwnershipCondition> make(List<Membership> routers, Runnable listener) {
+            assertThat(routers).extracting(Membership::name).containsExactly("front");
             changed = listener;
             return List.of(this);
         }

@@ -54,6 +54,9 @@ final class RememberingNode implements Takeover.Listener, Ownership {
     }
 
     @Override
+    public void until(Membership member, long time) {}
+
+    @Override
     public void tracked(List<String> routers, Tracking.Standing thing, int before, int now) {
         tracked.add(String.join(", ", routers) + ": " + thing.tracked().name() + " " + thing.state() + ", " + before
                 + " -> " + now + (thing.fault() ? ", a fault" : ""));
