@@ -40,6 +40,9 @@ launch() {
       flags+=("-XX:OnOutOfMemoryError=echo ballast run is out of memory and ends, traffic goes on: give it more, for instance BALLAST_JAVA_OPTS=-Xmx1g >&2")
       flags+=("-Dballast.worker.jvm.args=$(worker_flags "$worker_base")")
       ;;
+    witness)
+      flags+=(-XX:TieredStopAtLevel=1 -Xms8m -Xmx64m -XX:ReservedCodeCacheSize=16m -XX:+ExitOnOutOfMemoryError)
+      ;;
     lab | drill | demo | bench)
       flags+=(-Xmx512m)
       # What it measures is done by the node process.

@@ -11,6 +11,7 @@ import io.ballast.cli.control.StatusVerb;
 import io.ballast.cli.control.StopVerb;
 import io.ballast.cli.control.TakeoverVerb;
 import io.ballast.cli.control.TraceVerb;
+import io.ballast.cli.control.WitnessVerb;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -26,6 +27,7 @@ final class Verbs {
             "reload",
             "schema",
             "run",
+            "witness",
             "stop",
             "status",
             "list",
@@ -73,6 +75,7 @@ final class Verbs {
             case "reload" -> ChangeVerb.reload();
             case "schema" -> new SchemaVerb();
             case "run" -> new RunVerb();
+            case "witness" -> new WitnessVerb();
             case "stop" -> new StopVerb();
             case "status" -> new StatusVerb();
             case "list" -> new ListVerb();

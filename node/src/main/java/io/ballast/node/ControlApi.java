@@ -234,11 +234,11 @@ final class ControlApi {
             }
             Set<String> wished = rest.isEmpty() ? names : Set.of(rest.getFirst());
             Optional<String> warning = takeover.manner(wished, manner(body(request), wished));
-            JsonObject answer = TakeoverDuty.json(takeover.status());
+            JsonObject answer = takeover.json();
             warning.ifPresent(text -> answer.addProperty("warning", text));
             return json(200, answer);
         }
-        return json(200, TakeoverDuty.json(takeover.status()));
+        return json(200, takeover.json());
     }
 
     /** What the operator wants: said by a word, or by the node that is to have the addresses. */

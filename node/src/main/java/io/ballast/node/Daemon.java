@@ -227,7 +227,7 @@ public final class Daemon {
                         + FEWEST_DESCRIPTORS + ": raise it (LimitNOFILE= in the unit, ulimit -Hn in a shell)");
     }
 
-    private static String hostName() {
+    static String hostName() {
         try {
             return Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
         } catch (IOException e) {

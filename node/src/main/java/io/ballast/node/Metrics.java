@@ -15,6 +15,7 @@ import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.RiseFall;
 import io.ballast.health.state.ServerHealth.CheckHealth;
 import io.ballast.node.http.Response;
+import io.ballast.takeover.quorum.Quorum;
 import io.ballast.takeover.track.Tracking.Standing;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
@@ -97,6 +98,7 @@ final class Metrics {
         Condition condition = node.ask(this::condition);
         List<RouterStatus> routers = takeover.status();
         Optional<ConnectionSync.Status> known = sync.status();
+        Optional<Quorum.Status> majority = takeover.majority();
         return Response.stream(200, TYPE, out -> {
             try (Writer text = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8), 8192)) {
                 writeServices(text, services);
@@ -111,6 +113,9 @@ final class Metrics {
                 }
                 if (known.isPresent()) {
                     writeSync(text, known.get());
+                }
+                if (majority.isPresent()) {
+                    writeQuorum(text, majority.get());
                 }
             }
         });
@@ -280,6 +285,24 @@ final class Metrics {
             line(text, name + "_sum", labels(router), jitter.sum() / 1e9);
             line(text, name + "_count", labels(router), count);
         }
+    }
+
+    private static void writeQuorum(Writer text, Quorum.Status quorum) throws IOException {
+        head(text, "ballast_quorum_voter_up", "gauge", "Whether a voter answers this node.");
+        for (Map.Entry<String, Boolean> voter : quorum.voters().entrySet()) {
+            line(text, "ballast_quorum_voter_up", "voter=\"" + escape(voter.getKey()) + "\"", voter.getValue() ? 1 : 0);
+        }
+        head(
+                text,
+                "ballast_quorum_lease_seconds",
+                "gauge",
+                "For how much longer this node has what it wants; 0 without.");
+        for (Map.Entry<String, Quorum.Lease> lease : quorum.leases().entrySet()) {
+            String labels = "resource=\"" + escape(lease.getKey()) + "\"";
+            line(text, "ballast_quorum_lease_seconds", labels, lease.getValue().left() / 1e9);
+        }
+        head(text, "ballast_quorum_forged_total", "counter", "Messages of voters and nodes without the secret.");
+        line(text, "ballast_quorum_forged_total", "", quorum.forged());
     }
 
     private static void writeSync(Writer text, ConnectionSync.Status sync) throws IOException {

@@ -13,6 +13,7 @@ import io.ballast.core.config.VirtualRouterSpec.TrackSpec.Kind;
 import io.ballast.core.event.Event.Severity;
 import io.ballast.director.Forwarding.ServerState;
 import io.ballast.director.VirtualService;
+import io.ballast.takeover.quorum.Quorum;
 import io.ballast.takeover.track.Tracking.Standing;
 import io.ballast.takeover.track.Tracking.State;
 import io.ballast.takeover.track.Tracking.Tracked;
@@ -49,6 +50,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** This node's part in the virtual routers of the description; the thread of them begins with the first one. */
@@ -91,6 +93,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final Map<String, State> observed = new LinkedHashMap<>();
 
     private final TrackWatch watch;
+    private final QuorumDuty quorum;
     private @Nullable Takeover takeover;
     private List<Membership> members = List.of();
     private String trouble = "";
@@ -116,6 +119,7 @@ final class TakeoverDuty implements AutoCloseable {
         this.ownership = ownership;
         this.later = later;
         this.sharing = sharing;
+        this.quorum = new QuorumDuty(events, node, states -> later.execute(() -> observe(states)));
         this.watch = new TrackWatch(new TrackWatch.Listener() {
             @Override
             public void looked(String label, State state) {
@@ -306,6 +310,7 @@ final class TakeoverDuty implements AutoCloseable {
                         warning ->
                                 events.happened(Severity.WARNING, "takeover.note", member.name(), warning, Map.of())))
                 .toList();
+        quorum.become(description);
         served = served(description);
         dependences = dependences(description, node);
         track(description);
@@ -331,8 +336,11 @@ final class TakeoverDuty implements AutoCloseable {
                         new Dependence(
                                 router.group().orElse(""),
                                 router.group().isEmpty() ? Set.of() : others(router, node),
-                                here.stream()
-                                        .map(thing -> new Tracked(thing.label(), thing.weight(), thing.reverse()))
+                                Stream.concat(
+                                                here.stream()
+                                                        .map(thing -> new Tracked(
+                                                                thing.label(), thing.weight(), thing.reverse())),
+                                                QuorumDuty.tracked(description, router.name()).stream())
                                         .toList(),
                                 here.stream()
                                         .filter(thing -> thing.kind() == Kind.INTERFACE)
@@ -381,8 +389,10 @@ final class TakeoverDuty implements AutoCloseable {
         }
         tracked = services;
         observed.keySet()
-                .removeIf(label ->
-                        !files.containsKey(label) && !programs.containsKey(label) && !services.containsKey(label));
+                .removeIf(label -> !files.containsKey(label)
+                        && !programs.containsKey(label)
+                        && !services.containsKey(label)
+                        && !QuorumDuty.tracks(label));
         watch.become(files, programs);
     }
 
@@ -445,6 +455,7 @@ final class TakeoverDuty implements AutoCloseable {
                 return;
             }
         }
+        takeover.conditions(quorum::conditions);
         takeover.become(members, dependences);
     }
 
@@ -620,12 +631,18 @@ final class TakeoverDuty implements AutoCloseable {
         }
     }
 
+    /** How the majority stands; nothing where there is none to ask. */
+    Optional<Quorum.Status> majority() throws InterruptedException {
+        return quorum.status();
+    }
+
     /** Gives all addresses to others, lets hooks hear of it, and ends. */
     void leave() throws InterruptedException {
         Takeover running = end();
         if (running != null && !running.leave(LEAVING)) {
             running.close();
         }
+        quorum.close();
         hooks.close(HOOKS);
     }
 
@@ -640,6 +657,7 @@ final class TakeoverDuty implements AutoCloseable {
                 Thread.currentThread().interrupt();
             }
         }
+        quorum.close();
         hooks.close();
     }
 
@@ -656,11 +674,12 @@ final class TakeoverDuty implements AutoCloseable {
     // ---- For the control API
 
     /** As GET /v1/takeover has it. */
-    static JsonObject json(List<RouterStatus> all) {
+    JsonObject json() throws InterruptedException {
         JsonArray routers = new JsonArray();
-        all.forEach(status -> routers.add(json(status)));
+        status().forEach(status -> routers.add(json(status)));
         JsonObject json = new JsonObject();
         json.add("routers", routers);
+        quorum.json().ifPresent(majority -> json.add("quorum", majority));
         return json;
     }
 

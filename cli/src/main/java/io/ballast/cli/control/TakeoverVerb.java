@@ -125,6 +125,7 @@ public final class TakeoverVerb implements Verb {
         List<JsonObject> routers = Json.objects(answer, "routers");
         if (routers.isEmpty()) {
             out.println("this node takes part in no virtual router");
+            quorum(call, answer);
             return Exit.DONE;
         }
         Table table = new Table("ROUTER", "ADDRESSES", "ON", "ROLE", ">FOR", ">PRIORITY", "MASTER");
@@ -145,6 +146,7 @@ public final class TakeoverVerb implements Verb {
                     router.has("master") ? Json.text(router, "master") : "-");
         }
         table.lines().forEach(out::println);
+        quorum(call, answer);
         for (JsonObject router : routers) {
             out.println();
             details(call, router);
@@ -155,6 +157,41 @@ public final class TakeoverVerb implements Verb {
                     .println(call.terminal().errorStyle(Style.YELLOW, "warning:") + " " + Json.text(answer, "warning"));
         }
         return Exit.DONE;
+    }
+
+    /** Who decides, and what they have decided. */
+    private static void quorum(Invocation call, JsonObject answer) {
+        if (!(answer.get("quorum") instanceof JsonObject quorum)) {
+            return;
+        }
+        PrintStream out = call.terminal().out();
+        List<String> voters = Json.objects(quorum, "voters").stream()
+                .map(voter -> Json.text(voter, "name")
+                        + (!voter.has("answers")
+                                ? ""
+                                : voter.get("answers").getAsBoolean()
+                                        ? " answers"
+                                        : call.terminal().style(Style.YELLOW, " is silent")))
+                .toList();
+        out.println();
+        out.println("voters: " + String.join(", ", voters));
+        for (JsonObject lease : Json.objects(quorum, "leases")) {
+            long left = Json.number(lease, "leftMillis");
+            out.println("  lease of " + Json.text(lease, "resource") + ": "
+                    + (left > 0
+                            ? "this node's, " + left + " ms of it left"
+                            : "not this node's: " + Json.text(lease, "why")));
+        }
+        if (quorum.get("granted") instanceof JsonObject granted && !granted.isEmpty()) {
+            List<String> holders = granted.entrySet().stream()
+                    .map(each -> each.getKey() + " to " + each.getValue().getAsString())
+                    .toList();
+            out.println("  this node's voice has given " + String.join(", ", holders));
+        }
+        if (Json.number(quorum, "forged") > 0) {
+            out.println(call.terminal().style(Style.YELLOW, "  warning: ") + Json.number(quorum, "forged")
+                    + " messages did not bear the secret: another key somewhere, or a stranger");
+        }
     }
 
     private static void details(Invocation call, JsonObject router) {

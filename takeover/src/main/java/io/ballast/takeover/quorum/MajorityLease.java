@@ -11,14 +11,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class MajorityLease implements OwnershipCondition {
     /** One of the things, as long as it is wanted. */
-    private static final class Held implements Quorum.Tenure {
-        private final Runnable changed;
+    private final class Held implements Quorum.Tenure {
         private volatile long until = Long.MIN_VALUE;
         private volatile String why = "asks the voters";
-
-        Held(Runnable changed) {
-            this.changed = changed;
-        }
 
         @Override
         public void held(long time) {
@@ -40,26 +35,29 @@ public final class MajorityLease implements OwnershipCondition {
 
     private final Quorum quorum;
     private final List<String> resources;
-    private final Runnable changed;
+    private volatile Runnable changed = () -> {};
     private volatile @Nullable List<Held> all;
 
     /**
      * One that is not wanted.
      *
      * @param resources by the names that all nodes have for them
-     * @param changed to be run when it stands otherwise
      */
-    public MajorityLease(Quorum quorum, List<String> resources, Runnable changed) {
+    public MajorityLease(Quorum quorum, List<String> resources) {
         this.quorum = quorum;
         this.resources = List.copyOf(resources);
-        this.changed = changed;
+    }
+
+    /** From now on, this is to be run when it stands otherwise. */
+    public void listen(Runnable listener) {
+        changed = listener;
     }
 
     @Override
     public void wanted(String why) {
         List<Held> held = new ArrayList<>();
         for (String resource : resources) {
-            Held one = new Held(changed);
+            Held one = new Held();
             held.add(one);
             quorum.want(resource, one);
         }

@@ -7,6 +7,7 @@ import io.ballast.linux.RealTime;
 import io.ballast.takeover.quorum.Message.Answer;
 import io.ballast.takeover.quorum.Message.Request;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
@@ -157,11 +158,15 @@ public final class Quorum implements AutoCloseable {
     private boolean closed;
 
     /** In the network namespace of the calling thread. */
-    public Quorum(Settings settings, Listener listener) throws IOException {
+    public Quorum(Settings settings, Listener listener) {
         this.settings = settings;
         this.listener = listener;
         this.codec = new MessageCodec(settings.secret());
-        this.selector = Selector.open();
+        try {
+            this.selector = Selector.open();
+        } catch (IOException e) {
+            throw new UncheckedIOException("the voters cannot be asked", e);
+        }
         this.thread = Thread.ofPlatform().name("quorum").daemon().unstarted(this::run);
         tasks.add(() -> begin(System.nanoTime()));
         thread.start();
@@ -284,9 +289,11 @@ public final class Quorum implements AutoCloseable {
                 candidate.tick(System.nanoTime()); // the last releases
             }
         } catch (IOException | RuntimeException | Error e) {
-            // Also of an Error: nobody else would tell. What was leased is over by itself.
-            listener.note(
-                    true, "the voters cannot be asked any more: " + (e.getMessage() == null ? e : e.getMessage()));
+            // Also of an Error: nobody else would tell.
+            String why = "the voters cannot be asked any more: " + (e.getMessage() == null ? e : e.getMessage());
+            listener.note(true, why);
+            tenures.values().forEach(tenure -> tenure.waits(why));
+            listener.reaches(false, why);
         } finally {
             close(channel);
         }

@@ -67,7 +67,7 @@ class QuorumTest {
         }
 
         OwnershipCondition lease() {
-            return new MajorityLease(quorum, List.of("front", "front/6"), () -> {});
+            return new MajorityLease(quorum, List.of("front", "front/6"));
         }
 
         Quorum.Status status() throws Exception {
@@ -205,7 +205,7 @@ class QuorumTest {
         for (int i = 0; i < 100; i++) {
             names.add("a-virtual-router-with-a-name-that-is-as-long-as-one-may-be-" + (1000 + i));
         }
-        OwnershipCondition lease = new MajorityLease(d1.quorum, names, () -> {});
+        OwnershipCondition lease = new MajorityLease(d1.quorum, names);
         lease.wanted("elected");
         await("it has all of them", () -> isGranted(lease));
         long until = lease.until();
