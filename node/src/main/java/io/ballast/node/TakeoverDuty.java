@@ -745,6 +745,13 @@ final class TakeoverDuty implements AutoCloseable {
                 .forEach((reason, count) -> discarded.addProperty(
                         reason.name().toLowerCase(Locale.ROOT).replace('_', '-'), count));
         json.add("discarded", discarded);
+        status.strays().ifPresent(strays -> {
+            JsonObject each = new JsonObject();
+            each.addProperty("senders", strays.senders());
+            each.addProperty("packets", strays.frames());
+            each.addProperty("lastMillis", strays.last() / 1_000_000);
+            json.add("misdirected", each);
+        });
         JsonArray notices = new JsonArray();
         status.notices().forEach(notices::add);
         json.add("notices", notices);

@@ -222,6 +222,11 @@ public final class TakeoverVerb implements Verb {
                 out.println("  discarded " + each.getValue().getAsLong() + ": " + each.getKey());
             }
         }
+        if (router.get("misdirected") instanceof JsonObject strays) {
+            out.println("  " + Json.number(strays, "senders") + " neighbours sent to it here when it had gone, "
+                    + Json.number(strays, "packets") + " packets, the last after " + Json.number(strays, "lastMillis")
+                    + " ms; they were answered where it is");
+        }
         for (JsonObject transition : Json.objects(router, "transitions")) {
             Instant time = Instant.parse(Json.text(transition, "time")).truncatedTo(ChronoUnit.MILLIS);
             out.println("  " + time + " " + Json.text(transition, "from") + " -> " + Json.text(transition, "to") + ": "

@@ -2,8 +2,8 @@ package io.ballast.takeover.address;
 
 /**
  * When the addresses of a virtual router are announced: several times at once, since nobody confirms an announcement
- * and a switch that has just lost a link loses frames as well; again after a while, for the same reason; and, where it
- * is wanted, every so often as long as this node has them.
+ * and a switch that has just lost a link loses frames as well; once more now and then, less and less often, until all of it
+ * is done again after a while, for who was not there or heard something else in between; and, where it is wanted, every so often as long as this node has them.
  *
  * <p>Times are nanoseconds of one clock that never goes back. Not thread-safe.
  */
@@ -11,6 +11,10 @@ final class AnnouncementSchedule {
     static final long NEVER = Long.MAX_VALUE;
 
     private final Announcer.Settings settings;
+    /** After so long once more, and after twice as long each time. */
+    private static final long FIRST = 500_000_000;
+
+    private long begun;
     private int left;
     private long due = NEVER;
     private long again = NEVER;
@@ -21,6 +25,7 @@ final class AnnouncementSchedule {
 
     /** From the beginning. */
     void begin(long now) {
+        begun = now;
         left = settings.repeat();
         again = settings.delay() == 0 ? NEVER : now + settings.delay();
         due = now;
@@ -29,6 +34,14 @@ final class AnnouncementSchedule {
     /** When all addresses are to be announced once more; {@link #NEVER} where nothing is left to do. */
     long due() {
         return due;
+    }
+
+    private long between(long now) {
+        long after = FIRST;
+        while (begun + after <= now) {
+            after *= 2;
+        }
+        return again == NEVER || begun + after >= again ? NEVER : begun + after;
     }
 
     /** All were announced once. */
@@ -41,7 +54,7 @@ final class AnnouncementSchedule {
         }
         left--;
         if (left == 0) {
-            due = Math.min(again, settings.refresh() == 0 ? NEVER : now + settings.refresh());
+            due = Math.min(Math.min(again, between(now)), settings.refresh() == 0 ? NEVER : now + settings.refresh());
         }
     }
 }

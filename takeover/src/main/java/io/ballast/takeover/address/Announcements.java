@@ -32,7 +32,13 @@ public final class Announcements {
 
     private static final byte[] ALL_NODES = InetAddress.ofLiteral("ff02::1").getAddress();
 
+    /** With the last three bytes of an address (RFC 4291 section 2.7.1). */
+    private static final byte[] SOLICITED_NODE =
+            InetAddress.ofLiteral("ff02::1:ff00:0").getAddress();
+
     private static final byte ICMPV6 = 58;
+    private static final byte NEIGHBOUR_SOLICITATION = (byte) 135;
+    private static final int SOLICITATION_LENGTH = 24;
     private static final byte NEIGHBOUR_ADVERTISEMENT = (byte) 136;
     private static final byte TARGET_LINK_LAYER_ADDRESS = 2;
     private static final int ROUTER = 1 << 31;
@@ -54,6 +60,59 @@ public final class Announcements {
     /** A gratuitous ARP reply, for who learns from replies only. Its target is its sender (RFC 5944 section 4.6). */
     public static byte[] arpReply(MacAddress mac, Inet4Address address) {
         return arp(ARP_REPLY, mac, address, mac);
+    }
+
+    /**
+     * Asks who has an address in the name of a neighbour, as it would ask without an address of its own (RFC 5227 section
+     * 2.1.1): whoever has the address answers the neighbour.
+     *
+     * @param from the Ethernet address of this machine
+     */
+    public static byte[] arpProbe(MacAddress from, MacAddress neighbour, Inet4Address address) {
+        return ByteBuffer.allocate(ETHERNET_HEADER + ARP_LENGTH)
+                .put(EVERYBODY.bytes())
+                .put(from.bytes())
+                .putShort(ARP)
+                .put(ARP_KIND)
+                .putShort(ARP_REQUEST)
+                .put(neighbour.bytes())
+                .putInt(0)
+                .putShort((short) 0)
+                .putInt(0)
+                .put(address.getAddress())
+                .array();
+    }
+
+    /**
+     * Asks who has an address as one who has none yet (RFC 4862 section 5.4.2): whoever has it tells all nodes.
+     *
+     * @param from the Ethernet address of this machine
+     */
+    public static byte[] neighbourProbe(MacAddress from, Inet6Address address) {
+        byte[] target = address.getAddress();
+        byte[] group = SOLICITED_NODE.clone();
+        System.arraycopy(target, 13, group, 13, 3);
+        byte[] nobody = new byte[16];
+        ByteBuffer message = ByteBuffer.allocate(SOLICITATION_LENGTH)
+                .put(NEIGHBOUR_SOLICITATION)
+                .put((byte) 0)
+                .putShort((short) 0)
+                .putInt(0)
+                .put(target);
+        message.putShort(2, checksum(nobody, group, message.array()));
+        return ByteBuffer.allocate(ETHERNET_HEADER + IPV6_HEADER + SOLICITATION_LENGTH)
+                .putShort((short) 0x3333)
+                .put(group, 12, 4)
+                .put(from.bytes())
+                .putShort(IPV6)
+                .putInt(6 << 28)
+                .putShort((short) SOLICITATION_LENGTH)
+                .put(ICMPV6)
+                .put(HOP_LIMIT)
+                .put(nobody)
+                .put(group)
+                .put(message.array())
+                .array();
     }
 
     private static byte[] arp(short operation, MacAddress mac, Inet4Address address, MacAddress target) {
@@ -86,7 +145,7 @@ public final class Announcements {
                 .put(TARGET_LINK_LAYER_ADDRESS)
                 .put((byte) 1) // in units of eight bytes
                 .put(mac.bytes());
-        message.putShort(2, checksum(own, message.array()));
+        message.putShort(2, checksum(own, ALL_NODES, message.array()));
         return ByteBuffer.allocate(ETHERNET_HEADER + IPV6_HEADER + ADVERTISEMENT_LENGTH)
                 .put(ALL_NODES_MAC.bytes())
                 .put(mac.bytes())
@@ -102,8 +161,8 @@ public final class Announcements {
     }
 
     /** Over the message and its pseudo-header (RFC 8200 section 8.1). */
-    private static short checksum(byte[] source, byte[] message) {
-        long sum = sum(source) + sum(ALL_NODES) + message.length + ICMPV6 + sum(message);
+    private static short checksum(byte[] source, byte[] destination, byte[] message) {
+        long sum = sum(source) + sum(destination) + message.length + ICMPV6 + sum(message);
         while (sum > 0xffff) {
             sum = (sum & 0xffff) + (sum >>> 16);
         }

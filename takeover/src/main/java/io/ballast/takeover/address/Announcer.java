@@ -31,7 +31,7 @@ import java.util.function.Consumer;
  *
  * <p>What cannot be sent ends nothing and is told once until it changes. The kernel's ENOBUFS, which is also what it
  * says where a program on the interface drops the frame because this node's lease has not begun yet, is tried again at
- * a later tick, for a tenth of a second.
+ * a later tick, for five seconds; after a tenth of a second it is told.
  *
  * <p>Times are nanoseconds of one clock that never goes back. Not thread-safe.
  */
@@ -42,7 +42,11 @@ public final class Announcer implements AutoCloseable {
     static final long PACE = TimeUnit.MILLISECONDS.toNanos(2);
 
     static final long RETRY = TimeUnit.MILLISECONDS.toNanos(1);
+    /** For so long nobody needs to know. */
     static final long PATIENCE = TimeUnit.MILLISECONDS.toNanos(100);
+
+    static final long SLOW_RETRY = TimeUnit.MILLISECONDS.toNanos(20);
+    static final long LONGEST = TimeUnit.SECONDS.toNanos(5);
 
     private static final long NEVER = AnnouncementSchedule.NEVER;
 
@@ -182,6 +186,15 @@ public final class Announcer implements AutoCloseable {
         turns.stream().filter(series -> series.router.equals(router)).forEach(series -> series.schedule.begin(now));
     }
 
+    /** Sends a frame of another kind once, now; what cannot be sent is told. */
+    public void once(byte[] frame) {
+        try {
+            wire.send(frame);
+        } catch (IOException e) {
+            tell("neighbours cannot be asked by " + link + ": " + e.getMessage());
+        }
+    }
+
     /** Announces nothing for this virtual router any more. */
     public void stop(String router) {
         turns.removeIf(series -> series.router.equals(router));
@@ -234,6 +247,10 @@ public final class Announcer implements AutoCloseable {
                 }
             }
             tell("addresses cannot be announced by " + link + ": " + e.getMessage());
+            if (isPassing(e) && now - series.stuckSince < LONGEST) {
+                series.notBefore = now + SLOW_RETRY;
+                return;
+            }
             series.next = series.frames.size(); // nor can the others
             series.stuckSince = NEVER;
             return;

@@ -704,6 +704,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 party.standings(),
                 party.faults(),
                 holds,
-                elected ? party.waitsFor() : List.of());
+                elected ? party.waitsFor() : List.of(),
+                link == null ? Optional.empty() : wires.ownership().strays(member));
     }
 }

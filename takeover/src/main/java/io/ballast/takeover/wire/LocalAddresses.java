@@ -6,7 +6,9 @@ import io.ballast.linux.Descriptor;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.RealTime;
 import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.takeover.address.AddressKeeper;
+import io.ballast.takeover.address.Announcements;
 import io.ballast.takeover.address.Announcer;
 import io.ballast.takeover.address.Duplicates;
 import io.ballast.takeover.address.VirtualLinks;
@@ -14,6 +16,7 @@ import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
 import java.io.IOException;
 import java.net.Inet4Address;
+import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.util.Collection;
 import java.util.HashMap;
@@ -39,6 +42,9 @@ public final class LocalAddresses implements Ownership {
     private static final int PRIORITY = 40;
     private static final long NEVER = Long.MAX_VALUE;
     private static final long LOOK = TimeUnit.SECONDS.toNanos(10);
+
+    /** Between two looks at who sends here what should go elsewhere. */
+    private static final long ASTRAY = TimeUnit.MILLISECONDS.toNanos(100);
 
     /**
      * What a membership is to this machine.
@@ -71,12 +77,16 @@ public final class LocalAddresses implements Ownership {
 
     // Of its thread.
     private final Map<Integer, Announcer> announcers = new HashMap<>();
+    private final Map<Integer, MacAddress> ownMacs = new HashMap<>();
     private final Map<Integer, Duplicates> duplicates = new HashMap<>();
     private final Map<Integer, Set<Inet4Address>> held = new HashMap<>();
     private final Set<String> told = new HashSet<>();
     private @Nullable AddressKeeper keeper;
     private @Nullable VirtualLinks virtual;
+    private final Misled misled = new Misled();
     private long look;
+    private long astray;
+    private long misdirected;
     private boolean ended;
 
     /**
@@ -193,6 +203,7 @@ public final class LocalAddresses implements Ownership {
             announcer(link);
             duplicates(link);
             report(member, keeper().acquire(carrier, List.of(), System.nanoTime()));
+            misled.released(member.key(), member.toString(), addresses(member), System.nanoTime());
         });
     }
 
@@ -213,6 +224,7 @@ public final class LocalAddresses implements Ownership {
                 .noneMatch(other -> other.link().index() == place.link().index());
         Integer carrier = carriers.remove(member.key());
         tasks.add(() -> {
+            misled.forget(member.key());
             if (carrier != null) {
                 virtual().remove(carrier);
             }
@@ -257,6 +269,7 @@ public final class LocalAddresses implements Ownership {
         Link link = place.link();
         Link carrier = place.carrier();
         tasks.add(() -> {
+            misled.forget(member.key());
             report(member, keeper().acquire(carrier, member.addresses(), System.nanoTime()));
             if (carrier.address() != null) {
                 announcer(link)
@@ -310,6 +323,7 @@ public final class LocalAddresses implements Ownership {
         }
         int link = place.link().index();
         tasks.add(() -> {
+            misled.released(member.key(), member.toString(), addresses(member), now);
             silence(member, place);
             report(member, keeper().release(place.carrier().index(), member.addresses()));
             Set<Inet4Address> listening = held.get(link);
@@ -339,6 +353,11 @@ public final class LocalAddresses implements Ownership {
                 announcer.again(member.key().toString(), System.nanoTime());
             }
         });
+    }
+
+    @Override
+    public Optional<Strays> strays(Membership member) {
+        return Optional.ofNullable(misled.strays().get(member.key()));
     }
 
     @Override
@@ -388,6 +407,9 @@ public final class LocalAddresses implements Ownership {
         if (open == null) {
             open = Announcer.open(link, this::tell);
             announcers.put(link.index(), open);
+            if (link.address() != null) {
+                ownMacs.put(link.index(), link.address());
+            }
         }
         return open;
     }
@@ -447,13 +469,17 @@ public final class LocalAddresses implements Ownership {
         for (Announcer announcer : announcers.values()) {
             due = Math.min(due, announcer.due());
         }
-        return due;
+        return gate != null && misled.isWatching() ? Math.min(due, astray) : due;
     }
 
     private void work(long now) throws IOException {
         announcers.values().forEach(announcer -> announcer.tick(now));
         if (keeper != null) {
             keeper.renew(now).forEach(problem -> tellOnce(problem.text()));
+        }
+        if (gate != null && misled.isWatching() && now >= astray) {
+            astray = now + ASTRAY;
+            lookAstray(gate, now);
         }
         if (now >= look) {
             look = now + LOOK;
@@ -465,6 +491,28 @@ public final class LocalAddresses implements Ownership {
                     gate.unguard(link);
                 }
             }
+        }
+    }
+
+    /** Whoever sends here although another node has the address is to hear from that one. */
+    private void lookAstray(LeaseGate from, long now) throws IOException {
+        long frames = from.misdirected();
+        if (frames != misdirected) {
+            misdirected = frames;
+            for (LeaseGate.Sender sender : misled.see(from.senders(), now)) {
+                Announcer by = announcers.get(sender.link());
+                MacAddress own = ownMacs.get(sender.link());
+                if (by != null && own != null) {
+                    by.once(
+                            sender.address() instanceof Inet6Address ipv6
+                                    ? Announcements.neighbourProbe(own, ipv6)
+                                    : Announcements.arpProbe(own, sender.mac(), (Inet4Address) sender.address()));
+                }
+            }
+        }
+        for (String news : misled.news(now)) {
+            boolean warning = news.startsWith("!");
+            listener.note(warning, warning ? news.substring(1) : news);
         }
     }
 

@@ -69,6 +69,19 @@ public interface Ownership extends AutoCloseable {
     /** Somebody else has claimed them, wrongly: tell the network again. */
     void announce(Membership member, long now);
 
+    /**
+     * What came here for addresses that another node has.
+     *
+     * @param senders neighbours that sent it
+     * @param last how long after the addresses had gone the last frame of it came, in nanoseconds
+     */
+    record Strays(int senders, long frames, long last) {}
+
+    /** What has come for them since they went; nothing where they are here, nothing came, or nobody looks. */
+    default Optional<Strays> strays(Membership member) {
+        return Optional.empty();
+    }
+
     /** Where the signs of life go that the lease lives on; empty where there is no lease. */
     Optional<Descriptor> lifeline();
 

@@ -32,6 +32,7 @@ import java.util.Optional;
  * @param faults why this node must not have the addresses; empty where it may
  * @param holds whether it has the addresses: a master may still be waiting for something that they depend on
  * @param waitsFor what that is, for people; empty where nothing is waited for
+ * @param strays what has come here for the addresses since they went to another node
  */
 public record RouterStatus(
         Membership member,
@@ -55,7 +56,8 @@ public record RouterStatus(
         List<Tracking.Standing> tracked,
         List<String> faults,
         boolean holds,
-        List<String> waitsFor) {
+        List<String> waitsFor,
+        Optional<Ownership.Strays> strays) {
 
     /**
      * A node that advertises.

@@ -43,6 +43,21 @@ class AnnouncementsTest {
     }
 
     @Test
+    void aProbeAsksInTheNameOfANeighbour() {
+        assertThat(hex(Announcements.arpProbe(MAC, MacAddress.parse("02:00:00:00:00:bb"), VIP)))
+                .isEqualTo("ffffffffffff0200000000aa0806" + "0001080006040001" + "0200000000bb00000000"
+                        + "000000000000c0000264");
+    }
+
+    /** ff02 + 0001 + ff00 + 0100 twice (destination, target's end), 0018 + 003a, 8700, 2001 + 0db8. */
+    @Test
+    void aNeighbourProbeIsThatOfOneWithoutAnAddress() {
+        assertThat(hex(Announcements.neighbourProbe(MAC, VIP6)))
+                .isEqualTo("3333ff0001000200000000aa86dd" + "6000000000183aff" + "00000000000000000000000000000000"
+                        + "ff0200000000000000000001ff000100" + "87004aef00000000" + "20010db8000000000000000000000100");
+    }
+
+    @Test
     void aRouterSaysThatItIsOne() {
         byte[] host = Announcements.neighbourAdvertisement(MAC, VIP6, false);
         byte[] router = Announcements.neighbourAdvertisement(MAC, VIP6, true);

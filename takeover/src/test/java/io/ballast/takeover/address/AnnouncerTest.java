@@ -68,11 +68,17 @@ class AnnouncerTest {
     void theyAreAnnouncedAgainAfterTheDelayAndThenNoMore() {
         announce("one", Settings.USUAL, 7, A);
         announcer.tick(7);
+        assertThat(sent).hasSize(5);
+        for (long half : new long[] {1, 2, 4, 8}) {
+            assertThat(announcer.due()).isEqualTo(half * SECOND / 2 + 7);
+            announcer.tick(announcer.due());
+        }
+        assertThat(sent).hasSize(9);
         assertThat(announcer.due()).isEqualTo(5 * SECOND + 7);
         announcer.tick(5 * SECOND + 6);
-        assertThat(sent).hasSize(5);
+        assertThat(sent).hasSize(9);
         announcer.tick(5 * SECOND + 8);
-        assertThat(sent).hasSize(10);
+        assertThat(sent).hasSize(14);
         assertThat(announcer.due()).isEqualTo(Long.MAX_VALUE);
     }
 
@@ -85,7 +91,7 @@ class AnnouncerTest {
             perSecond[second] = sent.size();
             sent.clear();
         }
-        assertThat(perSecond).containsExactly(3, 0, 1, 0, 1, 3, 0, 1, 0);
+        assertThat(perSecond).containsExactly(3, 1, 1, 0, 1, 3, 0, 1, 0);
     }
 
     @Test
@@ -111,7 +117,7 @@ class AnnouncerTest {
         assertThat(announcer.due()).isEqualTo(SECOND);
         announcer.tick(SECOND);
         assertThat(sent).hasSize(10);
-        assertThat(announcer.due()).isEqualTo(6 * SECOND);
+        assertThat(announcer.due()).isEqualTo(3 * SECOND / 2);
     }
 
     @Test
@@ -149,18 +155,36 @@ class AnnouncerTest {
 
     @Test
     void whatTheKernelNeverTakesIsGivenUpAndTold() {
-        announce("one", new Settings(1, SECOND, 0, false), 0, A, B);
+        announce("one", new Settings(1, 0, 0, false), 0, A, B);
         failure = new LinuxException(Errno.ENOBUFS.number(), "write", "packet", null);
         int ticks = 0;
-        for (long now = 0; now < SECOND; now = announcer.due()) {
+        long last = 0;
+        for (long now = 0; now < Long.MAX_VALUE; now = announcer.due()) {
+            assertThat(failures).hasSize(now > Announcer.PATIENCE ? 1 : 0);
             announcer.tick(now);
+            last = now;
             ticks++;
         }
-        assertThat(ticks).isEqualTo((int) (Announcer.PATIENCE / Announcer.RETRY) + 1);
+        assertThat(last).isEqualTo(Announcer.LONGEST);
+        assertThat(ticks).isEqualTo((int) (Announcer.PATIENCE / Announcer.RETRY
+                + (Announcer.LONGEST - Announcer.PATIENCE) / Announcer.SLOW_RETRY
+                + 1));
         assertThat(failures)
                 .containsExactly(
                         "addresses cannot be announced by eth0:" + " write packet: ENOBUFS: no buffer space available");
-        assertThat(announcer.due()).isEqualTo(SECOND);
+        assertThat(sent).isEmpty();
+    }
+
+    @Test
+    void whatTheKernelTakesLateIsStillAnnounced() {
+        announce("one", new Settings(1, 0, 0, false), 0, A, B);
+        failure = new LinuxException(Errno.ENOBUFS.number(), "write", "packet", null);
+        for (long now = 0; now < 2 * SECOND; now = announcer.due()) {
+            announcer.tick(now);
+        }
+        failure = null;
+        announcer.tick(announcer.due());
+        assertThat(sent).containsExactly(A, B);
     }
 
     @Test

@@ -4,13 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.linux.Capability;
+import io.ballast.linux.NativeSocket;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
+import io.ballast.linux.netlink.MacAddress;
 import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.TrafficControl;
+import io.ballast.takeover.address.Announcements;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
@@ -18,13 +21,17 @@ import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
 import java.net.Inet4Address;
+import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketTimeoutException;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -184,6 +191,78 @@ class LocalAddressesTest {
             }
             assertThat(notes.all.stream().filter(note -> !note.contains("real-time")))
                     .isEmpty();
+        }
+    }
+
+    /** A neighbour goes on sending here; another machine, which has the address, would hear these questions and answer. */
+    @Test
+    void whoSendsToAnAddressThatHasGoneIsAskedFor() throws Exception {
+        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+        Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
+        InetAddress vip6 = InetAddress.ofLiteral("2001:db8::100");
+        try (NetworkNamespace left = NetworkNamespace.create();
+                NetworkNamespace right = NetworkNamespace.create();
+                RouteNetlink mine = left.call(RouteNetlink::open);
+                RouteNetlink theirs = right.call(RouteNetlink::open)) {
+            mine.create(new NewLink.Veth("eth0", "eth0", right));
+            mine.setUp(mine.link("eth0").orElseThrow().index(), true);
+            int index = theirs.link("eth0").orElseThrow().index();
+            theirs.setUp(index, true);
+            theirs.add(Address.of(index, InetAddress.ofLiteral("192.0.2.2"), 24));
+            theirs.add(
+                    Address.of(index, InetAddress.ofLiteral("2001:db8::2"), 64).withFlags(Set.of(Address.Flag.NODAD)));
+            await(
+                    "the wire",
+                    () -> mine.link("eth0").orElseThrow().running()
+                            && theirs.link("eth0").orElseThrow().running());
+            Link near = mine.link("eth0").orElseThrow();
+            MacAddress own = Objects.requireNonNull(near.address());
+            MacAddress neighbour =
+                    Objects.requireNonNull(theirs.link("eth0").orElseThrow().address());
+            Membership four = member(VIP, 24, false);
+            Membership six = member(vip6, 64, false);
+            try (LocalAddresses addresses = left.call(() -> LocalAddresses.open(new Notes(), INSTANCE));
+                    NativeSocket ear = right.call(() -> NativeSocket.packet(index, 0x0003))) {
+                addresses.enter(four, near, near);
+                addresses.enter(six, near, near);
+                await("it is guarded", () -> guarded(left).contains(near.index()));
+                for (Membership member : List.of(four, six)) {
+                    InetAddress vip = member.addresses().getFirst().address();
+                    byte[] wanted = vip instanceof Inet4Address ipv4
+                            ? Announcements.arpProbe(own, neighbour, ipv4)
+                            : Announcements.neighbourProbe(own, (Inet6Address) vip);
+                    theirs.setNeighbour(index, vip, own);
+                    right.call(() -> {
+                        try (DatagramSocket socket = new DatagramSocket()) {
+                            await("it is asked for", () -> {
+                                socket.send(new DatagramPacket(new byte[1], 1, vip, 9));
+                                return hears(ear, wanted);
+                            });
+                        }
+                        return true;
+                    });
+                    await("it is known", () -> addresses.strays(member).isPresent());
+                    assertThat(addresses.strays(member).orElseThrow().senders()).isEqualTo(1);
+                    addresses.acquire(member, System.nanoTime());
+                    await("it is here", () -> addresses.strays(member).isEmpty());
+                    addresses.release(member, System.nanoTime());
+                    addresses.leave(member);
+                }
+            }
+        }
+    }
+
+    private static boolean hears(NativeSocket ear, byte[] wanted) throws IOException {
+        byte[] frame = new byte[2000];
+        try {
+            while (true) {
+                int length = ear.read(frame, 0, frame.length, NativeSocket.deadlineIn(5 * MS));
+                if (Arrays.equals(frame, 0, length, wanted, 0, wanted.length)) {
+                    return true;
+                }
+            }
+        } catch (SocketTimeoutException e) {
+            return false;
         }
     }
 }

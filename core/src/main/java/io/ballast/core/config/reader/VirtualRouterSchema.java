@@ -187,7 +187,8 @@ final class VirtualRouterSchema {
             "again-after",
             Types.duration("0s", "1h"),
             "5s",
-            "When all of them are sent once more; 0s means never.",
+            "When all of them are sent once more; in between each comes once after 0.5, 1, 2 and 4 seconds, and so on. 0s means"
+                    + " never.",
             "1s");
 
     private record Announcing(int repeat, Duration again) {}
