@@ -95,6 +95,8 @@ final class TakeoverArea implements Area {
         measure(sheet, List.of(Event.values()), interval, USUAL, at + ", 150/100", effort.rounds(), peer);
         measure(sheet, List.of(Event.NODE_DIES), interval, HIGHEST, at + ", 255/254", effort.rounds(), peer);
         many(sheet, Math.min(effort.rounds(), MOST_ROUNDS_OF_MANY));
+        EstablishedConnections.measure(sheet);
+        sheet.measure("flood", "% of a core", () -> AdvertisementFlood.measure(sheet, ADDRESS, USUAL, OF_MANY));
         sheet.measure("idle pair", "", () -> idle(sheet));
         sheet.note("An outage is from the first probe without an answer to the next one with an answer, a probe every"
                 + " millisecond. Node dies: its cable and interface vanish at once.");
@@ -193,7 +195,7 @@ final class TakeoverArea implements Area {
         return new Reading(train.outage(), train.lost(), gone);
     }
 
-    private static void awaitBackup(Directors directors) throws IOException, Failure, InterruptedException {
+    static void awaitBackup(Directors directors) throws IOException, Failure, InterruptedException {
         long until = System.nanoTime() + PATIENCE;
         while (!directors.stands(Place.B)) {
             if (System.nanoTime() > until) {

@@ -263,6 +263,18 @@ public final class ProtocolSocket implements AutoCloseable {
                 kernel.setsockopt(socket.fd(), level, option, value), "setsockopt " + name, socket.label());
     }
 
+    /**
+     * Lets into the queue only what a program for sockets returns more than 0 for; it sees packets of IPv4 with their IP
+     * header, and of IPv6 without.
+     *
+     * @param program its descriptor
+     */
+    public void filter(int program) throws IOException {
+        try (Kernel kernel = Kernel.open()) {
+            option(kernel, socket, Constants.SOL_SOCKET, Constants.SO_ATTACH_BPF, program, "SO_ATTACH_BPF");
+        }
+    }
+
     /** What {@link PollSet} waits for. */
     public Descriptor descriptor() {
         return socket;

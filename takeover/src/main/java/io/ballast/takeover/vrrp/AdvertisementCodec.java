@@ -200,7 +200,8 @@ public final class AdvertisementCodec {
         return by.header() ? HEADED : by.password().isEmpty() ? NONE : SIMPLE;
     }
 
-    static byte[] padded(String password) {
+    /** A password of version 2 as it is sent. */
+    public static byte[] padded(String password) {
         byte[] all = password.getBytes(StandardCharsets.UTF_8);
         byte[] eight = new byte[PASSWORD];
         System.arraycopy(all, 0, eight, 0, Math.min(all.length, PASSWORD));

@@ -30,6 +30,11 @@ public record Authentication(String password, boolean header, Optional<Hmac> hma
         return new Authentication("", false, Optional.of(hmac));
     }
 
+    /** Whether what is not signed is not accepted. */
+    public boolean refusesUnsigned() {
+        return hmac.filter(each -> each.mode() == Mode.ENFORCE).isPresent();
+    }
+
     /** Says nothing of what is secret. */
     @Override
     public String toString() {

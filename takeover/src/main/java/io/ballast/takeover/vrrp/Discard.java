@@ -35,7 +35,11 @@ public enum Discard {
     /** It was signed too long ago, or ahead. */
     STALE("it was signed outside the window of time: the clocks of the nodes differ, or it is replayed"),
     /** It has been heard already, or was sent before another that has. */
-    REPLAYED("it was heard before, or is older than what was");
+    REPLAYED("it was heard before, or is older than what was"),
+    /** Only known senders are listened to, where advertisements are unicast. */
+    NO_PEER("its sender is no peer"),
+    /** Of one sender, or of all that are not known together. */
+    CROWDED("there are more than anybody should send: somebody floods the network, or sends in a node's name");
 
     private final String text;
 

@@ -97,6 +97,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
         Takeover.Listener listener();
 
+        /** By what advertisements of a virtual router are heard; null where they are not. */
+        @Nullable
+        Ear ear(Link link, Membership member);
+
         long now();
 
         /** What was not heard for a while may be otherwise by now. */
@@ -337,6 +341,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         if (!member.peers().isEmpty() && !member.peers().contains(packet.source())) {
+            discarded.merge(Discard.NO_PEER, 1L, Long::sum);
             notice(Addresses.print(packet.source()) + " advertises, which is no peer: not listened to");
             return;
         }
@@ -401,6 +406,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         compare(good, from);
         RouterStatus.Peer before = peers.get(from);
         if (before != null || peers.size() < PEERS) {
+            know(from);
             long count = before == null ? 1 : before.count() + 1;
             peers.put(from, new RouterStatus.Peer(ad.priority(), ad.interval(), Instant.now(), count));
         }
@@ -409,6 +415,30 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
         lastHeard = packet.at();
         party.heard(this, ad, from, packet.at(), now);
+    }
+
+    /** A flood of others' advertisements must not push this sender's aside. */
+    private void know(InetAddress sender) {
+        Ear ear = link == null ? null : wires.ear(link, member);
+        try {
+            if (ear != null) {
+                ear.know(member.routerId(), sender);
+            }
+        } catch (IOException e) {
+            wires.listener()
+                    .note(true, member, Addresses.print(sender) + " may be missed in a flood: " + e.getMessage());
+        }
+    }
+
+    /** What was not listened to, also before it came here. */
+    private Map<Discard, Long> discarded() {
+        EnumMap<Discard, Long> all = new EnumMap<>(Discard.class);
+        all.putAll(discarded);
+        Ear ear = link == null ? null : wires.ear(link, member);
+        if (ear != null) {
+            ear.dropped(member.routerId()).forEach((why, count) -> all.merge(why, count, Long::sum));
+        }
+        return Map.copyOf(all);
     }
 
     /**
@@ -693,7 +723,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 Map.copyOf(peers),
                 sent,
                 unsent,
-                Map.copyOf(discarded),
+                discarded(),
                 List.copyOf(notices),
                 List.copyOf(transitions),
                 jitter.copy(),

@@ -129,7 +129,7 @@ public final class Takeover implements AutoCloseable {
     /** What is to come in the place of those that retire. */
     private final Map<String, List<Membership>> successors = new LinkedHashMap<>();
 
-    private final Map<Place, ProtocolSocket> ears = new HashMap<>();
+    private final Map<Place, Ear> ears = new HashMap<>();
     private final Set<Place> deaf = new HashSet<>();
     private Map<String, Manner> manners = Map.of();
     private Map<String, String> unable = Map.of();
@@ -325,7 +325,7 @@ public final class Takeover implements AutoCloseable {
             failure = "virtual routers cannot go on: " + (e.getMessage() == null ? e : e.getMessage());
             listener.note(true, failure);
         } finally {
-            ears.values().forEach(ProtocolSocket::close);
+            ears.values().forEach(Ear::close);
             over.countDown();
             poll.close();
         }
@@ -508,7 +508,7 @@ public final class Takeover implements AutoCloseable {
     // ---- What is heard
 
     private void read() throws IOException {
-        for (Map.Entry<Place, ProtocolSocket> each : ears.entrySet()) {
+        for (Map.Entry<Place, Ear> each : ears.entrySet()) {
             for (int i = 0; i < PACKETS_AT_ONCE; i++) {
                 ProtocolSocket.Packet packet;
                 try {
@@ -609,6 +609,11 @@ public final class Takeover implements AutoCloseable {
         }
 
         @Override
+        public @Nullable Ear ear(Link link, Membership member) {
+            return ears.get(Place.of(link, member));
+        }
+
+        @Override
         public long now() {
             return System.nanoTime();
         }
@@ -697,22 +702,23 @@ public final class Takeover implements AutoCloseable {
     }
 
     /** Listens on the interfaces that there are. */
-    private void listen(Map<String, Link> links) {
-        Set<Place> wanted = new HashSet<>();
+    private void listen(Map<String, Link> links) throws IOException {
+        Map<Place, List<Membership>> wanted = new HashMap<>();
         for (Instance instance : all) {
             Link link = links.get(instance.member().device());
             if (link != null) {
-                wanted.add(Place.of(link, instance.member()));
+                wanted.computeIfAbsent(Place.of(link, instance.member()), _ -> new ArrayList<>())
+                        .add(instance.member());
             }
         }
         ears.entrySet().removeIf(each -> {
-            boolean away = !wanted.contains(each.getKey());
+            boolean away = !wanted.containsKey(each.getKey());
             if (away) {
                 each.getValue().close();
             }
             return away;
         });
-        for (Place place : wanted) {
+        for (Place place : wanted.keySet()) {
             if (!ears.containsKey(place)) {
                 links.values().stream()
                         .filter(link -> link.index() == place.link())
@@ -720,20 +726,23 @@ public final class Takeover implements AutoCloseable {
                         .ifPresent(link -> listen(place, link));
             }
         }
+        for (Map.Entry<Place, Ear> each : ears.entrySet()) {
+            each.getValue().admit(Objects.requireNonNull(wanted.get(each.getKey())));
+        }
         List<Descriptor> descriptors =
-                ears.values().stream().map(ProtocolSocket::descriptor).toList();
+                ears.values().stream().map(Ear::descriptor).toList();
         poll.watch(descriptors);
     }
 
     private void listen(Place place, Link link) {
         try {
-            ears.put(
-                    place,
-                    ProtocolSocket.open(
-                            place.protocol(),
-                            new ProtocolSocket.Interface(link.index(), link.name()),
-                            group(place.ipv6()),
-                            AuthenticationHeader.LENGTH + AdvertisementCodec.LONGEST));
+            Ear ear = Ear.open(
+                    place.protocol(), new ProtocolSocket.Interface(link.index(), link.name()), group(place.ipv6()));
+            ears.put(place, ear);
+            if (!ear.trouble().isEmpty()) {
+                listener.note(
+                        true, "a flood of advertisements on " + link.name() + " is borne badly: " + ear.trouble());
+            }
             deaf.remove(place);
         } catch (IOException e) {
             if (deaf.add(place)) {
