@@ -82,7 +82,7 @@ interface Limit {
             case MASTER_PAUSED -> List.of(gap(detection), alone(), noneAfterBack());
             case DIRECTORS_RESTARTED -> List.of(alone(), noneAfterBack());
             case ADVERTS_LOST_10, ADVERTS_LOST_30 -> List.of(failures(0), gap(SLACK), settled(heard), noneAfterBack());
-            case ADVERTS_DOUBLED -> List.of(failures(0), unmoved(), alone());
+            case ADVERTS_DOUBLED, ADVERTS_REORDERED -> List.of(failures(0), unmoved(), alone());
             case FOREIGN_ROUTER -> List.of(failures(0), gap(SLACK), unmoved(), noted(Moving.OTHERS), alone());
             case CLIENT_MISLED ->
                 List.of(

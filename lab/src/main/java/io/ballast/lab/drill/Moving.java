@@ -40,7 +40,7 @@ final class Moving {
     /** Of a pause that nobody bears. */
     static final Duration FREEZE = Duration.ofSeconds(5);
 
-    /** For how long advertisements are lost or doubled, at least: a hundred of them where they come every 100 ms. */
+    /** For how long advertisements are lost, doubled or swapped, at least: a hundred of them where they come every 100 ms. */
     static final Duration LOSS = Duration.ofSeconds(10);
 
     /** From the takeover until the client is misled: the announcements at once are over. */
@@ -167,6 +167,7 @@ final class Moving {
             case ADVERTS_LOST_10 -> new Fault(now, lab.loseAdvertisements(nodes(), 10));
             case ADVERTS_LOST_30 -> new Fault(now, lab.loseAdvertisements(nodes(), 30));
             case ADVERTS_DOUBLED -> new Fault(now, lab.doubleAdvertisements(nodes()));
+            case ADVERTS_REORDERED -> new Fault(now, lab.swapAdvertisements(nodes()));
             case FOREIGN_ROUTER -> new Fault(now, lab.foreignRouter(router, address));
             case CLIENT_MISLED -> {
                 MacAddress mac = lab.mac(router, node);
@@ -201,7 +202,7 @@ final class Moving {
     Duration hold(Scenario scenario, Instant injected, Duration usual) {
         return switch (scenario) {
             case MASTER_FROZEN -> FREEZE.minus(Duration.between(injected, Instant.now()));
-            case ADVERTS_LOST_10, ADVERTS_LOST_30, ADVERTS_DOUBLED -> longer(usual, LOSS);
+            case ADVERTS_LOST_10, ADVERTS_LOST_30, ADVERTS_DOUBLED, ADVERTS_REORDERED -> longer(usual, LOSS);
             case FOREIGN_ROUTER -> longer(usual, router.interval().multipliedBy(10));
             case CLIENT_MISLED -> longer(usual, router.announceAgain().plusSeconds(1));
             default -> usual;

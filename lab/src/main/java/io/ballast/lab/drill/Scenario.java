@@ -63,6 +63,8 @@ public enum Scenario {
     ADVERTS_LOST_30("three of ten advertisements are lost", "none is lost any more"),
     /** As where a loop or a bond sends frames twice. */
     ADVERTS_DOUBLED("every advertisement arrives twice", "once again"),
+    /** Each waits for the next, so two come at once, and then none for two intervals. */
+    ADVERTS_REORDERED("every advertisement changes places with the next one", "they come in their order again"),
     /** Somebody else's, who has taken the same number. */
     FOREIGN_ROUTER(
             "a foreign virtual router of the same router-id and priority 254 advertises another address", "gone"),
@@ -129,6 +131,7 @@ public enum Scenario {
                     ADVERTS_LOST_10,
                     ADVERTS_LOST_30,
                     ADVERTS_DOUBLED,
+                    ADVERTS_REORDERED,
                     FOREIGN_ROUTER,
                     CLIENT_MISLED,
                     ROUTER_CHANGED -> true;
@@ -145,6 +148,7 @@ public enum Scenario {
                     ADVERTS_LOST_10,
                     ADVERTS_LOST_30,
                     ADVERTS_DOUBLED,
+                    ADVERTS_REORDERED,
                     FOREIGN_ROUTER -> false;
             default -> movesAddress();
         };

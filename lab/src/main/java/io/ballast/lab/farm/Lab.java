@@ -422,6 +422,11 @@ public final class Lab implements AutoCloseable {
         return network().duplicate(nodes);
     }
 
+    /** Swaps each advertisement of these nodes with the next one, on its way to the others; only with namespaces. */
+    public Restoring swapAdvertisements(Collection<String> nodes) throws IOException, InterruptedException {
+        return network().swap(nodes);
+    }
+
     /**
      * Advertises a virtual router that has this one's number and another address, with priority 254, from another node of
      * its network.

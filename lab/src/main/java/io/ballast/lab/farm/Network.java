@@ -4,6 +4,7 @@ import io.ballast.core.config.NodeSpec.Cidr;
 import io.ballast.lab.topology.Topology;
 import io.ballast.lab.topology.Topology.Link;
 import io.ballast.lab.topology.Topology.Node;
+import io.ballast.linux.NativeSocket;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.Offload;
 import io.ballast.linux.bpf.BpfProgram;
@@ -41,6 +42,8 @@ final class Network {
     private static final long TC_ACT_SHOT = 2;
     private static final long TC_ACT_UNSPEC = 0xffff_ffffL;
     private static final long MATCH = 0xffff_ffffL;
+
+    private static final int EVERY_TYPE = 0x0003; // ETH_P_ALL
 
     private final String ip;
     private final String lab;
@@ -262,12 +265,69 @@ final class Network {
         return filter(switchPorts(nodes), lines, List.of("filter", "show", "ingress"), PACKETS);
     }
 
-    private List<String> switchPorts(Collection<String> nodes) {
+    /**
+     * Swaps each advertisement of these nodes with the next one, on its way to the others of them; what ends it is as with
+     * {@link #lose}. They leave the switch by a veth pair, at whose other end they are read and sent on.
+     */
+    Restoring swap(Collection<String> nodes) throws IOException, InterruptedException {
+        List<Port> ports = connected(nodes);
+        List<String> pairs = new ArrayList<>();
+        List<String> filters = new ArrayList<>();
+        for (Port port : ports) {
+            String pair = "s" + port.name();
+            pairs.add("link add name " + pair + " type veth peer name t" + port.name());
+            pairs.add("link set dev " + pair + " addrgenmode none up");
+            pairs.add("link set dev t" + port.name() + " addrgenmode none up");
+            filters.add("qdisc add dev " + port.name() + " clsact");
+            filters.add("filter add dev " + port.name() + " ingress bpf bytecode \"" + advertisements(100, MATCH, 0)
+                    + "\" action mirred egress redirect dev " + pair);
+        }
+        atSwitch(pairs);
+        List<Swap> swaps = new ArrayList<>();
+        try (NetworkNamespace there = NetworkNamespace.named(LabRecord.switchNamespace(lab))) {
+            for (Port port : ports) {
+                swaps.add(there.call(() -> {
+                    List<NativeSocket> others = new ArrayList<>();
+                    for (Port other : ports) {
+                        if (!other.equals(port)
+                                && other.link().segment() == port.link().segment()) {
+                            others.add(NativeSocket.packet(index(other.name()), 0));
+                        }
+                    }
+                    return Swap.start(NativeSocket.packet(index("t" + port.name()), EVERY_TYPE), others);
+                }));
+            }
+        }
+        Restoring filtered = filter(switchPorts(nodes), filters, List.of("filter", "show", "ingress"), PACKETS);
+        return () -> {
+            try {
+                filtered.restore();
+            } finally {
+                swaps.forEach(Swap::close);
+                atSwitch(ports.stream()
+                        .map(port -> "link delete dev s" + port.name())
+                        .toList());
+            }
+        };
+    }
+
+    private static int index(String device) throws IOException {
+        try (RouteNetlink netlink = RouteNetlink.open()) {
+            return netlink.link(device)
+                    .orElseThrow(() -> new IOException("no " + device))
+                    .index();
+        }
+    }
+
+    private List<Port> connected(Collection<String> nodes) {
         return nodes.stream()
                 .flatMap(node -> ports(node).stream())
                 .filter(port -> port.link().segment() >= 0)
-                .map(Port::name)
                 .toList();
+    }
+
+    private List<String> switchPorts(Collection<String> nodes) {
+        return connected(nodes).stream().map(Port::name).toList();
     }
 
     /** Puts filters at ports of the switch; what takes them away fails where they have not seen anything. */
