@@ -151,6 +151,10 @@ public final class Lab implements AutoCloseable {
         if (!topology.echoes().isEmpty()) {
             progress.accept(plural(topology.echoes().size(), "UDP server"));
         }
+        for (String witness : topology.witnesses()) {
+            startProcess(witness, "witness", Jvm.ballast(List.of("witness", file.toString(), "--node", witness)));
+            progress.accept("the witness on " + witness);
+        }
         for (Node node : runningDaemons()) {
             if (node.xdp()) {
                 LabStore.make(directory, () -> Pins.mount(nodeDirectory(node.name())));

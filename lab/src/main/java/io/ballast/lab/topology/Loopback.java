@@ -109,7 +109,7 @@ public final class Loopback {
             notes.add("only " + topology.directors().getFirst().name()
                     + " directs the services: without network namespaces, directors cannot share an address");
         }
-        return new Topology(topology.name(), nodes, List.of(), sites, echoes, List.copyOf(notes));
+        return new Topology(topology.name(), nodes, List.of(), sites, echoes, Set.of(), List.copyOf(notes));
     }
 
     private Link apply(Link link) {

@@ -28,6 +28,7 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -42,7 +43,8 @@ import java.util.stream.Stream;
  *       server gets one too. The real servers of UDP services send back what they get.
  *   <li>Where packets reach a real server still addressed to the service (direct routing, tunnels), the node runs the
  *       daemon as well, which takes them in; and its web server answers at every address.
- *   <li>The nodes that do neither are clients.
+ *   <li>A node that does neither and is a voter of the quorum votes, and does nothing else ({@code ballast witness}).
+ *   <li>The other nodes are clients.
  *   <li>A node that does not direct has its default route through a director on a segment with it. There is no route to
  *       anywhere else.
  * </ul>
@@ -52,6 +54,7 @@ import java.util.stream.Stream;
  * @param name the description's
  * @param segments the bridges
  * @param echoes the servers of UDP services
+ * @param witnesses the nodes that only vote
  * @param notes what the lab does not do, for people
  */
 public record Topology(
@@ -60,6 +63,7 @@ public record Topology(
         List<Segment> segments,
         List<Site> sites,
         List<Echo> echoes,
+        Set<String> witnesses,
         List<String> notes) {
 
     /**
@@ -127,9 +131,11 @@ public record Topology(
         return nodes.stream().filter(Node::director).toList();
     }
 
-    /** The nodes that neither direct nor serve. */
+    /** The nodes that neither direct nor serve, nor vote. */
     public List<Node> clients() {
-        return nodes.stream().filter(n -> !n.director() && !serves(n.name())).toList();
+        return nodes.stream()
+                .filter(n -> !n.director() && !serves(n.name()) && !witnesses.contains(n.name()))
+                .toList();
     }
 
     /** Whether a server of the lab runs on the node. */
@@ -188,7 +194,25 @@ public record Topology(
                     .map(n -> new Segment(
                             n.stream().map(Derivation::network).distinct().toList()))
                     .toList();
-            return new Topology(description.name(), nodes, segments, sites(nodes), echoes(nodes), List.copyOf(notes));
+            return new Topology(
+                    description.name(),
+                    nodes,
+                    segments,
+                    sites(nodes),
+                    echoes(nodes),
+                    witnesses(nodes),
+                    List.copyOf(notes));
+        }
+
+        private Set<String> witnesses(List<Node> nodes) {
+            Set<String> voters = description
+                    .quorum()
+                    .map(quorum -> Set.copyOf(quorum.voters().keySet()))
+                    .orElse(Set.of());
+            return nodes.stream()
+                    .filter(node -> !node.daemon() && voters.contains(node.name()))
+                    .map(Node::name)
+                    .collect(Collectors.toUnmodifiableSet());
         }
 
         /** The services that each node directs. */

@@ -92,6 +92,45 @@ class TakeoverTest {
         assertThat(Programs.run(List.of("ip", "netns"), "")).doesNotContain("bl-" + name);
     }
 
+    @Test
+    void neverDoTwoDirectorsHaveTheAddressWhereAMajorityDecides() throws Exception {
+        Privileges.missingForXdp().ifPresent(reason -> {
+            throw new TestAbortedException("no engine xdp: " + reason);
+        });
+        DescriptionText text = DescriptionText.of(Files.readString(EXAMPLE).replace("nodes:\n  director1:", """
+                        quorum:
+                          voters: { director1: 192.168.6.2, director2: 192.168.6.3, arbiter: 192.168.6.9 }
+                          key: correct-horse-battery-staple
+                        nodes:
+                          arbiter: { interfaces: { eth0: { addresses: [192.168.6.9/24] } } }
+                          director1:"""));
+        LabStore store = new LabStore(run);
+        try (Lab lab = store.up(new Lab.Plan(name, EXAMPLE, text, true, true), _ -> {})) {
+            assertThat(lab.silent()).isEmpty();
+            assertThat(RouterRole.lines(lab.roles())).containsExactly("front: director1 master, director2 backup");
+            assertThat(lab.topology().witnesses()).containsExactly("arbiter");
+            // Longer than a lease.
+            Duration faults = Duration.ofMillis(1500);
+            Drill.Settings settings = new Drill.Settings(
+                    100,
+                    Duration.ofSeconds(10),
+                    false,
+                    new Drill.Timing(faults, faults, faults),
+                    Duration.ofMillis(200));
+            try (Drill drill = new Drill(lab, "web", text, text, settings, new Drill.Watcher() {})) {
+                Observation killed = seen(drill, Scenario.MASTER_KILLED);
+                isTakenOverAndGivenBack(killed);
+                assertThat(killed.handover().orElseThrow().to()).isEqualTo("director2");
+
+                Observation apart = seen(drill, Scenario.DIRECTORS_APART);
+                assertThat(apart.handover().orElseThrow().to())
+                        .as("who answered while they did not hear each other")
+                        .isEqualTo("director1");
+                assertThat(apart.load().failures()).isZero();
+            }
+        }
+    }
+
     private static Observation seen(Drill drill, Scenario scenario) throws InterruptedException {
         Row row = drill.run(scenario);
         return row.seen().orElseThrow(() -> new AssertionError(scenario + ": " + row.reason()));
