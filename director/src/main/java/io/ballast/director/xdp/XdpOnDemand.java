@@ -600,7 +600,8 @@ public final class XdpOnDemand implements ForwardingEngine {
 
     private static String impostor(InetAddress address, String who) {
         return who + " answers ARP for " + Addresses.print(address)
-                + ", so clients may send to it past this director: on a real server set net.ipv4.conf.all.arp_ignore=1 and"
+                + ", so clients may send to it past this director: if it is another director, both have the address (`ballast"
+                + " takeover status` there says why); on a real server set net.ipv4.conf.all.arp_ignore=1 and"
                 + " net.ipv4.conf.all.arp_announce=2 (`ballast run` does there)";
     }
 

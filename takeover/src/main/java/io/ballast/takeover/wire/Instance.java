@@ -23,7 +23,6 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -34,7 +33,11 @@ import org.jspecify.annotations.Nullable;
 final class Instance implements VirtualRouter.Output, AutoCloseable {
     private static final int TRANSITIONS = 16;
     private static final int PEERS = 64;
-    private static final int NOTICES = 16;
+
+    /** So many intervals, and so long, after it was last found, a thing is over. */
+    private static final int FORGETTING = 10;
+
+    private static final long FORGETTING_LEAST = 5_000_000_000L;
 
     /** For how long addresses stay that another is taking: to add and announce one takes 1 to 5 ms. */
     private static final long OVERLAP = 20_000_000;
@@ -81,11 +84,12 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     private final Map<InetAddress, RouterStatus.Peer> peers = new LinkedHashMap<>();
     private final EnumMap<Discard, Long> discarded = new EnumMap<>(Discard.class);
-    private final Set<String> notices = new LinkedHashSet<>();
+    private final Notices notices = new Notices();
     private final ArrayDeque<RouterStatus.Transition> transitions = new ArrayDeque<>();
     private final Jitter jitter = new Jitter();
     private final Jitter silences = new Jitter();
     private long lastHeard;
+    private long masterHeard;
     private long unsentBefore;
     private long sentBefore;
 
@@ -248,6 +252,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             link = null;
             carrier = null;
             source = null;
+        } else if (member.virtualMac()) {
+            wires.ownership().abandon(member);
         }
     }
 
@@ -346,7 +352,16 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         int ttl = member.peers().isEmpty() ? packet.ttl() : -1;
-        switch (decode(packet, headed, ttl)) {
+        if (headed != (header != null)) {
+            discarded.merge(Discard.AUTHENTICATION_TYPE, 1L, Long::sum);
+            notice("what " + Addresses.print(packet.source()) + " advertises is not listened to: it "
+                    + (headed
+                            ? "has an authentication header (AH), and this node has none"
+                            : "has no authentication header (AH), and this node has one")
+                    + "; authentication-header must be the same on all nodes");
+            return;
+        }
+        switch (decode(packet, ttl)) {
             case Decoded.Bad bad -> {
                 discarded.merge(bad.why(), 1L, Long::sum);
                 notice("what " + Addresses.print(packet.source()) + " advertises is not listened to: "
@@ -356,12 +371,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
     }
 
-    private Decoded decode(ProtocolSocket.Packet packet, boolean headed, int ttl) {
+    private Decoded decode(ProtocolSocket.Packet packet, int ttl) {
         byte[] payload = packet.payload();
         InetAddress from = packet.source();
-        if (headed != (header != null)) {
-            return new Decoded.Bad(Discard.AUTHENTICATION_TYPE);
-        }
         if (header != null) {
             Optional<Discard> why = header.judge(packet.header(), payload, from);
             if (why.isPresent()) {
@@ -411,10 +423,13 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             peers.put(from, new RouterStatus.Peer(ad.priority(), ad.interval(), Instant.now(), count));
         }
         if (router.role() == Role.BACKUP && router.master().filter(from::equals).isPresent()) {
-            jitter.late(packet.at() - lastHeard - ad.interval());
+            jitter.late(packet.at() - masterHeard - ad.interval());
         }
         lastHeard = packet.at();
         party.heard(this, ad, from, packet.at(), now);
+        if (router.master().filter(from::equals).isPresent()) {
+            masterHeard = packet.at();
+        }
     }
 
     /** A flood of others' advertisements must not push this sender's aside. */
@@ -478,7 +493,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     }
 
     private void notice(String text) {
-        if (notices.size() < NOTICES && notices.add(text)) {
+        if (notices.found(text, wires.now())) {
             wires.listener().note(true, member, text);
         }
     }
@@ -509,6 +524,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     void tick(long now) {
         if (now >= letGo) {
             release();
+        }
+        for (String over : notices.over(now, Math.max(FORGETTING * member.interval(), FORGETTING_LEAST))) {
+            wires.listener().note(false, member, "no more: " + over);
         }
         fill(wires.now());
     }
@@ -624,8 +642,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     public void acquire() {
         letGo();
         elected = true;
-        if (lastHeard != 0) {
-            silences.late(wires.now() - lastHeard);
+        if (masterHeard != 0 && masterHeard == lastHeard) { // else it is not a silent one that is replaced
+            silences.late(wires.now() - masterHeard);
         }
         party.elected(this, wires.now());
     }
@@ -724,7 +742,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
                 sent,
                 unsent,
                 discarded(),
-                List.copyOf(notices),
+                notices.all(),
                 List.copyOf(transitions),
                 jitter.copy(),
                 silences.copy(),

@@ -78,8 +78,8 @@ public final class LocalAddresses implements Ownership {
     // Of its thread.
     private final Map<Integer, Announcer> announcers = new HashMap<>();
     private final Map<Integer, MacAddress> ownMacs = new HashMap<>();
-    private final Map<Integer, Duplicates> duplicates = new HashMap<>();
-    private final Map<Integer, Set<Inet4Address>> held = new HashMap<>();
+    private final Map<Ear, Duplicates> duplicates = new HashMap<>();
+    private final Map<Ear, Set<InetAddress>> held = new HashMap<>();
     private final Set<String> told = new HashSet<>();
     private @Nullable AddressKeeper keeper;
     private @Nullable VirtualLinks virtual;
@@ -201,7 +201,7 @@ public final class LocalAddresses implements Ownership {
             }
             // So that a takeover starts nothing that takes time when it is first done.
             announcer(link);
-            duplicates(link);
+            duplicates(link, member.ipv6());
             report(member, keeper().acquire(carrier, List.of(), System.nanoTime()));
             misled.released(member.key(), member.toString(), addresses(member), System.nanoTime());
         });
@@ -233,11 +233,14 @@ public final class LocalAddresses implements Ownership {
                 if (announcer != null) {
                     announcer.close();
                 }
-                Duplicates heard = duplicates.remove(place.link().index());
-                if (heard != null) {
-                    heard.close();
+                for (boolean ipv6 : new boolean[] {false, true}) {
+                    Ear ear = new Ear(place.link().index(), ipv6);
+                    Duplicates heard = duplicates.remove(ear);
+                    if (heard != null) {
+                        heard.close();
+                    }
+                    held.remove(ear);
                 }
-                held.remove(place.link().index());
             }
             if (gate != null) {
                 if (last) {
@@ -258,6 +261,19 @@ public final class LocalAddresses implements Ownership {
         if (gate != null) {
             gate.until(place(member).guarded(), time);
         }
+    }
+
+    @Override
+    public void abandon(Membership member) {
+        Membership.Key key = member.key();
+        tasks.add(
+                () -> { // after what is being made
+                    Integer carrier = carriers.remove(key);
+                    making.remove(key);
+                    if (carrier != null) {
+                        virtual().remove(carrier);
+                    }
+                });
     }
 
     @Override
@@ -283,16 +299,11 @@ public final class LocalAddresses implements Ownership {
         });
         // When everybody has been told.
         tasks.add(() -> {
-            if (!member.ipv6()) {
-                Set<Inet4Address> listening = held.computeIfAbsent(link.index(), _ -> new HashSet<>());
-                listening.addAll(ipv4(member));
-                duplicates(link).holds(listening);
-            }
+            Set<InetAddress> listening =
+                    held.computeIfAbsent(new Ear(link.index(), member.ipv6()), _ -> new HashSet<>());
+            listening.addAll(addresses(member));
+            duplicates(link, member.ipv6()).holds(listening);
         });
-    }
-
-    private static List<Inet4Address> ipv4(Membership member) {
-        return addresses(member).stream().map(Inet4Address.class::cast).toList();
     }
 
     private static List<InetAddress> addresses(Membership member) {
@@ -326,10 +337,11 @@ public final class LocalAddresses implements Ownership {
             misled.released(member.key(), member.toString(), addresses(member), now);
             silence(member, place);
             report(member, keeper().release(place.carrier().index(), member.addresses()));
-            Set<Inet4Address> listening = held.get(link);
-            Duplicates heard = duplicates.get(link);
-            if (listening != null && heard != null && !member.ipv6()) {
-                listening.removeAll(Set.copyOf(ipv4(member)));
+            Ear ear = new Ear(link, member.ipv6());
+            Set<InetAddress> listening = held.get(ear);
+            Duplicates heard = duplicates.get(ear);
+            if (listening != null && heard != null) {
+                addresses(member).forEach(listening::remove);
                 heard.holds(listening);
             }
         });
@@ -414,16 +426,21 @@ public final class LocalAddresses implements Ownership {
         return open;
     }
 
-    private Duplicates duplicates(Link link) throws IOException {
-        Duplicates open = duplicates.get(link.index());
+    /** Where others are heard to have an address. */
+    private record Ear(int link, boolean ipv6) {}
+
+    private Duplicates duplicates(Link link, boolean ipv6) throws IOException {
+        Ear ear = new Ear(link.index(), ipv6);
+        Duplicates open = duplicates.get(ear);
         if (open == null) {
-            open = Duplicates.start(link, link.address() == null ? Set.of() : Set.of(link.address()), other -> {
+            Set<MacAddress> own = link.address() == null ? Set.of() : Set.of(link.address());
+            open = Duplicates.start(link, ipv6, own, other -> {
                 if (alone.contains(other.address())) {
                     tell(other.mac() + " has the address " + Addresses.print(other.address()) + " as well, on "
                             + link.name() + ": two machines have it, and clients get to either");
                 }
             });
-            duplicates.put(link.index(), open);
+            duplicates.put(ear, open);
         }
         return open;
     }

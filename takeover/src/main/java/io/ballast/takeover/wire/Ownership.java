@@ -51,6 +51,9 @@ public interface Ownership extends AutoCloseable {
      */
     void until(Membership member, long time);
 
+    /** It will not {@link #enter}: what {@link #carrier} has made, or is about to, is not needed. */
+    default void abandon(Membership member) {}
+
     /** The addresses are this node's: let them in, add them, tell the network. */
     void acquire(Membership member, long now);
 

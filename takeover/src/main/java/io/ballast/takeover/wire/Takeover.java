@@ -101,6 +101,16 @@ public final class Takeover implements AutoCloseable {
 
     /** Where packets are heard. */
     private record Place(int link, boolean ipv6, int protocol) {
+        /** The one of those who authenticate themselves by another kind of header. */
+        Place other() {
+            return new Place(
+                    link,
+                    ipv6,
+                    protocol == AuthenticationHeader.PROTOCOL
+                            ? AdvertisementCodec.PROTOCOL
+                            : AuthenticationHeader.PROTOCOL);
+        }
+
         static Place of(Link link, Membership member) {
             boolean headed = member.authentication().header();
             return new Place(
@@ -707,8 +717,13 @@ public final class Takeover implements AutoCloseable {
         for (Instance instance : all) {
             Link link = links.get(instance.member().device());
             if (link != null) {
-                wanted.computeIfAbsent(Place.of(link, instance.member()), _ -> new ArrayList<>())
-                        .add(instance.member());
+                Place place = Place.of(link, instance.member());
+                wanted.computeIfAbsent(place, _ -> new ArrayList<>()).add(instance.member());
+                if (instance.member().version() == 2) {
+                    // To say why those are not listened to that advertise there.
+                    wanted.computeIfAbsent(place.other(), _ -> new ArrayList<>())
+                            .add(instance.member());
+                }
             }
         }
         ears.entrySet().removeIf(each -> {

@@ -6,6 +6,7 @@ import io.ballast.linux.NativeSocket;
 import io.ballast.linux.netlink.MacAddress;
 import io.ballast.takeover.address.Duplicates.Duplicate;
 import java.net.Inet4Address;
+import java.net.Inet6Address;
 import java.net.InetAddress;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -53,7 +54,7 @@ class DuplicatesTest {
     }
 
     private Duplicates start(long settling) throws Exception {
-        return segment.here.call(() -> Duplicates.start(segment.near(), Set.of(own), settling, heard::add));
+        return segment.here.call(() -> Duplicates.start(segment.near(), false, Set.of(own), settling, heard::add));
     }
 
     private void say(MacAddress mac, Inet4Address address) throws Exception {
@@ -81,6 +82,27 @@ class DuplicatesTest {
                             new Duplicate(HIGH, OTHER),
                             new Duplicate(LOW, THIRD),
                             new Duplicate(LAST, OTHER));
+            assertThat(heard).isEmpty();
+        }
+    }
+
+    @Test
+    void whoeverHasAnIpv6AddressOfThisNodeIsToldOnce() throws Exception {
+        Inet6Address vip = (Inet6Address) InetAddress.ofLiteral("2001:db8::100");
+        Inet6Address other = (Inet6Address) InetAddress.ofLiteral("2001:db8::101");
+        try (Duplicates duplicates =
+                segment.here.call(() -> Duplicates.start(segment.near(), true, Set.of(own), 0, heard::add))) {
+            duplicates.holds(List.of(vip));
+            for (byte[] frame : List.of(
+                    Announcements.neighbourAdvertisement(OTHER, other, false),
+                    Announcements.neighbourAdvertisement(own, vip, false),
+                    Announcements.neighbourProbe(THIRD, vip), // asks who has it, and does not say to
+                    Announcements.neighbourAdvertisement(OTHER, vip, false),
+                    Announcements.neighbourAdvertisement(OTHER, vip, true),
+                    Announcements.neighbourAdvertisement(THIRD, vip, true))) {
+                far.write(ByteBuffer.wrap(frame), NativeSocket.deadlineIn(1_000_000_000));
+            }
+            assertThat(List.of(next(), next())).containsExactly(new Duplicate(vip, OTHER), new Duplicate(vip, THIRD));
             assertThat(heard).isEmpty();
         }
     }

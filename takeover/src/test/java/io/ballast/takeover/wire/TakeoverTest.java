@@ -292,6 +292,29 @@ class TakeoverTest {
         assertThat(low.status().notices()).isEqualTo(low.notes);
     }
 
+    @Test
+    void whoHasAnAuthenticationHeaderAloneIsToldOf() throws Exception {
+        RememberingNode high = node(left);
+        RememberingNode low = node(right);
+        high.takeover.become(List.of(leftMember(Way.V2_HEADER, 150)));
+        low.takeover.become(List.of(rightMember(Way.V2, 100)));
+        await("both are master", () -> high.owns && low.owns);
+        await(
+                "both know why",
+                () -> !high.status().notices().isEmpty()
+                        && !low.status().notices().isEmpty());
+        assertThat(low.status().notices())
+                .containsExactly(
+                        "what 192.0.2.1 advertises is not listened to: it has an authentication header (AH), and"
+                                + " this node has none; authentication-header must be the same on all nodes");
+        assertThat(high.status().notices())
+                .containsExactly(
+                        "what 192.0.2.2 advertises is not listened to: it has no authentication header (AH), and"
+                                + " this node has one; authentication-header must be the same on all nodes");
+        low.takeover.become(List.of(rightMember(Way.V2_HEADER, 100)));
+        await("they hear each other", () -> high.owns && !low.owns);
+    }
+
     private static Membership with(Membership was, Authentication authentication, String refused) {
         return new Membership(
                 was.name(),
