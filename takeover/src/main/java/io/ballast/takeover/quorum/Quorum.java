@@ -2,12 +2,14 @@ package io.ballast.takeover.quorum;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import io.ballast.core.config.Addresses;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.RealTime;
 import io.ballast.takeover.quorum.Message.Answer;
 import io.ballast.takeover.quorum.Message.Request;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
@@ -361,11 +363,11 @@ public final class Quorum implements AutoCloseable {
             return;
         }
         DatagramChannel opened = null;
+        InetAddress here = settings.voters().get(settings.node());
         try {
             opened = DatagramChannel.open();
             opened.configureBlocking(false);
             opened.setOption(StandardSocketOptions.SO_RCVBUF, BUFFER);
-            InetAddress here = settings.voters().get(settings.node());
             opened.bind(here == null ? null : new InetSocketAddress(here, settings.port()));
             opened.register(selector, SelectionKey.OP_READ);
             channel = opened;
@@ -373,8 +375,14 @@ public final class Quorum implements AutoCloseable {
         } catch (IOException e) {
             close(opened);
             openAt = now + LOOK_AGAIN;
-            String why = "UDP port " + settings.port() + (settings.isVoter() ? " of its own address as a voter" : "")
-                    + " cannot be had, so this node hears nothing of the voters: " + e.getMessage();
+            String why = (here == null
+                            ? "no UDP port to ask the voters by can be had: "
+                            : "cannot listen as a voter at UDP port " + settings.port() + " of " + Addresses.print(here)
+                                    + ": ")
+                    + e.getMessage()
+                    + (e instanceof BindException && here != null
+                            ? " (has this machine that address, and is nobody else at the port?)"
+                            : "");
             if (!why.equals(trouble)) {
                 trouble = why;
                 listener.note(true, why);
