@@ -1,14 +1,12 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
-import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.NewLink;
-import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
@@ -22,7 +20,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -45,38 +42,16 @@ class FrrTest {
     @TempDir
     Path directory;
 
-    private NetworkNamespace left;
-    private NetworkNamespace right;
-    private RouteNetlink mine;
-    private RouteNetlink theirs;
+    private Wire wire;
     private final List<Process> processes = new ArrayList<>();
     private @Nullable RememberingNode node;
 
     @BeforeEach
-    void wire() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+    void plug() throws Exception {
         Assumptions.assumeTrue(Files.isExecutable(FRR.resolve("vrrpd")), "frr is not installed");
-        left = NetworkNamespace.create();
-        right = NetworkNamespace.create();
-        mine = left.call(RouteNetlink::open);
-        theirs = right.call(RouteNetlink::open);
-        mine.create(new NewLink.Veth("eth0", "eth0", right));
-        up(mine, "192.0.2.1");
-        up(theirs, "192.0.2.2");
-        theirs.setUp(theirs.link("lo").orElseThrow().index(), true);
-        await("the link-local addresses", () -> hasLinkLocal(mine) && hasLinkLocal(theirs));
-    }
-
-    private static void up(RouteNetlink netlink, String address) throws IOException {
-        int link = netlink.link("eth0").orElseThrow().index();
-        netlink.setUp(link, true);
-        netlink.add(Address.of(link, InetAddress.ofLiteral(address), 24));
-    }
-
-    private static boolean hasLinkLocal(RouteNetlink netlink) throws IOException {
-        return netlink.addresses().stream()
-                .anyMatch(address -> address.address().isLinkLocalAddress()
-                        && !address.flags().contains(Address.Flag.TENTATIVE));
+        wire = Wire.open();
+        wire.ofRight.setUp(wire.ofRight.link("lo").orElseThrow().index(), true);
+        wire.awaitLinkLocal();
     }
 
     @AfterEach
@@ -87,11 +62,8 @@ class FrrTest {
         for (Process process : processes.reversed()) {
             end(process);
         }
-        if (theirs != null) {
-            mine.close();
-            theirs.close();
-            left.close();
-            right.close();
+        if (wire != null) {
+            wire.close();
         }
     }
 
@@ -102,17 +74,9 @@ class FrrTest {
         }
     }
 
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + 30_000 * MS;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(10);
-        }
-    }
-
     private Process begin(String daemon, String configuration) throws Exception {
         Path file = Files.writeString(directory.resolve(daemon + ".conf"), configuration);
-        Process begun = right.call(() -> new ProcessBuilder(
+        Process begun = wire.right.call(() -> new ProcessBuilder(
                         FRR.resolve(daemon).toString(),
                         "-f",
                         file.toString(),
@@ -135,12 +99,13 @@ class FrrTest {
 
     /** FRR uses a macvlan of the right Ethernet address that somebody else has made, with the address on it. */
     private Link carrier(Cidr vip, boolean ipv6) throws Exception {
-        int below = theirs.link("eth0").orElseThrow().index();
-        theirs.create(new NewLink.Macvlan("vrrp", below, NewLink.Macvlan.Mode.BRIDGE, VirtualLinks.mac(ipv6, 51)));
-        Link link = theirs.link("vrrp").orElseThrow();
+        int below = wire.ofRight.link("eth0").orElseThrow().index();
+        wire.ofRight.create(
+                new NewLink.Macvlan("vrrp", below, NewLink.Macvlan.Mode.BRIDGE, VirtualLinks.mac(ipv6, 51)));
+        Link link = wire.ofRight.link("vrrp").orElseThrow();
         Address address = Address.of(link.index(), vip.address(), vip.prefixLength());
-        theirs.add(ipv6 ? address.withFlags(Set.of(Address.Flag.NODAD)) : address);
-        theirs.setUp(link.index(), true);
+        wire.ofRight.add(ipv6 ? address.withFlags(Set.of(Address.Flag.NODAD)) : address);
+        wire.ofRight.setUp(link.index(), true);
         return link;
     }
 
@@ -179,12 +144,13 @@ class FrrTest {
     }
 
     private boolean has(Cidr vip) throws IOException {
-        return mine.addresses().stream().anyMatch(address -> address.address().equals(vip.address()));
+        return wire.ofLeft.addresses().stream()
+                .anyMatch(address -> address.address().equals(vip.address()));
     }
 
     /** A backup of FRR holds its macvlan down. */
     private boolean frrHas() throws IOException {
-        return theirs.link("vrrp").orElseThrow().running();
+        return wire.ofRight.link("vrrp").orElseThrow().running();
     }
 
     @ParameterizedTest
@@ -194,7 +160,7 @@ class FrrTest {
         Cidr vip = new Cidr(InetAddress.ofLiteral(address.substring(0, address.indexOf('/'))), ipv6 ? 64 : 24);
         carrier(vip, ipv6);
         Process frr = beginFrr(vip, ipv6);
-        RememberingNode node = RememberingNode.real(left);
+        RememberingNode node = RememberingNode.real(wire.left);
         this.node = node;
         node.takeover.become(List.of(member(vip, 90, virtualMac)));
         await(

@@ -1,13 +1,9 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
-import io.ballast.linux.NetworkNamespace;
-import io.ballast.linux.netlink.Address;
-import io.ballast.linux.netlink.NewLink;
-import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
@@ -18,7 +14,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -83,36 +78,15 @@ class KeepalivedTest {
     @TempDir
     Path directory;
 
-    private NetworkNamespace left;
-    private NetworkNamespace right;
+    private Wire wire;
     private @Nullable Process keepalived;
     private @Nullable RememberingNode node;
 
     @BeforeEach
-    void wire() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+    void plug() throws Exception {
         Assumptions.assumeTrue(Files.isExecutable(KEEPALIVED), "keepalived is not installed");
-        left = NetworkNamespace.create();
-        right = NetworkNamespace.create();
-        try (RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            up(mine, "192.0.2.1");
-            up(theirs, "192.0.2.2");
-            await("the link-local addresses", () -> hasLinkLocal(mine) && hasLinkLocal(theirs));
-        }
-    }
-
-    private static void up(RouteNetlink netlink, String address) throws IOException {
-        int link = netlink.link("eth0").orElseThrow().index();
-        netlink.setUp(link, true);
-        netlink.add(Address.of(link, InetAddress.ofLiteral(address), 24));
-    }
-
-    private static boolean hasLinkLocal(RouteNetlink netlink) throws IOException {
-        return netlink.addresses().stream()
-                .anyMatch(address -> address.address().isLinkLocalAddress()
-                        && !address.flags().contains(Address.Flag.TENTATIVE));
+        wire = Wire.open();
+        wire.awaitLinkLocal();
     }
 
     @AfterEach
@@ -123,17 +97,8 @@ class KeepalivedTest {
         if (keepalived != null) {
             end(keepalived);
         }
-        if (right != null) {
-            left.close();
-            right.close();
-        }
-    }
-
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + 30_000 * MS;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(10);
+        if (wire != null) {
+            wire.close();
         }
     }
 
@@ -154,7 +119,7 @@ class KeepalivedTest {
                  }
                 }
                 """.formatted(way.version, priority, way.instance, way.address));
-        Process begun = right.call(() -> new ProcessBuilder(
+        Process begun = wire.right.call(() -> new ProcessBuilder(
                         KEEPALIVED.toString(),
                         "--dont-fork",
                         "--vrrp",
@@ -178,20 +143,16 @@ class KeepalivedTest {
     }
 
     private boolean keepalivedHas(Way way) throws IOException {
-        try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            return theirs.addresses().stream()
-                    .anyMatch(address -> address.address().equals(way.vip()));
-        }
+        return wire.ofRight.addresses().stream()
+                .anyMatch(address -> address.address().equals(way.vip()));
     }
 
     private boolean has(RememberingNode node, Way way) throws IOException {
         if (!way.hasVirtualMac()) {
             return node.owns;
         }
-        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
-            return mine.addresses().stream()
-                    .anyMatch(address -> address.address().equals(way.vip()));
-        }
+        return wire.ofLeft.addresses().stream()
+                .anyMatch(address -> address.address().equals(way.vip()));
     }
 
     private static Membership member(Way way, int priority) {
@@ -224,7 +185,7 @@ class KeepalivedTest {
     void addressesMoveBothWays(Way way) throws Exception {
         Process peer = begin(way, 100);
         await("keepalived is master", () -> keepalivedHas(way));
-        RememberingNode node = way.hasVirtualMac() ? RememberingNode.real(left) : new RememberingNode(left);
+        RememberingNode node = way.hasVirtualMac() ? RememberingNode.real(wire.left) : new RememberingNode(wire.left);
         this.node = node;
         node.takeover.become(List.of(member(way, 90)));
         await("it is heard", () -> node.status().master().isPresent());

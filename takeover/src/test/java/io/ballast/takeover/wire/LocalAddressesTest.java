@@ -1,16 +1,15 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
 import io.ballast.linux.NativeSocket;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.MacAddress;
-import io.ballast.linux.netlink.NewLink;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.TrafficControl;
 import io.ballast.takeover.address.Announcements;
@@ -36,7 +35,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -66,14 +64,6 @@ class LocalAddressesTest {
         @Override
         public void note(boolean warning, String message) {
             all.add(message);
-        }
-    }
-
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + 20_000 * MS;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(5);
         }
     }
 
@@ -120,56 +110,42 @@ class LocalAddressesTest {
 
     @Test
     void theMasterAnswersAndNobodyAfterwards() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
         Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
         Membership member = member(VIP, 24, false);
-        try (NetworkNamespace left = NetworkNamespace.create();
-                NetworkNamespace right = NetworkNamespace.create();
-                RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            for (RouteNetlink each : List.of(mine, theirs)) {
-                int link = each.link("eth0").orElseThrow().index();
-                each.setUp(link, true);
-                each.add(Address.of(link, InetAddress.ofLiteral(each == mine ? "192.0.2.1" : "192.0.2.2"), 24));
-            }
-            await(
-                    "the wire",
-                    () -> mine.link("eth0").orElseThrow().running()
-                            && theirs.link("eth0").orElseThrow().running());
-            Link far = theirs.link("eth0").orElseThrow();
-            Link near = mine.link("eth0").orElseThrow();
+        try (Wire wire = Wire.open()) {
+            Link far = Wire.link(wire.ofRight);
+            Link near = Wire.link(wire.ofLeft);
             Notes notes = new Notes();
-            Takeover takeover = left.call(() -> new Takeover(notes, () -> LocalAddresses.open(notes, INSTANCE)));
+            Takeover takeover = wire.left.call(() -> new Takeover(notes, () -> LocalAddresses.open(notes, INSTANCE)));
             try {
                 takeover.become(List.of(member));
-                await("it has the address", () -> has(mine));
-                assertThat(guarded(left)).containsExactly(near.index());
-                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                await("it has the address", () -> has(wire.ofLeft));
+                assertThat(guarded(wire.left)).containsExactly(near.index());
+                assertThat(wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
                         .isEqualTo(Map.of(VIP, Set.of(Objects.requireNonNull(near.address()))));
 
                 takeover.manners(Map.of("front", Manner.WITHDRAWN));
-                await("it has it no more", () -> !has(mine));
-                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(100))))
+                await("it has it no more", () -> !has(wire.ofLeft));
+                assertThat(wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(100))))
                         .isEmpty();
                 takeover.manners(Map.of());
-                await("it has it again", () -> has(mine));
+                await("it has it again", () -> has(wire.ofLeft));
 
-                try (ServerSocket server = left.call(() -> new ServerSocket(0))) {
-                    await("it is reached", () -> reaches(right, server));
+                try (ServerSocket server = wire.left.call(() -> new ServerSocket(0))) {
+                    await("it is reached", () -> reaches(wire.right, server));
                     takeover.become(List.of(member.with(new Membership.Local(false))));
-                    await("it is reached no more", () -> !reaches(right, server));
-                    assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                    await("it is reached no more", () -> !reaches(wire.right, server));
+                    assertThat(wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
                             .hasSize(1);
                     takeover.become(List.of(member));
-                    await("it is reached again", () -> reaches(right, server));
+                    await("it is reached again", () -> reaches(wire.right, server));
                 }
             } finally {
                 takeover.close();
             }
-            assertThat(has(mine)).isFalse();
-            assertThat(guarded(left)).isEmpty();
-            assertThat(left.call(() -> {
+            assertThat(has(wire.ofLeft)).isFalse();
+            assertThat(guarded(wire.left)).isEmpty();
+            assertThat(wire.left.call(() -> {
                         try (TrafficControl control = TrafficControl.open()) {
                             return control.clsacts();
                         }
@@ -178,13 +154,13 @@ class LocalAddressesTest {
             // One whose description changes leaves and enters at once. What it has then is as much a lease as before;
             // of
             // this one no sign of life ever comes, so that it cannot even announce the address.
-            try (LocalAddresses dead = left.call(() -> LocalAddresses.open(new Notes(), INSTANCE))) {
+            try (LocalAddresses dead = wire.left.call(() -> LocalAddresses.open(new Notes(), INSTANCE))) {
                 dead.enter(member, near, near);
                 dead.leave(member);
                 dead.enter(member, near, near);
                 dead.acquire(member, System.nanoTime());
-                await("it has the address again", () -> has(mine));
-                assertThat(right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
+                await("it has the address again", () -> has(wire.ofLeft));
+                assertThat(wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
                         .isEmpty();
                 dead.release(member, System.nanoTime());
                 dead.leave(member);
@@ -197,42 +173,30 @@ class LocalAddressesTest {
     /** A neighbour goes on sending here; another machine, which has the address, would hear these questions and answer. */
     @Test
     void whoSendsToAnAddressThatHasGoneIsAskedFor() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
         Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
         InetAddress vip6 = InetAddress.ofLiteral("2001:db8::100");
-        try (NetworkNamespace left = NetworkNamespace.create();
-                NetworkNamespace right = NetworkNamespace.create();
-                RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            mine.setUp(mine.link("eth0").orElseThrow().index(), true);
-            int index = theirs.link("eth0").orElseThrow().index();
-            theirs.setUp(index, true);
-            theirs.add(Address.of(index, InetAddress.ofLiteral("192.0.2.2"), 24));
-            theirs.add(
+        try (Wire wire = Wire.open()) {
+            int index = Wire.link(wire.ofRight).index();
+            wire.ofRight.add(
                     Address.of(index, InetAddress.ofLiteral("2001:db8::2"), 64).withFlags(Set.of(Address.Flag.NODAD)));
-            await(
-                    "the wire",
-                    () -> mine.link("eth0").orElseThrow().running()
-                            && theirs.link("eth0").orElseThrow().running());
-            Link near = mine.link("eth0").orElseThrow();
+            Link near = Wire.link(wire.ofLeft);
             MacAddress own = Objects.requireNonNull(near.address());
             MacAddress neighbour =
-                    Objects.requireNonNull(theirs.link("eth0").orElseThrow().address());
+                    Objects.requireNonNull(Wire.link(wire.ofRight).address());
             Membership four = member(VIP, 24, false);
             Membership six = member(vip6, 64, false);
-            try (LocalAddresses addresses = left.call(() -> LocalAddresses.open(new Notes(), INSTANCE));
-                    NativeSocket ear = right.call(() -> NativeSocket.packet(index, 0x0003))) {
+            try (LocalAddresses addresses = wire.left.call(() -> LocalAddresses.open(new Notes(), INSTANCE));
+                    NativeSocket ear = wire.right.call(() -> NativeSocket.packet(index, 0x0003))) {
                 addresses.enter(four, near, near);
                 addresses.enter(six, near, near);
-                await("it is guarded", () -> guarded(left).contains(near.index()));
+                await("it is guarded", () -> guarded(wire.left).contains(near.index()));
                 for (Membership member : List.of(four, six)) {
                     InetAddress vip = member.addresses().getFirst().address();
                     byte[] wanted = vip instanceof Inet4Address ipv4
                             ? Announcements.arpProbe(own, neighbour, ipv4)
                             : Announcements.neighbourProbe(own, (Inet6Address) vip);
-                    theirs.setNeighbour(index, vip, own);
-                    right.call(() -> {
+                    wire.ofRight.setNeighbour(index, vip, own);
+                    wire.right.call(() -> {
                         try (DatagramSocket socket = new DatagramSocket()) {
                             await("it is asked for", () -> {
                                 socket.send(new DatagramPacket(new byte[1], 1, vip, 9));

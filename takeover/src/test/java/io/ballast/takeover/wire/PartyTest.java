@@ -1,9 +1,9 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.NewLink;
@@ -21,9 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -32,32 +30,24 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class PartyTest {
     private static final long MS = 1_000_000;
-    private static final long PATIENCE = 20_000 * MS;
     private static final String UPLINK = Dependence.device("up0");
     private static final String FILE = "file /run/rank";
 
-    private NetworkNamespace left;
-    private NetworkNamespace right;
+    private Wire wire;
     private RememberingNode high;
     private RememberingNode low;
     private final List<RememberingNode> nodes = new ArrayList<>();
 
     @BeforeEach
-    void wire() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
-        left = NetworkNamespace.create();
-        right = NetworkNamespace.create();
-        try (RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            networks(mine, 1);
-            networks(theirs, 2);
-            for (String name : List.of("eth0", "eth1", "up0")) {
-                await("the link of " + name, () -> running(mine, name) && running(theirs, name));
-            }
+    void plug() throws Exception {
+        wire = Wire.open();
+        networks(wire.ofLeft, 1);
+        networks(wire.ofRight, 2);
+        for (String name : List.of("eth1", "up0")) {
+            await("the link of " + name, () -> running(wire.ofLeft, name) && running(wire.ofRight, name));
         }
-        high = node(left);
-        low = node(right);
+        high = node(wire.left);
+        low = node(wire.right);
     }
 
     private RememberingNode node(NetworkNamespace in) throws IOException {
@@ -67,14 +57,12 @@ class PartyTest {
     }
 
     private static void networks(RouteNetlink netlink, int host) throws IOException {
-        int wire = index(netlink, "eth0");
-        netlink.setUp(wire, true);
+        int below = index(netlink, "eth0");
         // By the same wire, and still one node alone can lose it.
-        netlink.create(new NewLink.Macvlan("eth1", wire, NewLink.Macvlan.Mode.BRIDGE, null));
-        netlink.create(new NewLink.Macvlan("up0", wire, NewLink.Macvlan.Mode.BRIDGE, null));
+        netlink.create(new NewLink.Macvlan("eth1", below, NewLink.Macvlan.Mode.BRIDGE, null));
+        netlink.create(new NewLink.Macvlan("up0", below, NewLink.Macvlan.Mode.BRIDGE, null));
         netlink.setUp(index(netlink, "eth1"), true);
         netlink.setUp(index(netlink, "up0"), true);
-        netlink.add(Address.of(wire, InetAddress.ofLiteral("192.0.2." + host), 24));
         netlink.add(Address.of(index(netlink, "eth1"), InetAddress.ofLiteral("198.51.100." + host), 24));
     }
 
@@ -98,17 +86,8 @@ class PartyTest {
     @AfterEach
     void unplug() {
         nodes.forEach(node -> node.takeover.close());
-        if (right != null) {
-            left.close();
-            right.close();
-        }
-    }
-
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + PATIENCE;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(2);
+        if (wire != null) {
+            wire.close();
         }
     }
 
@@ -158,7 +137,7 @@ class PartyTest {
     @Test
     void aTrackedInterfaceThatGoesDownMovesTheAddresses() throws Exception {
         begin(on(new Tracked(UPLINK, 0, false)));
-        set(left, "up0", false);
+        set(wire.left, "up0", false);
         await("the other has them", () -> low.owns && !high.owns);
         assertThat(high.status().role()).isEqualTo(Role.FAULT);
         assertThat(high.status().why()).isEqualTo("interface up0 is down: switched off");
@@ -167,12 +146,12 @@ class PartyTest {
                 .containsExactly(
                         "front: interface up0 up, 150 -> 150",
                         "front: interface up0 down: switched off, 150 -> 150, a fault");
-        set(left, "up0", true);
+        set(wire.left, "up0", true);
         await("it takes them back", () -> high.owns && !low.owns);
         assertThat(high.status().faults()).isEmpty();
 
         // One that is not there is down as well.
-        try (RouteNetlink netlink = left.call(RouteNetlink::open)) {
+        try (RouteNetlink netlink = wire.left.call(RouteNetlink::open)) {
             netlink.deleteLink(index(netlink, "up0"));
         }
         await("the other has them again", () -> low.owns && !high.owns);
@@ -182,7 +161,7 @@ class PartyTest {
     @Test
     void aTrackedInterfaceWithAWeightMakesTheOtherNodeMaster() throws Exception {
         begin(on(new Tracked(UPLINK, -60, false)));
-        set(left, "up0", false);
+        set(wire.left, "up0", false);
         await("the other is better", () -> low.owns && !high.owns);
         assertThat(high.status().role()).isEqualTo(Role.BACKUP);
         assertThat(high.status().priority()).isEqualTo(90);
@@ -195,7 +174,7 @@ class PartyTest {
         await("nobody else is there", () -> high.owns && !low.owns);
         low.takeover.manners(Map.of());
         await("the other is there again", () -> low.owns && !high.owns);
-        set(left, "up0", true);
+        set(wire.left, "up0", true);
         await("it is better again", () -> high.owns && !low.owns);
     }
 
@@ -246,7 +225,7 @@ class PartyTest {
         await("it gives way", () -> low.owns && high.status().priority() == 1);
         high.takeover.manners(Map.of("front", Manner.PREFERRED));
         await("the operator wants it", () -> high.owns && high.status().priority() == 254);
-        set(left, "up0", false);
+        set(wire.left, "up0", false);
         await("what is tracked", () -> high.status().tracked().getFirst().adds() == 0);
         assertThat(high.status().priority()).isEqualTo(254);
         high.takeover.manners(Map.of());
@@ -287,13 +266,13 @@ class PartyTest {
     @Test
     void whereOneLinkIsCutTheWholeGroupMoves() throws Exception {
         beginGroup();
-        set(left, "eth1", false);
+        set(wire.left, "eth1", false);
         await("the other has both", () -> hasAll(low));
         assertThat(roles(high)).containsOnly(Role.FAULT);
         assertThat(high.all().getFirst().why()).isEqualTo("another of its group is at fault: eth1 is switched off");
         assertThat(high.all().getFirst().faults()).containsExactly("inside: eth1 is switched off");
         assertThat(high.all()).extracting(RouterStatus::group).containsOnly("gateway");
-        set(left, "eth1", true);
+        set(wire.left, "eth1", true);
         await("it takes both back", () -> hasAll(high));
         assertThat(roles(low)).containsOnly(Role.BACKUP);
     }
@@ -301,21 +280,19 @@ class PartyTest {
     @Test
     void whatOneOfAGroupTracksCountsForAll() throws Exception {
         beginGroup();
-        set(left, "up0", false);
+        set(wire.left, "up0", false);
         await("the other has both", () -> hasAll(low));
         assertThat(high.all()).extracting(RouterStatus::priority).containsOnly(90);
-        set(left, "up0", true);
+        set(wire.left, "up0", true);
         await("it takes both back", () -> hasAll(high));
     }
 
     @Test
     void equalNodesOfAGroupStayApart() throws Exception {
         // On the one network the first one's address is higher, on the other the second one's.
-        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
-            int link = index(mine, "eth1");
-            mine.remove(Address.of(link, InetAddress.ofLiteral("198.51.100.1"), 24));
-            mine.add(Address.of(link, InetAddress.ofLiteral("198.51.100.9"), 24));
-        }
+        int link = index(wire.ofLeft, "eth1");
+        wire.ofLeft.remove(Address.of(link, InetAddress.ofLiteral("198.51.100.1"), 24));
+        wire.ofLeft.add(Address.of(link, InetAddress.ofLiteral("198.51.100.9"), 24));
         beginGroup();
         Map<String, String> nothing = Map.of("front", "no server is up of web");
         high.takeover.unable(nothing);
@@ -351,12 +328,12 @@ class PartyTest {
         high.takeover.become(List.of(front(150), inside(150)));
         low.takeover.become(List.of(front(100), inside(100)));
         await("the higher one is master of both", () -> hasAll(high) && heard(low));
-        set(left, "eth1", false);
+        set(wire.left, "eth1", false);
         await("each alone", () -> high.owned.equals(Set.of("front")) && low.owned.equals(Set.of("inside")));
 
         describeGroup();
         await("both together", () -> hasAll(low));
-        set(left, "eth1", true);
+        set(wire.left, "eth1", true);
         await("at the higher one", () -> hasAll(high));
 
         high.takeover.become(List.of(front(150)), gateway(100));

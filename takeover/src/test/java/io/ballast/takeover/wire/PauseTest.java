@@ -1,13 +1,9 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
-import io.ballast.linux.NetworkNamespace;
-import io.ballast.linux.netlink.Address;
-import io.ballast.linux.netlink.NewLink;
-import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
@@ -17,7 +13,6 @@ import java.net.InetAddress;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -49,21 +44,8 @@ class PauseTest {
 
     @Test
     void aStopOfAllJavaThreadsChangesNoRole() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
-        try (NetworkNamespace left = NetworkNamespace.create();
-                NetworkNamespace right = NetworkNamespace.create();
-                RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            up(mine, "192.0.2.1");
-            up(theirs, "192.0.2.2");
-            long wired = System.nanoTime() + 20_000 * MS;
-            while (!mine.link("eth0").orElseThrow().running()
-                    || !theirs.link("eth0").orElseThrow().running()) {
-                assertThat(System.nanoTime()).isLessThan(wired);
-                Thread.sleep(5);
-            }
-            Process pausing = right.call(() -> new ProcessBuilder(
+        try (Wire wire = Wire.open()) {
+            Process pausing = wire.right.call(() -> new ProcessBuilder(
                             Path.of(System.getProperty("java.home"), "bin", "java")
                                     .toString(),
                             "-XX:+UseSerialGC",
@@ -75,15 +57,11 @@ class PauseTest {
                             PausingNode.class.getName())
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start());
-            RememberingNode low = new RememberingNode(left);
+            RememberingNode low = new RememberingNode(wire.left);
             try (BufferedReader said = pausing.inputReader()) {
                 assertThat(said.readLine()).isEqualTo("master");
                 low.takeover.become(List.of(member(100)));
-                long until = System.nanoTime() + 20_000 * MS;
-                while (low.status().master().isEmpty()) {
-                    assertThat(System.nanoTime()).isLessThan(until);
-                    Thread.sleep(10);
-                }
+                await("the master is heard", () -> low.status().master().isPresent());
                 int before = low.roles.size();
                 next(pausing);
                 // It stood still for longer than this node bears silence: three intervals and its skew, 361 ms.
@@ -102,11 +80,5 @@ class PauseTest {
     private static void next(Process process) throws IOException {
         process.getOutputStream().write('\n');
         process.getOutputStream().flush();
-    }
-
-    private static void up(RouteNetlink netlink, String address) throws IOException {
-        int link = netlink.link("eth0").orElseThrow().index();
-        netlink.setUp(link, true);
-        netlink.add(Address.of(link, InetAddress.ofLiteral(address), 24));
     }
 }

@@ -1,13 +1,12 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.NewLink;
-import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.Discard;
@@ -19,10 +18,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -33,7 +30,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Timeout(60)
 class TakeoverTest {
     private static final long MS = 1_000_000;
-    private static final long PATIENCE = 20_000 * MS;
 
     /** The ways in which the nodes may talk. */
     enum Way {
@@ -62,25 +58,12 @@ class TakeoverTest {
         return Authentication.of(new Authentication.Hmac(all, Authentication.Mode.ENFORCE, true, 5));
     }
 
-    private NetworkNamespace left;
-    private NetworkNamespace right;
+    private Wire wire;
     private final List<RememberingNode> nodes = new ArrayList<>();
 
     @BeforeEach
-    void wire() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
-        left = NetworkNamespace.create();
-        right = NetworkNamespace.create();
-        try (RouteNetlink mine = left.call(RouteNetlink::open);
-                RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            mine.create(new NewLink.Veth("eth0", "eth0", right));
-            up(mine, "192.0.2.1");
-            up(theirs, "192.0.2.2");
-            await(
-                    "the wire",
-                    () -> mine.link("eth0").orElseThrow().running()
-                            && theirs.link("eth0").orElseThrow().running());
-        }
+    void plug() throws Exception {
+        wire = Wire.open();
     }
 
     private RememberingNode node(NetworkNamespace in) throws IOException {
@@ -89,18 +72,11 @@ class TakeoverTest {
         return node;
     }
 
-    private static void up(RouteNetlink netlink, String address) throws IOException {
-        int link = netlink.link("eth0").orElseThrow().index();
-        netlink.setUp(link, true);
-        netlink.add(Address.of(link, InetAddress.ofLiteral(address), 24));
-    }
-
     @AfterEach
     void unplug() {
         nodes.forEach(node -> node.takeover.close());
-        if (right != null) {
-            left.close();
-            right.close();
+        if (wire != null) {
+            wire.close();
         }
     }
 
@@ -149,19 +125,11 @@ class TakeoverTest {
                 () -> high.owns && low.status().master().isPresent());
     }
 
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + PATIENCE;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(2);
-        }
-    }
-
     @ParameterizedTest
     @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "V2")
     void theHigherPriorityHasTheAddressesAndTheOtherTakesThemOver(Way way) throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         high.takeover.become(List.of(leftMember(way, 150)));
         low.takeover.become(List.of(rightMember(way, 100)));
         await("the higher one is master", () -> high.owns && !low.owns);
@@ -178,7 +146,7 @@ class TakeoverTest {
         assertThat(high.overlapped).as("for a moment both have them").isTrue();
         assertThat(low.notes).isEmpty();
 
-        RememberingNode again = node(left);
+        RememberingNode again = node(wire.left);
         again.takeover.become(List.of(leftMember(way, 150)));
         await("it takes them back", () -> again.owns && !low.owns);
         assertThat(low.overlapped).isTrue();
@@ -186,20 +154,18 @@ class TakeoverTest {
 
     @Test
     void aCutWireMakesTwoMastersAndItsEndOne() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         begin(high, low);
-        try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
-            int link = theirs.link("eth0").orElseThrow().index();
-            theirs.setUp(link, false);
-            // Both ends of a veth lose their link.
-            await("nobody is master", () -> !high.owns && !low.owns);
-            assertThat(high.status().role()).isEqualTo(Role.FAULT);
-            assertThat(high.status().why()).isEqualTo("eth0 has no link");
-            assertThat(low.status().why()).isEqualTo("eth0 is switched off");
-            theirs.setUp(link, true);
-            await("the higher one is master again", () -> high.owns && !low.owns);
-        }
+        int link = Wire.link(wire.ofRight).index();
+        wire.ofRight.setUp(link, false);
+        // Both ends of a veth lose their link.
+        await("nobody is master", () -> !high.owns && !low.owns);
+        assertThat(high.status().role()).isEqualTo(Role.FAULT);
+        assertThat(high.status().why()).isEqualTo("eth0 has no link");
+        assertThat(low.status().why()).isEqualTo("eth0 is switched off");
+        wire.ofRight.setUp(link, true);
+        await("the higher one is master again", () -> high.owns && !low.owns);
     }
 
     /** Is prepared until it is asked to be so again. */
@@ -222,17 +188,15 @@ class TakeoverTest {
     @Test
     void whoWasAwayLeavesTheAddressesUntilItIsPrepared() throws Exception {
         Learner learner = new Learner();
-        RememberingNode high = new RememberingNode(left, learner);
+        RememberingNode high = new RememberingNode(wire.left, learner);
         nodes.add(high);
-        RememberingNode low = node(right);
+        RememberingNode low = node(wire.right);
         begin(high, low);
         assertThat(learner.asked).hasValue(0);
-        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
-            int address = mine.link("eth0").orElseThrow().index();
-            mine.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
-            await("the other has them", () -> low.owns && !high.owns);
-            mine.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
-        }
+        int address = Wire.link(wire.ofLeft).index();
+        wire.ofLeft.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+        await("the other has them", () -> low.owns && !high.owns);
+        wire.ofLeft.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
         await("it is back", () -> high.status().role() == Role.BACKUP);
         long heard = heard(high);
         await("it has heard the other for long", () -> heard(high) > heard + 20);
@@ -241,13 +205,10 @@ class TakeoverTest {
         learner.ready = true;
         await("it knows what it needs", () -> high.owns && !low.owns);
 
-        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
-            int address = mine.link("eth0").orElseThrow().index();
-            mine.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
-            await("the other has them again", () -> low.owns && !high.owns);
-            low.takeover.close();
-            mine.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
-        }
+        wire.ofLeft.remove(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
+        await("the other has them again", () -> low.owns && !high.owns);
+        low.takeover.close();
+        wire.ofLeft.add(Address.of(address, InetAddress.ofLiteral("192.0.2.1"), 24));
         await("nobody else is there", () -> high.owns);
         assertThat(learner.ready).isFalse();
     }
@@ -260,29 +221,25 @@ class TakeoverTest {
 
     @Test
     void anInterfaceMayComeLaterAndBeAnotherOne() throws Exception {
-        try (RouteNetlink mine = left.call(RouteNetlink::open)) {
-            int link = mine.link("eth0").orElseThrow().index();
-            mine.deleteLink(link);
-            RememberingNode node = node(left);
-            node.takeover.become(List.of(leftMember(Way.V3, 150)));
-            await("it knows", () -> node.status().why().equals("there is no interface eth0"));
-            for (int i = 0; i < 2; i++) {
-                mine.create(new NewLink.Veth("eth0", "eth0", right));
-                try (RouteNetlink theirs = right.call(RouteNetlink::open)) {
-                    theirs.setUp(theirs.link("eth0").orElseThrow().index(), true);
-                }
-                up(mine, "192.0.2.1");
-                await("it is master", () -> node.owns);
-                mine.deleteLink(mine.link("eth0").orElseThrow().index());
-                await("it has lost them", () -> !node.owns);
-            }
+        int link = Wire.link(wire.ofLeft).index();
+        wire.ofLeft.deleteLink(link);
+        RememberingNode node = node(wire.left);
+        node.takeover.become(List.of(leftMember(Way.V3, 150)));
+        await("it knows", () -> node.status().why().equals("there is no interface eth0"));
+        for (int i = 0; i < 2; i++) {
+            wire.ofLeft.create(new NewLink.Veth("eth0", "eth0", wire.right));
+            wire.ofRight.setUp(Wire.link(wire.ofRight).index(), true);
+            Wire.up(wire.ofLeft, Wire.LEFT);
+            await("it is master", () -> node.owns);
+            wire.ofLeft.deleteLink(Wire.link(wire.ofLeft).index());
+            await("it has lost them", () -> !node.owns);
         }
     }
 
     @Test
     void whatCannotBeRightIsSaidOnce() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         high.takeover.become(List.of(leftMember(Way.V2, 150)));
         low.takeover.become(List.of(rightMember(Way.V2_PASSWORD, 100)));
         await("both are master", () -> high.owns && low.owns);
@@ -338,13 +295,14 @@ class TakeoverTest {
 
     @Test
     void keysChangeUnderWayAndWhatIsNotSignedIsNotHeard() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         Membership left = leftMember(Way.V3, 150);
         Membership right = rightMember(Way.V3, 100);
-        low.takeover.become(List.of(with(right, signed(1, 2), "")));
         high.takeover.become(List.of(with(left, signed(1), "")));
-        await("the other is heard", () -> low.status().master().isPresent());
+        await("the higher one is master", () -> high.owns);
+        low.takeover.become(List.of(with(right, signed(1, 2), "")));
+        await("it is heard", () -> !low.status().peers().isEmpty());
         high.takeover.become(List.of(with(left, signed(2, 1), "")));
         low.takeover.become(List.of(with(right, signed(2), "")));
         high.takeover.become(List.of(with(left, signed(2), "")));
@@ -368,7 +326,7 @@ class TakeoverTest {
 
     @Test
     void whoIsRefusedIsFaultyUntilHeIsNot() throws Exception {
-        RememberingNode node = node(left);
+        RememberingNode node = node(wire.left);
         Membership member = leftMember(Way.V3, 150);
         node.takeover.become(List.of(with(member, Authentication.NONE, "there is no key file /k")));
         await("it is faulty", () -> node.status().role() == Role.FAULT);
@@ -381,8 +339,8 @@ class TakeoverTest {
 
     @Test
     void otherSettingsAreTakenUpWithoutGivingUpTheRole() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         begin(high, low);
         Membership was = leftMember(Way.V3, 150);
         high.takeover.become(List.of(new Membership(
@@ -417,8 +375,8 @@ class TakeoverTest {
 
     @Test
     void theOperatorMovesAddresses() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         begin(high, low);
 
         high.takeover.manners(Map.of("front", Manner.YIELDING));
@@ -446,8 +404,8 @@ class TakeoverTest {
 
     @Test
     void whoHasNothingToServeIsMasterOnlyAlone() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         begin(high, low);
         high.takeover.unable(Map.of("front", "no server is up of web"));
         await("the other is better", () -> low.owns && !high.owns);

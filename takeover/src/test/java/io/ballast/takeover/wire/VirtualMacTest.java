@@ -1,11 +1,10 @@
 package io.ballast.takeover.wire;
 
+import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
-import io.ballast.linux.Capability;
 import io.ballast.linux.NativeSocket;
-import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.Sysctl;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.netlink.Address;
@@ -32,7 +31,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -79,41 +77,36 @@ class VirtualMacTest {
     }
 
     private final Notes notes = new Notes();
-    private NetworkNamespace left;
-    private NetworkNamespace right;
-    private RouteNetlink mine;
-    private RouteNetlink theirs;
+    private Wire wire;
     private @Nullable Takeover takeover;
 
     @BeforeEach
-    void wire() throws Exception {
-        Assumptions.assumeTrue(Capability.SYS_ADMIN.isEffective(), "needs CAP_SYS_ADMIN (run the tests as root)");
+    void plug() throws Exception {
         Assumptions.assumeTrue(LeaseGate.missing().isEmpty(), () -> "no lease: " + LeaseGate.missing());
-        left = NetworkNamespace.create();
-        right = NetworkNamespace.create();
-        mine = left.call(RouteNetlink::open);
-        theirs = right.call(RouteNetlink::open);
-        mine.create(new NewLink.Veth("eth0", "eth0", right));
-        for (RouteNetlink each : List.of(mine, theirs)) {
-            int link = each.link("eth0").orElseThrow().index();
-            each.setUp(link, true);
-            each.add(Address.of(link, InetAddress.ofLiteral(each == mine ? "192.0.2.1" : "192.0.2.2"), 24));
-            each.add(Address.of(link, InetAddress.ofLiteral(each == mine ? "2001:db8::1" : "2001:db8::2"), 64)
-                    .withFlags(Set.of(Address.Flag.NODAD)));
-        }
-        await("the wire", () -> hasLinkLocal(mine) && hasLinkLocal(theirs));
+        wire = Wire.open();
+        ipv6(wire.ofLeft, "2001:db8::1");
+        ipv6(wire.ofRight, "2001:db8::2");
+        wire.awaitLinkLocal();
         try {
-            mine.create(new NewLink.Macvlan(
-                    "probe", eth0(mine).index(), NewLink.Macvlan.Mode.VEPA, MacAddress.parse("02:00:00:00:00:01")));
-            mine.deleteLink(mine.link("probe").orElseThrow().index());
+            wire.ofLeft.create(new NewLink.Macvlan(
+                    "probe",
+                    Wire.link(wire.ofLeft).index(),
+                    NewLink.Macvlan.Mode.VEPA,
+                    MacAddress.parse("02:00:00:00:00:01")));
+            wire.ofLeft.deleteLink(wire.ofLeft.link("probe").orElseThrow().index());
         } catch (IOException e) {
             Assumptions.abort("no macvlan: " + e.getMessage());
         }
         begin();
     }
 
+    private static void ipv6(RouteNetlink netlink, String address) throws IOException {
+        netlink.add(Address.of(Wire.link(netlink).index(), InetAddress.ofLiteral(address), 64)
+                .withFlags(Set.of(Address.Flag.NODAD)));
+    }
+
     private void begin() throws IOException {
-        takeover = left.call(() -> new Takeover(notes, () -> LocalAddresses.open(notes, INSTANCE)));
+        takeover = wire.left.call(() -> new Takeover(notes, () -> LocalAddresses.open(notes, INSTANCE)));
     }
 
     @AfterEach
@@ -121,29 +114,9 @@ class VirtualMacTest {
         if (takeover != null) {
             takeover.close();
         }
-        for (AutoCloseable each : Arrays.asList(mine, theirs, left, right)) {
-            if (each != null) {
-                each.close();
-            }
+        if (wire != null) {
+            wire.close();
         }
-    }
-
-    private static boolean hasLinkLocal(RouteNetlink netlink) throws IOException {
-        return netlink.addresses().stream()
-                .anyMatch(address -> address.address().isLinkLocalAddress()
-                        && !address.flags().contains(Address.Flag.TENTATIVE));
-    }
-
-    private static void await(String what, Callable<Boolean> condition) throws Exception {
-        long until = System.nanoTime() + 20_000 * MS;
-        while (!condition.call()) {
-            assertThat(System.nanoTime()).as("deadline of: " + what).isLessThan(until);
-            Thread.sleep(5);
-        }
-    }
-
-    private static Link eth0(RouteNetlink netlink) throws IOException {
-        return netlink.link("eth0").orElseThrow();
     }
 
     private static Membership member(boolean ipv6, int priority) {
@@ -172,43 +145,43 @@ class VirtualMacTest {
     }
 
     private Optional<Link> carrier(boolean ipv6) throws IOException {
-        return mine.link(ipv6 ? "vrrp6.51" : "vrrp.51");
+        return wire.ofLeft.link(ipv6 ? "vrrp6.51" : "vrrp.51");
     }
 
     /** The interfaces that have the address. */
     private List<Integer> places(InetAddress vip) throws IOException {
-        return mine.addresses().stream()
+        return wire.ofLeft.addresses().stream()
                 .filter(address -> address.address().equals(vip))
                 .map(Address::link)
                 .toList();
     }
 
     private Map<InetAddress, Set<MacAddress>> answers() throws IOException {
-        Link far = eth0(theirs);
-        return right.call(() -> ArpProbe.whoElseHas(far, Set.of((Inet4Address) VIP), Duration.ofMillis(300)));
+        Link far = Wire.link(wire.ofRight);
+        return wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of((Inet4Address) VIP), Duration.ofMillis(300)));
     }
 
     private String setting(String name) throws IOException {
-        return left.call(() -> Sysctl.read(name));
+        return wire.left.call(() -> Sysctl.read(name));
     }
 
     /** Where the neighbour believes the address to be, after it has asked. */
     private @Nullable MacAddress believed(InetAddress vip) throws Exception {
-        int far = eth0(theirs).index();
-        theirs.keepNeighbour(far, vip);
+        int far = Wire.link(wire.ofRight).index();
+        wire.ofRight.keepNeighbour(far, vip);
         await(
                 "an answer about " + vip,
-                () -> theirs.neighbour(far, vip).map(Neighbour::mac).isPresent());
-        return theirs.neighbour(far, vip).map(Neighbour::mac).orElse(null);
+                () -> wire.ofRight.neighbour(far, vip).map(Neighbour::mac).isPresent());
+        return wire.ofRight.neighbour(far, vip).map(Neighbour::mac).orElse(null);
     }
 
     /** Senders of what the neighbour gets in a moment: advertisements, and the other frames. */
     private Set<String> senders() throws IOException {
-        int far = eth0(theirs).index();
+        int far = Wire.link(wire.ofRight).index();
         Set<String> senders = new HashSet<>();
         byte[] frame = new byte[1600];
         long until = System.nanoTime() + 300 * MS;
-        try (NativeSocket socket = right.call(() -> NativeSocket.packet(far, ALL))) {
+        try (NativeSocket socket = wire.right.call(() -> NativeSocket.packet(far, ALL))) {
             while (System.nanoTime() < until) {
                 int length;
                 try {
@@ -231,7 +204,7 @@ class VirtualMacTest {
     void theAddressIsAtItsOwnEthernetAddressAndComesAndGoesWithIt(boolean ipv6) throws Exception {
         InetAddress vip = ipv6 ? VIP6 : VIP;
         // Of the whole machine, as some have it: more than the macvlan's own could undo.
-        left.call(() -> Sysctl.write("net/ipv4/conf/all/rp_filter", "1"));
+        wire.left.call(() -> Sysctl.write("net/ipv4/conf/all/rp_filter", "1"));
         MacAddress mac = MacAddress.parse(ipv6 ? "00:00:5e:00:02:33" : "00:00:5e:00:01:33");
         assertThat(VirtualLinks.mac(ipv6, 51)).isEqualTo(mac);
         takeover().become(List.of(member(ipv6, 150)));
@@ -240,10 +213,10 @@ class VirtualMacTest {
         assertThat(places(vip)).containsExactly(carrier.index());
         assertThat(carrier.address()).isEqualTo(mac);
         assertThat(carrier.alias()).isEqualTo("ballast " + INSTANCE);
-        assertThat(mine.addresses(carrier.index()))
+        assertThat(wire.ofLeft.addresses(carrier.index()))
                 .as("no address that came by itself")
                 .hasSize(1);
-        assertThat(mine.routes().stream()
+        assertThat(wire.ofLeft.routes().stream()
                         .filter(route -> route.destination().length() == (ipv6 ? 64 : 24)
                                 && route.hops().stream().anyMatch(hop -> hop.link() == carrier.index())))
                 .as("the way to the network stays that of eth0")
@@ -255,8 +228,9 @@ class VirtualMacTest {
         assertThat(believed(vip)).isEqualTo(mac);
         assertThat(senders())
                 .contains("advertisement " + mac)
-                .doesNotContain("advertisement " + eth0(mine).address());
-        assertThat(right.call(() -> InetAddress.getByAddress(vip.getAddress()).isReachable(5000)))
+                .doesNotContain("advertisement " + Wire.link(wire.ofLeft).address());
+        assertThat(wire.right.call(
+                        () -> InetAddress.getByAddress(vip.getAddress()).isReachable(5000)))
                 .isTrue();
 
         takeover().manners(Map.of("front", Manner.WITHDRAWN));
@@ -278,29 +252,29 @@ class VirtualMacTest {
         await("it has the address", () -> !places(VIP).isEmpty());
         takeover().close();
         takeover = null;
-        mine.create(new NewLink.Macvlan(
-                "vrrp.51", eth0(mine).index(), NewLink.Macvlan.Mode.VEPA, VirtualLinks.mac(false, 51)));
+        wire.ofLeft.create(new NewLink.Macvlan(
+                "vrrp.51", Wire.link(wire.ofLeft).index(), NewLink.Macvlan.Mode.VEPA, VirtualLinks.mac(false, 51)));
         int leftover = carrier(false).orElseThrow().index();
-        mine.setAlias(leftover, "ballast " + INSTANCE);
+        wire.ofLeft.setAlias(leftover, "ballast " + INSTANCE);
         begin();
         takeover().become(List.of(member(false, 150)));
         await("it has the address", () -> !places(VIP).isEmpty());
         assertThat(places(VIP)).doesNotContain(leftover);
-        assertThat(mine.link(leftover)).isEmpty();
+        assertThat(wire.ofLeft.link(leftover)).isEmpty();
         assertThat(notes.all).isEmpty();
     }
 
     @Test
     void whereSomebodyElseHasTheEthernetAddressItIsFaultyAndSaysWhy() throws Exception {
-        mine.create(new NewLink.Macvlan(
-                "other", eth0(mine).index(), NewLink.Macvlan.Mode.PRIVATE, VirtualLinks.mac(false, 51)));
+        wire.ofLeft.create(new NewLink.Macvlan(
+                "other", Wire.link(wire.ofLeft).index(), NewLink.Macvlan.Mode.PRIVATE, VirtualLinks.mac(false, 51)));
         takeover().become(List.of(member(false, 150)));
         await("it is faulty", () -> notes.roles.contains(Role.FAULT));
         RouterStatus status = takeover().status().get(10, TimeUnit.SECONDS).getFirst();
         assertThat(status.why())
                 .isEqualTo("the virtual MAC 00:00:5e:00:01:33 is not to be had on eth0: other has it, which is not this"
                         + " daemon's (ip link del other, where nobody needs it)");
-        mine.deleteLink(mine.link("other").orElseThrow().index());
+        wire.ofLeft.deleteLink(wire.ofLeft.link("other").orElseThrow().index());
         await("it goes on by itself", () -> !places(VIP).isEmpty());
     }
 
@@ -308,7 +282,7 @@ class VirtualMacTest {
     void anInterfaceThatVanishesIsMadeAgain() throws Exception {
         takeover().become(List.of(member(false, 150)));
         await("it has the address", () -> !places(VIP).isEmpty());
-        mine.deleteLink(carrier(false).orElseThrow().index());
+        wire.ofLeft.deleteLink(carrier(false).orElseThrow().index());
         await("that is a fault", () -> notes.roles.contains(Role.FAULT));
         await("it has the address again", () -> !places(VIP).isEmpty());
         assertThat(notes.roles).endsWith(Role.FAULT, Role.BACKUP, Role.MASTER);

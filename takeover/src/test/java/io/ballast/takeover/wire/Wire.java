@@ -21,7 +21,7 @@ final class Wire implements AutoCloseable {
     static final InetAddress LEFT = InetAddress.ofLiteral("192.0.2.1");
     static final InetAddress RIGHT = InetAddress.ofLiteral("192.0.2.2");
 
-    private static final long PATIENCE = 20_000_000_000L;
+    private static final long PATIENCE = 30_000_000_000L;
 
     final NetworkNamespace left;
     final NetworkNamespace right;
@@ -53,10 +53,22 @@ final class Wire implements AutoCloseable {
         }
     }
 
-    private static void up(RouteNetlink netlink, InetAddress address) throws IOException {
+    /** Switches an end on, and gives it an address. */
+    static void up(RouteNetlink netlink, InetAddress address) throws IOException {
         int link = link(netlink).index();
         netlink.setUp(link, true);
         netlink.add(Address.of(link, address, 24));
+    }
+
+    /** Waits until both ends have their link-local addresses. */
+    void awaitLinkLocal() throws Exception {
+        await("the link-local addresses", () -> hasLinkLocal(ofLeft) && hasLinkLocal(ofRight));
+    }
+
+    private static boolean hasLinkLocal(RouteNetlink netlink) throws IOException {
+        return netlink.addresses().stream()
+                .anyMatch(address -> address.address().isLinkLocalAddress()
+                        && !address.flags().contains(Address.Flag.TENTATIVE));
     }
 
     /** An end of it. */
@@ -64,7 +76,7 @@ final class Wire implements AutoCloseable {
         return netlink.link("eth0").orElseThrow();
     }
 
-    /** Waits until something is so, for 20 seconds at most. */
+    /** Waits until something is so, for 30 seconds at most. */
     static void await(String what, Callable<Boolean> condition) throws Exception {
         long until = System.nanoTime() + PATIENCE;
         while (!condition.call()) {
