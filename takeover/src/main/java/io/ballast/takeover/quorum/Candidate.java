@@ -66,11 +66,18 @@ final class Candidate {
     /** How often it asks for what it has, in one lease. */
     private static final int RENEWALS = 5;
 
-    /** How often it asks for what it wants, in one lease, at first; a release may get lost, so several times. */
+    /** How often it asks for what it wants, in one lease: at first, when another is just giving it back; */
+    private static final int FIRST_ATTEMPTS = 200;
+
+    /** then, when the lease of another may be over; */
     private static final int ATTEMPTS = 50;
 
+    /** and in the long run. */
     private static final int LATER_ATTEMPTS = 10;
+
+    /** How often a release is told, as it may get lost. */
     private static final int RELEASES = 3;
+
     private static final int MOST_ROUNDS = 1000;
     private static final long NEVER = Long.MAX_VALUE;
 
@@ -268,7 +275,11 @@ final class Candidate {
         if (claim.isHeld()) {
             return settings.lease() / RENEWALS;
         }
-        long pause = settings.lease() / (now - claim.since < 2 * settings.lease() ? ATTEMPTS : LATER_ATTEMPTS);
+        long wanted = now - claim.since;
+        long pause = settings.lease()
+                / (wanted < settings.lease() / 5
+                        ? FIRST_ATTEMPTS
+                        : wanted < 2 * settings.lease() ? ATTEMPTS : LATER_ATTEMPTS);
         return pause / 2 + random.nextLong(pause);
     }
 

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.Test;
  */
 class QuorumSimulationTest {
     private static final long MS = 1_000_000;
-    private static final int SEEDS = 2_000;
+    private static final int SEEDS = 1_000;
     private static final long DAY = 86_400_000 * MS;
     private static final String THING = "front";
 
