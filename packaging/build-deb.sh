@@ -122,7 +122,7 @@ printf 'ballast (%s) unstable; urgency=medium\n\n  * See changelog.gz.\n\n -- %s
   "$version" "$maintainer" "$(date -R -r "$home/CHANGELOG.md")" | gzip -9n >"$doc/changelog.Debian.gz"
 gzip -9n <"$home/CHANGELOG.md" >"$doc/changelog.gz"
 install -m 644 "$home/packaging/debian/ballast.yaml" "$stage/etc/ballast/ballast.yaml"
-install -m 644 "$home/packaging/debian/ballast.service" "$stage/usr/lib/systemd/system/ballast.service"
+install -m 644 "$home"/packaging/debian/*.service "$stage/usr/lib/systemd/system/"
 verb check "$stage/etc/ballast/ballast.yaml" >/dev/null
 
 # The image's libraries need the C library of at least the version whose symbols they name, and what ldd finds beside.

@@ -54,9 +54,11 @@ fi
 if command -v systemd-analyze >/dev/null; then
   # verify wants the programs that the unit names, so it looks at a copy that names the unpacked one.
   mkdir "$work/unit"
-  sed "s#/usr/bin/ballast#$work/ballast#; s#/usr/lib/ballast#$root/usr/lib/ballast#" "$root/usr/lib/systemd/system/ballast.service" >"$work/unit/ballast.service"
-  check "systemd reads its unit without a word" \
-    bash -c "[ -z \"\$(systemd-analyze verify --man=no '$work/unit/ballast.service' 2>&1 | tee /dev/stderr)\" ]"
+  for unit in ballast ballast-witness; do
+    sed "s#/usr/bin/ballast#$work/ballast#; s#/usr/lib/ballast#$root/usr/lib/ballast#" "$root/usr/lib/systemd/system/$unit.service" >"$work/unit/$unit.service"
+    check "systemd reads the unit $unit without a word" \
+      bash -c "[ -z \"\$(systemd-analyze verify --man=no '$work/unit/$unit.service' 2>&1 | tee /dev/stderr)\" ]"
+  done
 else
   echo "skip  unit: systemd-analyze is not installed (apt-get install systemd)"
 fi
