@@ -251,8 +251,8 @@ class TakeoverTest {
 
     @Test
     void whoHasAnAuthenticationHeaderAloneIsToldOf() throws Exception {
-        RememberingNode high = node(left);
-        RememberingNode low = node(right);
+        RememberingNode high = node(wire.left);
+        RememberingNode low = node(wire.right);
         high.takeover.become(List.of(leftMember(Way.V2_HEADER, 150)));
         low.takeover.become(List.of(rightMember(Way.V2, 100)));
         await("both are master", () -> high.owns && low.owns);
