@@ -44,6 +44,7 @@ class ArchitectureTest {
         "io.ballast.director.scheduler..",
         "io.ballast.health.state..",
         "io.ballast.linux.neighbour.state..",
+        "io.ballast.takeover.group..",
         "io.ballast.takeover.track..",
         "io.ballast.takeover.vrrp.."
     };

@@ -1,6 +1,7 @@
 package io.ballast.takeover.wire;
 
 import io.ballast.takeover.wire.OwnershipCondition.Standing;
+import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -13,15 +14,18 @@ import java.util.stream.Stream;
 final class Claims {
     private List<OwnershipCondition> conditions = List.of();
     private boolean wanted;
+    /** Whether those that are there have been told that they are wanted, or are not. */
+    private boolean told;
 
     /** From now on these; those that are gone are given back. */
     void become(List<OwnershipCondition> next) {
         List<OwnershipCondition> before = conditions;
         conditions = List.copyOf(next);
+        told &= before.containsAll(conditions);
+        before.stream()
+                .filter(condition -> !conditions.contains(condition))
+                .forEach(condition -> condition.given("not described any more"));
         if (wanted) {
-            before.stream()
-                    .filter(condition -> !conditions.contains(condition))
-                    .forEach(condition -> condition.given("not described any more"));
             conditions.stream()
                     .filter(condition -> !before.contains(condition))
                     .forEach(condition -> condition.wanted("newly described"));
@@ -36,16 +40,30 @@ final class Claims {
     void want(String why) {
         if (!wanted) {
             wanted = true;
+            told = true;
             conditions.forEach(condition -> condition.wanted(why));
         }
     }
 
     /** They are not; the addresses have been dropped. */
     void give(String why) {
-        if (wanted) {
+        if (wanted || !told) {
             wanted = false;
+            told = true;
             conditions.forEach(condition -> condition.given(why));
         }
+    }
+
+    /** Another node advertises. */
+    void heard(InetAddress from, boolean has, long at, long until) {
+        for (OwnershipCondition condition : conditions) {
+            condition.heard(from, has, at, until);
+        }
+    }
+
+    /** The others are told that all of it is free. */
+    void said(long at) {
+        conditions.forEach(condition -> condition.said(at));
     }
 
     boolean isWanted() {

@@ -42,6 +42,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** For how long addresses stay that another is taking: to add and announce one takes 1 to 5 ms. */
     private static final long OVERLAP = 20_000_000;
 
+    /** How often it is said that a node leaves where something depends on it, and how far apart. */
+    private static final int TIMES = 3;
+
+    private static final long AGAIN = 120_000_000;
+
     private static final long NEVER = Long.MAX_VALUE;
 
     /** Where it sends to. */
@@ -518,7 +523,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     }
 
     long due() {
-        return current == null ? letGo : Math.min(letGo, next - member.lookAhead() * 3 / 4);
+        long soon = Math.min(letGo, party.nextWord(this));
+        return current == null ? soon : Math.min(soon, next - member.lookAhead() * 3 / 4);
     }
 
     void tick(long now) {
@@ -527,6 +533,15 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         }
         for (String over : notices.over(now, Math.max(FORGETTING * member.interval(), FORGETTING_LEAST))) {
             wires.listener().note(false, member, "no more: " + over);
+        }
+        if (now >= party.nextWord(this)) {
+            try {
+                queue(now, now, encode(nothing()));
+            } catch (IOException e) {
+                wires.listener().note(true, member, "the others are not told that it has nothing: " + reason(e));
+            }
+            flush();
+            party.said(now, now);
         }
         fill(wires.now());
     }
@@ -573,6 +588,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     @Override
     public void advertise(Advertisement advertisement) {
+        if (advertisement.priority() == Advertisement.LEAVES && !party.surrender(wires.now())) {
+            silence();
+            return;
+        }
         cancel();
         wires.ownership().live();
         payloads = encode(advertisement);
@@ -604,12 +623,30 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
         if (!party.surrender(now)) {
             return; // who hears nothing has to find out by itself: what goes with the addresses is not free
         }
+        tell(advertisement, now);
+    }
+
+    /** Once; or a few times, where something else depends on that it is heard. */
+    private void tell(Advertisement advertisement, long now) {
+        long until = party.isBound() ? now + AGAIN * (TIMES - 1) : now;
         try {
-            queue(now, now, encode(advertisement));
+            for (long at = now; at <= until; at += AGAIN) {
+                queue(at, now, encode(advertisement));
+            }
         } catch (IOException e) {
             wires.listener().note(true, member, "the others are not told that it leaves: " + reason(e));
         }
         flush();
+        party.said(until, now);
+    }
+
+    private Advertisement nothing() {
+        return new Advertisement(
+                member.version(),
+                member.routerId(),
+                Advertisement.LEAVES,
+                member.interval(),
+                member.addresses().stream().map(Cidr::address).toList());
     }
 
     @Override
@@ -679,6 +716,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     @Override
     public void handOver() {
+        if (party.isBound() && role() == Role.LEAVING) {
+            tell(nothing(), wires.now()); // once more, as who has taken over depends on it
+        }
         if (!holds) {
             release();
             return;
@@ -716,7 +756,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             transitions.removeFirst();
         }
         transitions.add(new RouterStatus.Transition(since, from, to, why));
-        party.changed(this, to, wires.now());
+        party.changed(this, from, to, wires.now());
         wires.ownership().alone(member, holds && to == Role.MASTER);
         wires.listener().changed(member, from, to, router.priority(), why);
     }

@@ -1,5 +1,6 @@
 package io.ballast.takeover.wire;
 
+import java.net.InetAddress;
 import java.util.List;
 
 /**
@@ -81,6 +82,18 @@ public interface OwnershipCondition {
     default long until() {
         return Long.MAX_VALUE;
     }
+
+    /**
+     * Another node advertises.
+     *
+     * @param has whether it may have what this is about, as master; if not, it has said that it has not, and will not come to
+     *     have it before it says so
+     * @param until when it would be heard again
+     */
+    default void heard(InetAddress from, boolean has, long at, long until) {}
+
+    /** The others are told by then that this node has nothing of it, and will not before it says so. */
+    default void said(long at) {}
 
     /** How it stands now; may be asked by the takeover thread at any time. */
     Standing standing();

@@ -40,6 +40,12 @@ final class Party {
     /** Of who gives way to everybody. */
     private static final int LAST = 1;
 
+    /** After so many intervals without an advertisement a master is not heard any more. */
+    private static final int FELL_SILENT = 4;
+
+    /** So often the others are told that what addresses depend on is free. */
+    private static final long WORDS = 1_000_000_000;
+
     /** Of who comes before everybody but the addresses' owner. */
     private static final int FIRST = 254;
 
@@ -60,6 +66,10 @@ final class Party {
     /** Whether that is because of a fault. */
     private boolean withdrawsAtFault;
 
+    /** Who was heard as master, and has not said since that it is none. */
+    private final Set<InetAddress> masters = new HashSet<>();
+
+    private long nextWord = Long.MIN_VALUE;
     private boolean comesLast;
     private boolean faulty;
     private boolean begun;
@@ -313,7 +323,7 @@ final class Party {
      * @return whether others may be told so
      */
     boolean surrender(long now) {
-        if (claims.isWanted() && !claims.isEmpty()) {
+        if (!claims.isEmpty()) {
             members.forEach(member -> member.drop(now));
             claims.give("the addresses are another's");
         }
@@ -325,10 +335,11 @@ final class Party {
      * until then this node goes on to advertise, so that nobody takes what is still in use here.
      */
     private void withdraw(String why, boolean atFault, LongConsumer then, long now) {
-        if (!claims.isEmpty() && members.stream().anyMatch(Instance::elected)) {
+        if (!claims.isEmpty()) {
             members.forEach(member -> member.drop(now));
             claims.give(why);
-            if (!claims.isFree() && !claims.isStuck()) {
+            boolean leads = members.stream().anyMatch(Instance::elected);
+            if (leads && !claims.isFree() && !claims.isStuck()) {
                 withdrawal = then;
                 withdrawsAtFault = atFault;
                 return;
@@ -462,17 +473,57 @@ final class Party {
     }
 
     void heard(Instance member, Advertisement ad, InetAddress from, long at, long now) {
-        if (!claims.isEmpty() && member.role() == Role.MASTER && member.router().isBetter(ad, from)) {
+        if (!claims.isEmpty()) {
+            if (isSaid(member, ad, from, at, now)) {
+                return;
+            }
+        }
+        routers.heard(member.router(), ad, from, at, now);
+    }
+
+    /** Where the addresses depend on something: whether this is about that alone. */
+    private boolean isSaid(Instance member, Advertisement ad, InetAddress from, long at, long now) {
+        boolean has = ad.priority() != Advertisement.LEAVES;
+        claims.heard(from, has, at, at + FELL_SILENT * ad.interval());
+        if (!has) {
+            // One that leaves is another's business too; one that only says that it is free is not.
+            return !masters.remove(from);
+        }
+        masters.add(from);
+        if (member.role() == Role.MASTER && member.router().isBetter(ad, from)) {
             if (withdrawal == null) {
                 String why = from.getHostAddress() + " advertises priority " + ad.priority() + ", this node "
                         + member.router().priority();
                 withdraw(why, false, then -> routers.stepDown(why, then), now);
             }
-            if (withdrawal != null) {
-                return;
-            }
+            return withdrawal != null;
         }
-        routers.heard(member.router(), ad, from, at, now);
+        if (member.role() == Role.BACKUP && !claims.isWanted()) {
+            claims.give(from.getHostAddress() + " is master");
+        }
+        return false;
+    }
+
+    /** When the others are told that this node has nothing of what the addresses depend on; never where it may have. */
+    long nextWord(Instance member) {
+        boolean tells = !claims.isEmpty()
+                && !claims.isWanted()
+                && claims.isFree()
+                && member.isConnected()
+                && member.role() != Role.MASTER
+                && member.role() != Role.LEAVING;
+        return tells ? nextWord : Long.MAX_VALUE;
+    }
+
+    /** They are told now. */
+    void said(long at, long now) {
+        claims.said(at);
+        nextWord = now + WORDS;
+    }
+
+    /** Whether the addresses depend on something. */
+    boolean isBound() {
+        return !claims.isEmpty();
     }
 
     /** They stood still for so long that others have the addresses. */
@@ -482,7 +533,10 @@ final class Party {
     }
 
     /** The role of one of them is another. */
-    void changed(Instance member, Role to, long now) {
+    void changed(Instance member, Role from, Role to, long now) {
+        if (from == Role.LEAVING && !claims.isEmpty()) {
+            claims.said(now); // up to now
+        }
         if (to == Role.MASTER && withdrawal == null && !member.holds()) {
             elected(member, now); // again, where it was about to leave
         }
