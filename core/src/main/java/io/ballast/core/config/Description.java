@@ -17,6 +17,7 @@ import java.util.SequencedMap;
  * @param services the virtual services by name, in the file's order
  * @param connectionSync whether and how directors know each other's connections
  * @param quorum who decides which node has addresses, where one alone must not
+ * @param resources what goes with addresses beside services
  */
 public record Description(
         String name,
@@ -24,7 +25,8 @@ public record Description(
         SequencedMap<String, VirtualRouterSpec> virtualRouters,
         SequencedMap<String, ServiceSpec> services,
         Optional<ConnectionSyncSpec> connectionSync,
-        Optional<QuorumSpec> quorum) {
+        Optional<QuorumSpec> quorum,
+        ResourcesSpec resources) {
 
     /** Without virtual routers. */
     public Description(String name, SequencedMap<String, NodeSpec> nodes, SequencedMap<String, ServiceSpec> services) {
@@ -34,7 +36,8 @@ public record Description(
                 Collections.unmodifiableSequencedMap(new LinkedHashMap<>()),
                 services,
                 Optional.empty(),
-                Optional.empty());
+                Optional.empty(),
+                ResourcesSpec.NONE);
     }
 
     /**

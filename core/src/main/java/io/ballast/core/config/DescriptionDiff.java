@@ -45,6 +45,19 @@ public final class DescriptionDiff {
                 diff::virtualRouter);
         diff.connectionSync(from.connectionSync(), to.connectionSync());
         diff.quorum(from.quorum(), to.quorum());
+        diff.named(
+                from.resources().groups(),
+                to.resources().groups(),
+                "resource-group ",
+                group -> list(group.resources()),
+                diff::resourceGroup);
+        diff.either(
+                "fencing", from.resources().fencing(), to.resources().fencing(), ResourcesSpec.FencingSpec::toString);
+        diff.either(
+                "watchdog",
+                from.resources().watchdog(),
+                to.resources().watchdog(),
+                ResourcesSpec.WatchdogSpec::toString);
         diff.named(from.services(), to.services(), "", DescriptionDiff::print, diff::service);
         return List.copyOf(diff.changes);
     }
@@ -151,6 +164,25 @@ public final class DescriptionDiff {
                     || !from.get().keyFile().equals(to.get().keyFile())) {
                 changes.add(new Change(Action.CHANGE, "connection-sync", "key changed"));
             }
+        }
+    }
+
+    private void resourceGroup(ResourcesSpec.GroupSpec from, ResourcesSpec.GroupSpec to) {
+        String subject = "resource-group " + to.name();
+        field(subject, "router", from.router(), to.router(), Function.identity());
+        field(subject, "resources", from.resources(), to.resources(), DescriptionDiff::list);
+        field(subject, "restarts", from.restarts(), to.restarts(), String::valueOf);
+        field(subject, "fence", from.fenced(), to.fenced(), fenced -> fenced ? "required" : "not");
+        field(subject, "on-stop-failure", from.reboots(), to.reboots(), reboots -> reboots ? "reboot" : "keep");
+    }
+
+    private <T> void either(String subject, Optional<T> from, Optional<T> to, Function<T, String> print) {
+        if (from.isEmpty() && to.isPresent()) {
+            changes.add(new Change(Action.ADD, subject, print.apply(to.get())));
+        } else if (from.isPresent() && to.isEmpty()) {
+            changes.add(new Change(Action.REMOVE, subject, print.apply(from.get())));
+        } else if (!from.equals(to)) {
+            changes.add(new Change(Action.CHANGE, subject, to.map(print).orElse("")));
         }
     }
 

@@ -152,8 +152,10 @@ class OwnershipConditionTest {
         high.takeover.become(List.of(front(150)));
         low.takeover.become(List.of(front(100)));
         await("it is asked for", () -> needed.asked.contains("wanted"));
-        await("the other hears it", () -> low.status().role() == Role.BACKUP
-                && low.status().master().isPresent());
+        await(
+                "the other hears it",
+                () -> low.status().role() == Role.BACKUP
+                        && low.status().master().isPresent());
         low.roles.clear();
     }
 

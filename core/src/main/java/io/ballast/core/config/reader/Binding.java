@@ -6,6 +6,7 @@ import io.ballast.core.config.Description;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.Problem.Severity;
 import io.ballast.core.config.QuorumSpec;
+import io.ballast.core.config.ResourcesSpec;
 import io.ballast.core.config.ServiceSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
@@ -64,6 +65,9 @@ final class Binding implements YamlDocument.Visitor {
     private boolean full;
     private @Nullable ConnectionSyncSpec connectionSync;
     private @Nullable QuorumSpec quorum;
+    private @Nullable SequencedMap<String, ResourcesSpec.GroupSpec> resourceGroups;
+    private ResourcesSpec.@Nullable FencingSpec fencing;
+    private ResourcesSpec.@Nullable WatchdogSpec watchdog;
     private boolean anchors;
     private boolean flow;
     private int lineAfterServices;
@@ -164,6 +168,9 @@ final class Binding implements YamlDocument.Visitor {
             Scalar key = Objects.requireNonNull(rootKeys.get("quorum"));
             QuorumSchema.check(quorum, key, scope.nodes.values(), scope.virtualRouters.values(), problems);
         }
+        if (!problems.anyError()) {
+            ResourcesSchema.check(resources(), rootKeys, scope.nodes, scope.virtualRouters, problems);
+        }
         scope.enter("services");
         for (Slot slot : services) {
             if (slot.pending != null) {
@@ -203,6 +210,13 @@ final class Binding implements YamlDocument.Visitor {
         return problems.anyError() ? Optional.empty() : Optional.of(description());
     }
 
+    private ResourcesSpec resources() {
+        return new ResourcesSpec(
+                resourceGroups == null ? ResourcesSpec.NONE.groups() : resourceGroups,
+                Optional.ofNullable(fencing),
+                Optional.ofNullable(watchdog));
+    }
+
     private Description description() {
         var byName = new LinkedHashMap<String, ServiceSpec>();
         for (Slot slot : services) {
@@ -216,7 +230,8 @@ final class Binding implements YamlDocument.Visitor {
                 Collections.unmodifiableSequencedMap(scope.virtualRouters),
                 Collections.unmodifiableSequencedMap(byName),
                 Optional.ofNullable(connectionSync),
-                Optional.ofNullable(quorum));
+                Optional.ofNullable(quorum),
+                resources());
     }
 
     @Override
@@ -308,6 +323,10 @@ final class Binding implements YamlDocument.Visitor {
             }
             case "connection-sync" ->
                 connectionSync = RootSchema.CONNECTION_SYNC.type().read(entry.value(), scope);
+            case "resource-groups" ->
+                resourceGroups = RootSchema.RESOURCE_GROUPS.type().read(entry.value(), scope);
+            case "fencing" -> fencing = RootSchema.FENCING.type().read(entry.value(), scope);
+            case "watchdog" -> watchdog = RootSchema.WATCHDOG.type().read(entry.value(), scope);
             case "quorum" -> quorum = RootSchema.QUORUM.type().read(entry.value(), scope);
             case "checks" -> {
                 SequencedMap<String, CheckSpec> checks =

@@ -237,7 +237,8 @@ final class LastReading {
                 description.virtualRouters(),
                 Collections.unmodifiableSequencedMap(byName),
                 description.connectionSync(),
-                description.quorum());
+                description.quorum(),
+                description.resources());
         AcrossServices.Listening listens = alone ? listening : AcrossServices.Listening.of(all);
         return Optional.of(new LastReading(now, next, checks, listens, begins, indentation));
     }

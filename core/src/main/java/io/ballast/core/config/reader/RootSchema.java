@@ -4,6 +4,7 @@ import io.ballast.core.config.CheckSpec;
 import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.NodeSpec;
 import io.ballast.core.config.QuorumSpec;
+import io.ballast.core.config.ResourcesSpec;
 import io.ballast.core.config.VirtualRouterSpec;
 import io.ballast.core.config.reader.ServiceSchema.ReadService;
 import java.util.List;
@@ -73,6 +74,9 @@ final class RootSchema {
                     + " is divided.",
             "{ voters: { director1: 192.168.6.2, director2: 192.168.6.3, witness: 192.168.6.9 }, key:"
                     + " correct-horse-battery-staple }");
+    static final Key<SequencedMap<String, ResourcesSpec.GroupSpec>> RESOURCE_GROUPS = ResourcesSchema.GROUPS;
+    static final Key<ResourcesSpec.FencingSpec> FENCING = ResourcesSchema.FENCING;
+    static final Key<ResourcesSpec.WatchdogSpec> WATCHDOG = ResourcesSchema.WATCHDOG;
     static final Key<SequencedMap<String, ReadService>> SERVICES = Key.required(
             "services",
             Types.named("service names", SERVICE_NAME, ServiceSchema.SERVICE),
@@ -83,7 +87,17 @@ final class RootSchema {
     static final MapType<Integer> ROOT = new MapType<>(
             "description",
             "The whole service, the same file on every node.",
-            List.of(NAME, NODES, VIRTUAL_ROUTERS, CONNECTION_SYNC, QUORUM, CHECKS, SERVICES),
+            List.of(
+                    NAME,
+                    NODES,
+                    VIRTUAL_ROUTERS,
+                    CONNECTION_SYNC,
+                    QUORUM,
+                    RESOURCE_GROUPS,
+                    FENCING,
+                    WATCHDOG,
+                    CHECKS,
+                    SERVICES),
             values -> 0);
 
     private RootSchema() {}
