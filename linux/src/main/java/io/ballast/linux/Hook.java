@@ -41,8 +41,9 @@ public final class Hook {
      * @param how for people, to be put behind its name: {@code ended with exit code 3: no such host}
      * @param output the beginning of what it printed, without blank space around it
      * @param took from its start to its end
+     * @param code with which it ended by itself; -1 where it did not
      */
-    public record Result(End end, String how, String output, Duration took) {}
+    public record Result(End end, String how, String output, Duration took, int code) {}
 
     /**
      * Runs a hook and waits for its end.
@@ -54,7 +55,15 @@ public final class Hook {
      */
     public static Result run(List<String> command, Map<String, String> facts, Duration timeout)
             throws InterruptedException {
+        return run(command, facts, Map.of(), timeout);
+    }
+
+    /** The same, with more in its environment, as it is. */
+    public static Result run(
+            List<String> command, Map<String, String> facts, Map<String, String> more, Duration timeout)
+            throws InterruptedException {
         Map<String, String> environment = Program.environment();
+        environment.putAll(more);
         facts.forEach((name, value) -> environment.put(
                 "BALLAST_" + name.toUpperCase(Locale.ROOT).replace('-', '_'), value.replace('\0', ' ')));
         long begun = System.nanoTime();
@@ -73,7 +82,7 @@ public final class Hook {
             if (!(e.getCause() instanceof IOException why) || why instanceof InterruptedIOException) {
                 throw new IllegalStateException(String.join(" ", command), e.getCause());
             }
-            return new Result(End.NOT_STARTED, "cannot be started: " + why.getMessage(), "", took(begun));
+            return new Result(End.NOT_STARTED, "cannot be started: " + why.getMessage(), "", took(begun), -1);
         } catch (InterruptedException e) {
             thread.interrupt();
             throw e;
@@ -105,17 +114,23 @@ public final class Hook {
         return switch (result.end()) {
             case EXITED ->
                 result.number() == 0
-                        ? new Result(End.RAN, "ran", said, took)
-                        : new Result(End.FAILED, "ended with exit code " + result.number() + first, said, took);
-            case SIGNALLED -> new Result(End.FAILED, "was ended by signal " + result.number() + first, said, took);
+                        ? new Result(End.RAN, "ran", said, took, 0)
+                        : new Result(
+                                End.FAILED,
+                                "ended with exit code " + result.number() + first,
+                                said,
+                                took,
+                                result.number());
+            case SIGNALLED -> new Result(End.FAILED, "was ended by signal " + result.number() + first, said, took, -1);
             case KILLED_LATE ->
-                new Result(End.KILLED, "was killed: it did not end in " + timeout.toSeconds() + " s", said, took);
+                new Result(End.KILLED, "was killed: it did not end in " + timeout.toSeconds() + " s", said, took, -1);
             case KILLED_FLOODING ->
                 new Result(
                         End.KILLED,
                         "was killed: it printed more than " + Program.FLOOD_BYTES / 1024 + " KiB",
                         said,
-                        took);
+                        took,
+                        -1);
         };
     }
 }

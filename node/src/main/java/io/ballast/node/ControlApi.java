@@ -232,13 +232,34 @@ final class ControlApi {
                                 : "this node takes part in no virtual router " + rest.getFirst() + ", but in "
                                         + String.join(", ", names));
             }
+            JsonObject body = body(request);
+            Optional<String> off = text(body, "fenced");
+            if (off.isPresent()) {
+                only(body, Set.of("fenced"));
+                fenced(off.get());
+                return json(200, takeover.json());
+            }
             Set<String> wished = rest.isEmpty() ? names : Set.of(rest.getFirst());
-            Optional<String> warning = takeover.manner(wished, manner(body(request), wished));
+            Optional<String> warning = takeover.manner(wished, manner(body, wished));
             JsonObject answer = takeover.json();
             warning.ifPresent(text -> answer.addProperty("warning", text));
             return json(200, answer);
         }
         return json(200, takeover.json());
+    }
+
+    /** The operator says that a node is off. */
+    private void fenced(String node) throws HttpException {
+        Set<String> others = takeover.resources().others();
+        if (!others.contains(node)) {
+            throw new HttpException(
+                    400,
+                    others.isEmpty()
+                            ? "this node shares no resource group, so nobody has to be off for it"
+                            : "the node " + node + " shares no resource group with this one, but "
+                                    + String.join(", ", others) + (others.size() == 1 ? " does" : " do"));
+        }
+        takeover.resources().fenced(node);
     }
 
     /** What the operator wants: said by a word, or by the node that is to have the addresses. */

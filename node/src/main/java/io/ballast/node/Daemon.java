@@ -135,6 +135,7 @@ public final class Daemon {
     private final Node node;
     private final RealServerDuty realServer;
     private final TakeoverDuty takeover;
+    private final WatchdogDuty watchdog;
     /** Of the control loop. */
     private boolean comparesServed;
 
@@ -333,7 +334,9 @@ public final class Daemon {
                     sync.shared(elsewhere);
                 },
                 new MannerStore(options.directories().manners()),
-                sync);
+                sync,
+                new ResourceDuty(events, name, this::mustNotGoOn));
+        this.watchdog = new WatchdogDuty(events, Map.of("control loop", loop, "takeover", takeover::execute));
         String build = Build.id();
         this.workers = new WorkerSupervisor(
                 loop,
@@ -539,6 +542,7 @@ public final class Daemon {
                 open.close();
             }
             takeover.close();
+            watchdog.close();
             sync.close();
             node.close();
             realServer.close();
@@ -546,6 +550,11 @@ public final class Daemon {
             events.journal().close();
             lines.close();
         }
+    }
+
+    /** Something may be in use here that another node is to have. */
+    private void mustNotGoOn(String why) {
+        watchdog.reset(why);
     }
 
     private void end(int code) {
@@ -609,6 +618,7 @@ public final class Daemon {
         realServer.become(part(first));
         // Whoever had an address before its checks know a server would refuse the clients that another one serves.
         takeover.become(first.description());
+        watchdog.become(first.description().resources().watchdog());
         lookWhetherReady(loop.now() + READY_PATIENCE.toNanos());
     }
 
@@ -760,6 +770,7 @@ public final class Daemon {
                         node.apply(next.services(), next.resolution());
                         realServer.become(part(next));
                         takeover.become(next.description());
+                        watchdog.become(next.description().resources().watchdog());
                         compareServed();
                         if (next.services().size() < before.size() / 2) {
                             heap.expectLess();
@@ -877,7 +888,8 @@ public final class Daemon {
                 ? "the traffic worker goes on"
                 : drain ? "connections have " + atMost.toSeconds() + " s to end" : "connections end now";
         var _ = events.happened(Severity.INFO, "daemon.stop", name, "stopping: " + how, Map.of());
-        tellManager(() -> notify.stopping(how, atMost.plus(STOP_PATIENCE)));
+        tellManager(() -> notify.stopping(
+                how, atMost.plus(STOP_PATIENCE).plus(takeover.resources().patience())));
         leaving = keepWorker;
         var _ = Thread.ofVirtual().name("leaving").start(() -> {
             // Others have the addresses before anything ends here.

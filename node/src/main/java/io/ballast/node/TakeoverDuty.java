@@ -24,6 +24,7 @@ import io.ballast.takeover.wire.Jitter;
 import io.ballast.takeover.wire.Manner;
 import io.ballast.takeover.wire.Membership;
 import io.ballast.takeover.wire.Ownership;
+import io.ballast.takeover.wire.OwnershipCondition;
 import io.ballast.takeover.wire.Preparation;
 import io.ballast.takeover.wire.RouterStatus;
 import io.ballast.takeover.wire.Takeover;
@@ -81,6 +82,7 @@ final class TakeoverDuty implements AutoCloseable {
     private final MannerStore store;
     private final Preparation preparation;
     private final RoleHooks hooks;
+    private final ResourceDuty resources;
     private final Set<Membership.Key> here = ConcurrentHashMap.newKeySet();
     private final Map<String, Manner> manners = new LinkedHashMap<>();
     private Map<String, Set<String>> nodes = Map.of();
@@ -110,8 +112,10 @@ final class TakeoverDuty implements AutoCloseable {
             Executor later,
             Sharing sharing,
             MannerStore store,
-            Preparation preparation) {
+            Preparation preparation,
+            ResourceDuty resources) {
         this.store = store;
+        this.resources = resources;
         this.preparation = preparation;
         this.hooks = new RoleHooks(events::happened);
         this.events = events;
@@ -318,6 +322,7 @@ final class TakeoverDuty implements AutoCloseable {
         description
                 .virtualRouters()
                 .forEach((router, spec) -> nodes.put(router, spec.nodes().keySet()));
+        resources.become(description);
         hooks.become(description.virtualRouters().values().stream()
                 .filter(router -> router.nodes().containsKey(node))
                 .toList());
@@ -455,7 +460,12 @@ final class TakeoverDuty implements AutoCloseable {
                 return;
             }
         }
-        takeover.conditions(quorum::conditions);
+        // Who has no majority starts nothing.
+        takeover.conditions((routers, changed) -> {
+            List<OwnershipCondition> all = new ArrayList<>(quorum.conditions(routers, changed));
+            all.addAll(resources.make(routers, changed));
+            return all;
+        });
         takeover.become(members, dependences);
     }
 
@@ -586,6 +596,9 @@ final class TakeoverDuty implements AutoCloseable {
         if (takeover != null) {
             takeover.manners(manners);
         }
+        if (manner == Manner.NORMAL) {
+            resources.resume(all);
+        }
         var _ = events.happened(
                 Severity.INFO,
                 "takeover.operator",
@@ -639,9 +652,10 @@ final class TakeoverDuty implements AutoCloseable {
     /** Gives all addresses to others, lets hooks hear of it, and ends. */
     void leave() throws InterruptedException {
         Takeover running = end();
-        if (running != null && !running.leave(LEAVING)) {
+        if (running != null && !running.leave(LEAVING.plus(resources.patience()))) {
             running.close();
         }
+        resources.leave();
         quorum.close();
         hooks.close(HOOKS);
     }
@@ -659,6 +673,25 @@ final class TakeoverDuty implements AutoCloseable {
         }
         quorum.close();
         hooks.close();
+        resources.close();
+    }
+
+    /** The resource groups of this node. */
+    ResourceDuty resources() {
+        return resources;
+    }
+
+    /** Has the thread of virtual routers run this, or, where there is none, this one. */
+    void execute(Runnable task) {
+        Takeover running;
+        synchronized (this) {
+            running = takeover;
+        }
+        if (running == null || !running.failure().isEmpty()) {
+            task.run();
+        } else {
+            running.execute(task);
+        }
     }
 
     /** Not waited for here: its thread says on its way what has become of the addresses. */
@@ -680,6 +713,7 @@ final class TakeoverDuty implements AutoCloseable {
         JsonObject json = new JsonObject();
         json.add("routers", routers);
         quorum.json().ifPresent(majority -> json.add("quorum", majority));
+        json.add("resourceGroups", ResourceDuty.json(resources.views()));
         return json;
     }
 

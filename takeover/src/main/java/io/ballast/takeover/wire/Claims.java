@@ -3,13 +3,16 @@ package io.ballast.takeover.wire;
 import io.ballast.takeover.wire.OwnershipCondition.Standing;
 import java.net.InetAddress;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
  * All that it depends on, beside their role, whether virtual routers that move together have their addresses. Where there
- * is nothing, they have them with the role.
+ * is nothing, they have them with the role. What comes first is granted before the next is asked for, and where it is lost,
+ * what comes after it is given back: who has no majority starts nothing, and fences nobody.
  */
 final class Claims {
     private List<OwnershipCondition> conditions = List.of();
@@ -17,18 +20,31 @@ final class Claims {
     /** Whether those that are there have been told that they are wanted, or are not. */
     private boolean told;
 
+    private final Set<OwnershipCondition> asked = new HashSet<>();
+    private String why = "";
+
     /** From now on these; those that are gone are given back. */
     void become(List<OwnershipCondition> next) {
         List<OwnershipCondition> before = conditions;
         conditions = List.copyOf(next);
         told &= before.containsAll(conditions);
-        before.stream()
-                .filter(condition -> !conditions.contains(condition))
-                .forEach(condition -> condition.given("not described any more"));
-        if (wanted) {
-            conditions.stream()
-                    .filter(condition -> !before.contains(condition))
-                    .forEach(condition -> condition.wanted("newly described"));
+        before.stream().filter(condition -> !conditions.contains(condition)).forEach(condition -> {
+            asked.remove(condition);
+            condition.given("not described any more");
+        });
+        advance();
+    }
+
+    /** Asks for what is next, or gives back what came after what is lost. */
+    void advance() {
+        boolean all = wanted;
+        for (OwnershipCondition condition : conditions) {
+            if (all && asked.add(condition)) {
+                condition.wanted(why);
+            } else if (!all && asked.remove(condition)) {
+                condition.given("what it needs is lost");
+            }
+            all = all && condition.standing().state() == OwnershipCondition.State.GRANTED;
         }
     }
 
@@ -37,20 +53,22 @@ final class Claims {
     }
 
     /** They are to be granted. */
-    void want(String why) {
+    void want(String because) {
         if (!wanted) {
             wanted = true;
             told = true;
-            conditions.forEach(condition -> condition.wanted(why));
+            why = because;
+            advance();
         }
     }
 
     /** They are not; the addresses have been dropped. */
-    void give(String why) {
+    void give(String because) {
         if (wanted || !told) {
             wanted = false;
             told = true;
-            conditions.forEach(condition -> condition.given(why));
+            asked.clear();
+            conditions.forEach(condition -> condition.given(because));
         }
     }
 
@@ -59,6 +77,11 @@ final class Claims {
         for (OwnershipCondition condition : conditions) {
             condition.heard(from, has, at, until);
         }
+    }
+
+    /** Whether the others depend on being told that it is free. */
+    boolean tells() {
+        return conditions.stream().anyMatch(OwnershipCondition::tells);
     }
 
     /** The others are told that all of it is free. */
@@ -106,10 +129,11 @@ final class Claims {
     /** What is not as it should be, for people. */
     List<String> waitsFor() {
         List<String> waits = new ArrayList<>();
-        standings().forEach(standing -> {
-            boolean settled =
-                    standing.state() == (wanted ? OwnershipCondition.State.GRANTED : OwnershipCondition.State.FREE);
-            if (!settled) {
+        conditions.forEach(condition -> {
+            Standing standing = condition.standing();
+            OwnershipCondition.State settled =
+                    asked.contains(condition) ? OwnershipCondition.State.GRANTED : OwnershipCondition.State.FREE;
+            if (standing.state() != settled) {
                 waits.add(standing.text());
             }
         });

@@ -150,6 +150,11 @@ public final class GroupCondition implements OwnershipCondition {
     }
 
     @Override
+    public boolean tells() {
+        return true;
+    }
+
+    @Override
     public synchronized void said(long at) {
         keeper.said(at);
     }

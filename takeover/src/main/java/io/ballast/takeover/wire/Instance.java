@@ -628,7 +628,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     /** Once; or a few times, where something else depends on that it is heard. */
     private void tell(Advertisement advertisement, long now) {
-        long until = party.isBound() ? now + AGAIN * (TIMES - 1) : now;
+        long until = party.tells() ? now + AGAIN * (TIMES - 1) : now;
         try {
             for (long at = now; at <= until; at += AGAIN) {
                 queue(at, now, encode(advertisement));
@@ -716,7 +716,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
 
     @Override
     public void handOver() {
-        if (party.isBound() && role() == Role.LEAVING) {
+        if (party.tells() && role() == Role.LEAVING) {
             tell(nothing(), wires.now()); // once more, as who has taken over depends on it
         }
         if (!holds) {

@@ -92,6 +92,11 @@ public interface OwnershipCondition {
      */
     default void heard(InetAddress from, boolean has, long at, long until) {}
 
+    /** Whether the other nodes depend on being told that this one has nothing of it: they are told again and again. */
+    default boolean tells() {
+        return false;
+    }
+
     /** The others are told by then that this node has nothing of it, and will not before it says so. */
     default void said(long at) {}
 

@@ -273,6 +273,7 @@ final class Party {
 
     /** Something of it is another. */
     void conditionsChanged(long now) {
+        claims.advance();
         LongConsumer then = withdrawal;
         if (then != null && (claims.isFree() || claims.isStuck())) {
             withdrawal = null;
@@ -487,7 +488,7 @@ final class Party {
         claims.heard(from, has, at, at + FELL_SILENT * ad.interval());
         if (!has) {
             // One that leaves is another's business too; one that only says that it is free is not.
-            return !masters.remove(from);
+            return !masters.remove(from) && claims.tells();
         }
         masters.add(from);
         if (member.role() == Role.MASTER && member.router().isBetter(ad, from)) {
@@ -506,7 +507,7 @@ final class Party {
 
     /** When the others are told that this node has nothing of what the addresses depend on; never where it may have. */
     long nextWord(Instance member) {
-        boolean tells = !claims.isEmpty()
+        boolean tells = claims.tells()
                 && !claims.isWanted()
                 && claims.isFree()
                 && member.isConnected()
@@ -521,9 +522,9 @@ final class Party {
         nextWord = now + WORDS;
     }
 
-    /** Whether the addresses depend on something. */
-    boolean isBound() {
-        return !claims.isEmpty();
+    /** Whether others depend on being told that this node leaves. */
+    boolean tells() {
+        return claims.tells();
     }
 
     /** They stood still for so long that others have the addresses. */

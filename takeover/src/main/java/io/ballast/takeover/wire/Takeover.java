@@ -252,6 +252,11 @@ public final class Takeover implements AutoCloseable {
                 System.nanoTime());
     }
 
+    /** Has the thread of virtual routers run this, in its turn; where there is none any more, nobody does. */
+    public void execute(Runnable task) {
+        submit(task);
+    }
+
     /** Why there are no virtual routers any more; empty while there are. */
     public String failure() {
         return failure;

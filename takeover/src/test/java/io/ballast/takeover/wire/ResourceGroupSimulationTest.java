@@ -380,6 +380,7 @@ class ResourceGroupSimulationTest {
                 if (of == null) {
                     return;
                 }
+                claims.advance();
                 LongConsumer then = withdrawal;
                 if (then != null && (claims.isFree() || claims.isStuck())) {
                     withdrawal = null;
