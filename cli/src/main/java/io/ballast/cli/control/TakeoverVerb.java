@@ -65,7 +65,18 @@ public final class TakeoverVerb implements Verb {
                         VerbSpec.of("resume", "Do as the description says again")
                                 .parameter(ROUTER)
                                 .example("ballast takeover resume", "the end of release, prefer and maintenance"),
-                        _ -> word("normal")));
+                        _ -> word("normal")),
+                new Wish(
+                        VerbSpec.of("fenced", "Say that a node is off, so that what it had can be started here")
+                                .parameter(Parameter.required("node", ValueKind.TEXT, "the node that is off"))
+                                .example(
+                                        "ballast takeover fenced director1",
+                                        "after its power was cut: where it still runs, a file system may be destroyed"),
+                        call -> {
+                            JsonObject body = new JsonObject();
+                            body.addProperty("fenced", call.parameter("node"));
+                            return body;
+                        }));
     }
 
     private static JsonObject word(String operator) {
@@ -150,6 +161,19 @@ public final class TakeoverVerb implements Verb {
         for (JsonObject router : routers) {
             out.println();
             details(call, router);
+        }
+        for (JsonObject group : Json.objects(answer, "resourceGroups")) {
+            out.println();
+            out.println("resources " + Json.text(group, "name") + ": " + Json.text(group, "state")
+                    + (Json.text(group, "text").equals(Json.text(group, "state"))
+                            ? ""
+                            : ": " + Json.text(group, "text")));
+            for (JsonObject resource : Json.objects(group, "resources")) {
+                out.println("  " + Json.text(resource, "name") + ": " + Json.text(resource, "state"));
+            }
+            if (group.get("comesLast").getAsBoolean()) {
+                out.println("  gives way to every other node, as it failed here: ballast takeover resume");
+            }
         }
         if (answer.has("warning")) {
             call.terminal()
