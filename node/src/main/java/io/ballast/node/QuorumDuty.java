@@ -12,8 +12,12 @@ import io.ballast.takeover.track.Tracking.State;
 import io.ballast.takeover.track.Tracking.Tracked;
 import io.ballast.takeover.wire.Membership;
 import io.ballast.takeover.wire.OwnershipCondition;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,6 +25,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** This node's part in who decides about addresses: its voice, if it has one, and its leases. */
@@ -36,6 +41,8 @@ final class QuorumDuty implements AutoCloseable {
     private final Map<List<String>, MajorityLease> leases = new HashMap<>();
     private @Nullable QuorumSpec spec;
     private @Nullable Quorum quorum;
+    /** What was in the file last. */
+    private Optional<String> secret = Optional.empty();
 
     /** @param tracked hears whether most voters are reached, on the thread that asks them, which must not wait for it */
     QuorumDuty(EventLog events, String node, Consumer<Map<String, State>> tracked) {
@@ -45,7 +52,8 @@ final class QuorumDuty implements AutoCloseable {
     }
 
     /** The settings of a node, where it is a voter or shares addresses that need a majority. */
-    static Optional<Quorum.Settings> settings(Description description, String node) {
+    static Optional<Quorum.Settings> settings(
+            Description description, String node, Function<QuorumSpec, String> secret) {
         return description.quorum().flatMap(quorum -> {
             boolean isCandidate = description.virtualRouters().values().stream()
                     .anyMatch(router -> router.nodes().containsKey(node) && quorum.covers(router.name()));
@@ -54,16 +62,51 @@ final class QuorumDuty implements AutoCloseable {
                             node,
                             quorum.voters(),
                             quorum.port(),
-                            quorum.key(),
+                            secret.apply(quorum),
                             quorum.lease().toNanos(),
                             isCandidate))
                     : Optional.empty();
         });
     }
 
+    /**
+     * The secret, or that of before where a file cannot be read any more. Where there was none, one that nobody else has: who
+     * cannot ask the voters has nothing.
+     */
+    static String secret(QuorumSpec spec, Optional<String> known, Consumer<String> troubles) {
+        if (spec.keyFile().isEmpty()) {
+            return spec.key().orElseThrow();
+        }
+        try {
+            return HexFormat.of()
+                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get())));
+        } catch (IOException e) {
+            troubles.accept((known.isEmpty()
+                            ? "the voters cannot be asked: "
+                            : "goes on with the key of the quorum that it has: ")
+                    + e.getMessage() + ", then ballast reload");
+            byte[] nobodys = new byte[32];
+            new SecureRandom().nextBytes(nobodys);
+            return known.orElseGet(() -> HexFormat.of().formatHex(nobodys));
+        }
+    }
+
     /** Brings it to a description. */
     synchronized void become(Description description) {
-        Optional<Quorum.Settings> next = settings(description, node);
+        Optional<Quorum.Settings> next = settings(
+                description,
+                node,
+                quorum -> secret(quorum, secret, trouble -> {
+                    var _ = events.happened(
+                            secret.isEmpty() ? Severity.ERROR : Severity.WARNING,
+                            "quorum.note",
+                            "quorum",
+                            trouble,
+                            Map.of());
+                }));
+        secret = next.filter(
+                        settings -> description.quorum().orElseThrow().keyFile().isPresent())
+                .map(Quorum.Settings::secret);
         spec = next.isEmpty() ? null : description.quorum().orElseThrow();
         Quorum running = quorum;
         if (next.isEmpty()) {

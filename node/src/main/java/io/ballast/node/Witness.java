@@ -41,7 +41,7 @@ public final class Witness {
             throws RefusedException, InterruptedException {
         Description first = read(file, out);
         String voter = name.isPresent() ? name.get() : guess(first, Daemon.hostName());
-        Quorum.Settings settings = settings(first, voter);
+        Quorum.Settings settings = settings(first, voter, Optional.empty(), out);
         CountDownLatch end = new CountDownLatch(1);
         try (Quorum quorum = new Quorum(settings, new Quorum.Listener() {
             @Override
@@ -54,7 +54,7 @@ public final class Witness {
         })) {
             Signal.TERM.watch(_ -> end.countDown());
             Signal.INT.watch(_ -> end.countDown());
-            Signal.HUP.watch(_ -> reload(file, voter, quorum, out));
+            Signal.HUP.watch(_ -> reload(file, voter, settings.secret(), quorum, out));
             say(
                     out,
                     "votes as " + voter + " at UDP port " + settings.port() + " of "
@@ -83,9 +83,9 @@ public final class Witness {
         out.println("ballast witness: " + text);
     }
 
-    private static void reload(Path file, String voter, Quorum quorum, PrintStream out) {
+    private static void reload(Path file, String voter, String secret, Quorum quorum, PrintStream out) {
         try {
-            quorum.configure(settings(read(file, out), voter));
+            quorum.configure(settings(read(file, out), voter, Optional.of(secret), out));
             say(out, "has read " + file + " again");
         } catch (RefusedException e) {
             say(out, "goes on as it was: " + e.getMessage());
@@ -123,7 +123,8 @@ public final class Witness {
                         () -> new RefusedException("the description has no quorum, so there is nothing to vote about"));
     }
 
-    private static Quorum.Settings settings(Description description, String voter) throws RefusedException {
+    private static Quorum.Settings settings(
+            Description description, String voter, Optional<String> known, PrintStream out) throws RefusedException {
         QuorumSpec quorum = quorum(description);
         if (!quorum.voters().containsKey(voter)) {
             throw new RefusedException(voter + " is no voter; there are "
@@ -133,7 +134,7 @@ public final class Witness {
                 voter,
                 new LinkedHashMap<>(quorum.voters()),
                 quorum.port(),
-                quorum.key(),
+                QuorumDuty.secret(quorum, known, trouble -> say(out, "warning: " + trouble)),
                 quorum.lease().toNanos(),
                 false);
     }

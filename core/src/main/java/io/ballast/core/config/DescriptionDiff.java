@@ -200,6 +200,7 @@ public final class DescriptionDiff {
                     from.get().virtualRouters(),
                     to.get().virtualRouters(),
                     names -> names.map(some -> String.join(", ", some)).orElse("all"));
+            field("quorum", "key-file", from.get().keyFile(), to.get().keyFile(), file -> file.orElse("none"));
             if (!from.get().key().equals(to.get().key())) {
                 changes.add(new Change(Action.CHANGE, "quorum", "key changed"));
             }

@@ -4,6 +4,7 @@ import io.ballast.core.config.ConnectionSyncSpec;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.Problem;
 import io.ballast.core.config.Problem.Severity;
+import io.ballast.core.config.QuorumSpec;
 import io.ballast.core.config.ServiceSpec;
 import java.io.IOException;
 import java.io.InputStream;
@@ -107,7 +108,7 @@ public final class DescriptionReader {
                 .connectionSync()
                 .flatMap(ConnectionSyncSpec::key)
                 .map(_ -> "connection-sync.key")
-                .or(() -> description.quorum().map(quorum -> "quorum.key"))
+                .or(() -> description.quorum().flatMap(QuorumSpec::key).map(_ -> "quorum.key"))
                 .or(() -> secret(description));
         try {
             PosixFileAttributes attributes =

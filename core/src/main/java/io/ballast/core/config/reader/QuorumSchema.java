@@ -29,11 +29,17 @@ final class QuorumSchema {
                     + " by running the daemon; others run `ballast witness`. At least three, and more than half have to be"
                     + " there.",
             "{ director1: 192.168.6.2, director2: 192.168.6.3, witness: 192.168.6.9 }");
-    private static final Key<String> KEY = Key.required(
+    private static final Key<String> KEY = Key.optional(
             "key",
             Types.secret("secret", "16 to 128 printable characters of ASCII", "[ -~]{16,128}"),
             "The secret by which voters and nodes know each other, the same on all; so the file should be root's alone.",
             "correct-horse-battery-staple");
+    private static final Key<String> KEY_FILE = Key.optional(
+            "key-file",
+            Types.path(),
+            "In the place of `key`, a file with it, mode 600, on each of them: 32 to 64 characters, or `hex:` and twice as many"
+                    + " digits (`openssl rand -hex 32`). It is read again by `ballast reload`.",
+            "/etc/ballast/quorum.key");
     private static final Key<Integer> PORT = Key.withDefault(
             "port", Types.integer(1, 65_535), "8849", "The port of UDP where each voter is asked.", "8849");
     private static final Key<Duration> LEASE = Key.withDefault(
@@ -54,12 +60,19 @@ final class QuorumSchema {
             "quorum",
             "A node has the addresses of virtual routers only while most of the voters say so: never two nodes, however the"
                     + " network is divided.",
-            List.of(VOTERS, KEY, PORT, LEASE, VIRTUAL_ROUTERS),
+            List.of(VOTERS, KEY, KEY_FILE, PORT, LEASE, VIRTUAL_ROUTERS),
             QuorumSchema::quorum);
 
     private QuorumSchema() {}
 
     private static @Nullable QuorumSpec quorum(Values v) {
+        if (v.given(KEY) == v.given(KEY_FILE)) {
+            v.error(
+                    KEY_FILE,
+                    v.given(KEY)
+                            ? "the key is written beside it; leave one of them out"
+                            : "voters and nodes need a common secret: write key-file, with the path of a file, or key");
+        }
         if (v.broken(VOTERS)) {
             return null;
         }
@@ -83,7 +96,8 @@ final class QuorumSchema {
                 v.error(VOTERS, Addresses.print(address) + " of " + name + " is no machine's address");
             }
         });
-        return new QuorumSpec(voters, v.get(KEY), v.get(PORT), v.get(LEASE), v.find(VIRTUAL_ROUTERS));
+        return new QuorumSpec(
+                voters, v.find(KEY), v.find(KEY_FILE), v.get(PORT), v.get(LEASE), v.find(VIRTUAL_ROUTERS));
     }
 
     /** What it must have in common with the rest, which is known now. */
