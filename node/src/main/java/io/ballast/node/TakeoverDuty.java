@@ -277,7 +277,12 @@ final class TakeoverDuty implements AutoCloseable {
                 router.lookAhead().toNanos(),
                 router.announcements(),
                 router.announceAgain().toNanos(),
-                new Membership.Local(router.accept() || own.priority() == VirtualRouterSpec.OWNER));
+                new Membership.Local(
+                        router.accept() || own.priority() == VirtualRouterSpec.OWNER,
+                        router.routes().stream()
+                                .filter(route ->
+                                        route.ipv6() == addresses.getFirst().address() instanceof Inet6Address)
+                                .toList()));
     }
 
     /** The other nodes' own addresses, where advertisements go to each. */

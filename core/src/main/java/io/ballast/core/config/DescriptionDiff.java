@@ -145,6 +145,7 @@ public final class DescriptionDiff {
         field(subject, "track", from.track(), to.track(), DescriptionDiff::list);
         field(subject, "group", from.group(), to.group(), DescriptionDiff::orNone);
         field(subject, "accept", from.accept(), to.accept(), String::valueOf);
+        field(subject, "routes", from.routes(), to.routes(), DescriptionDiff::list);
     }
 
     private static String print(VirtualRouterSpec.HmacSpec hmac) {

@@ -1,6 +1,7 @@
 package io.ballast.core.config;
 
 import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
@@ -22,6 +23,19 @@ public record NodeSpec(String name, List<InterfaceSpec> interfaces) {
 
     /** An address with the length of its network prefix, for instance {@code 192.0.2.1/24}. */
     public record Cidr(InetAddress address, int prefixLength) {
+
+        /** The first address of the network that it lies in. */
+        public InetAddress network() {
+            byte[] bytes = address.getAddress();
+            for (int bit = prefixLength; bit < bytes.length * 8; bit++) {
+                bytes[bit >> 3] &= (byte) ~(0x80 >>> (bit & 7));
+            }
+            try {
+                return InetAddress.getByAddress(bytes);
+            } catch (UnknownHostException e) {
+                throw new IllegalStateException("an address of the length of another", e);
+            }
+        }
 
         /** Whether {@code other} lies in this network; false across address families. */
         public boolean contains(InetAddress other) {

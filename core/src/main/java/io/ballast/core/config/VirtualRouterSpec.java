@@ -34,6 +34,7 @@ import java.util.SequencedMap;
  * @param track what it depends on beside its own network, each thing once
  * @param group the name that all virtual routers have in common which move together; empty of one that moves alone
  * @param accept whether programs on the master get what is sent to the addresses; on their owner they always do
+ * @param routes that the master has; each goes with the addresses of its family
  */
 public record VirtualRouterSpec(
         String name,
@@ -56,7 +57,8 @@ public record VirtualRouterSpec(
         NotifySpec hooks,
         List<TrackSpec> track,
         Optional<String> group,
-        boolean accept) {
+        boolean accept,
+        List<RouteSpec> routes) {
     /** The priority of the node whose own addresses they are. */
     public static final int OWNER = 255;
 
@@ -184,6 +186,40 @@ public record VirtualRouterSpec(
         }
     }
 
+    /**
+     * A route that goes with the addresses.
+     *
+     * @param to a network
+     * @param via the next router; without it the network is on the interface
+     * @param device the interface; without it the one that the addresses are on
+     * @param table its number
+     * @param metric of routes to one network the lowest counts
+     * @param source what the node's own packets come from
+     */
+    public record RouteSpec(
+            Cidr to,
+            Optional<InetAddress> via,
+            Optional<String> device,
+            int table,
+            int metric,
+            Optional<InetAddress> source) {
+        /** Of which family it is. */
+        public boolean ipv6() {
+            return to.address() instanceof Inet6Address;
+        }
+
+        /** As {@code ip route} has it. */
+        @Override
+        public String toString() {
+            return to
+                    + via.map(address -> " via " + Addresses.print(address)).orElse("")
+                    + device.map(name -> " dev " + name).orElse("")
+                    + (table == 254 ? "" : " table " + table)
+                    + (metric == 0 ? "" : " metric " + metric)
+                    + source.map(address -> " src " + Addresses.print(address)).orElse("");
+        }
+    }
+
     /** What the checksum of version 3 over IPv4 counts. */
     public enum Checksum {
         /** The pseudo header of IPv4 as well, as keepalived and FRR have it. */
@@ -223,7 +259,7 @@ public record VirtualRouterSpec(
                 "VirtualRouterSpec[name=%s, routerId=%d, addresses=%s, nodes=%s, version=%d, interval=%s, preempt=%s,"
                         + " preemptDelay=%s, unicast=%s, virtualMac=%s, checksum=%s, password=%s,"
                         + " authenticationHeader=%s, hmac=%s, lookAhead=%s, announcements=%d, announceAgain=%s, hooks=%s, track=%s, group=%s,"
-                        + " accept=%s]",
+                        + " accept=%s, routes=%s]",
                 name,
                 routerId,
                 addresses,
@@ -244,6 +280,7 @@ public record VirtualRouterSpec(
                 hooks,
                 track,
                 group.orElse("none"),
-                accept);
+                accept,
+                routes);
     }
 }

@@ -105,6 +105,11 @@ public record Route(
         return new Route(destination, type, newTable, protocol, scope, metric, hops, source, mtu, advmss);
     }
 
+    /** This route by another maker. */
+    public Route withProtocol(int newProtocol) {
+        return new Route(destination, type, table, newProtocol, scope, metric, hops, source, mtu, advmss);
+    }
+
     /** This route with another metric. */
     public Route withMetric(int newMetric) {
         return new Route(destination, type, table, protocol, scope, newMetric, hops, source, mtu, advmss);

@@ -2,6 +2,7 @@ package io.ballast.takeover.wire;
 
 import io.ballast.core.config.Addresses;
 import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.VirtualRouterSpec.RouteSpec;
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.LinuxException;
 import io.ballast.linux.RealTime;
@@ -12,6 +13,7 @@ import io.ballast.takeover.address.Announcements;
 import io.ballast.takeover.address.Announcer;
 import io.ballast.takeover.address.Duplicates;
 import io.ballast.takeover.address.VirtualLinks;
+import io.ballast.takeover.address.VirtualRoutes;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.lease.LeaseGate.Guarded;
 import java.io.IOException;
@@ -83,6 +85,10 @@ public final class LocalAddresses implements Ownership {
     private final Set<String> told = new HashSet<>();
     private @Nullable AddressKeeper keeper;
     private @Nullable VirtualLinks virtual;
+    private @Nullable VirtualRoutes routes;
+    /** Where those are whose addresses, and so routes, are here. */
+    private final Map<Membership.Key, Link> carried = new HashMap<>();
+
     private final Misled misled = new Misled();
     private long look;
     private long astray;
@@ -115,6 +121,7 @@ public final class LocalAddresses implements Ownership {
      */
     public static void dismantle(String instance) throws IOException {
         VirtualLinks.open(instance).close();
+        VirtualRoutes.open().close();
         Set<Integer> left = LeaseGate.left(instance);
         if (!left.isEmpty()) {
             try (AddressKeeper keeper = AddressKeeper.open()) {
@@ -133,6 +140,7 @@ public final class LocalAddresses implements Ownership {
         this.look = System.nanoTime() + LOOK;
         this.thread = Thread.ofPlatform().name("addresses").daemon().unstarted(this::run);
         tasks.add(this::virtual); // removes what an earlier daemon has left
+        tasks.add(this::routes);
         thread.start();
     }
 
@@ -209,6 +217,9 @@ public final class LocalAddresses implements Ownership {
 
     @Override
     public void configure(Membership member) {
+        tasks.add(() -> {
+            route(member, member.local().routes());
+        });
         if (gate != null) {
             gate.accept(place(member).guarded(), member.local().accepts());
         }
@@ -287,6 +298,8 @@ public final class LocalAddresses implements Ownership {
         tasks.add(() -> {
             misled.forget(member.key());
             report(member, keeper().acquire(carrier, member.addresses(), System.nanoTime()));
+            carried.put(member.key(), carrier);
+            route(member, member.local().routes());
             if (carrier.address() != null) {
                 announcer(link)
                         .announce(
@@ -336,6 +349,8 @@ public final class LocalAddresses implements Ownership {
         tasks.add(() -> {
             misled.released(member.key(), member.toString(), addresses(member), now);
             silence(member, place);
+            route(member, List.of());
+            carried.remove(member.key());
             report(member, keeper().release(place.carrier().index(), member.addresses()));
             Ear ear = new Ear(link, member.ipv6());
             Set<InetAddress> listening = held.get(ear);
@@ -412,6 +427,23 @@ public final class LocalAddresses implements Ownership {
             virtual = open;
         }
         return open;
+    }
+
+    private VirtualRoutes routes() throws IOException {
+        VirtualRoutes open = routes;
+        if (open == null) {
+            open = VirtualRoutes.open();
+            routes = open;
+        }
+        return open;
+    }
+
+    private void route(Membership member, List<RouteSpec> specs) throws IOException {
+        Link carrier = carried.get(member.key());
+        if (carrier != null) {
+            routes().become(member.key().toString(), specs, carrier)
+                    .forEach(problem -> listener.note(true, member, problem));
+        }
     }
 
     private Announcer announcer(Link link) throws IOException {
@@ -540,7 +572,8 @@ public final class LocalAddresses implements Ownership {
             announcers.values().forEach(Announcer::close);
             duplicates.values().forEach(Duplicates::close);
             try (var _ = gate;
-                    var _ = virtual) {
+                    var _ = virtual;
+                    var _ = routes) {
                 if (keeper != null) {
                     keeper.close();
                 }

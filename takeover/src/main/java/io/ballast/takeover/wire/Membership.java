@@ -1,6 +1,7 @@
 package io.ballast.takeover.wire;
 
 import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.VirtualRouterSpec.RouteSpec;
 import io.ballast.linux.netlink.MacAddress;
 import io.ballast.takeover.address.VirtualLinks;
 import io.ballast.takeover.vrrp.Advertisement;
@@ -56,10 +57,15 @@ public record Membership(
      * What having the addresses means on this machine beside what the others see of it.
      *
      * @param accepts whether programs here get what is sent to them
+     * @param routes that are there while the addresses are
      */
-    public record Local(boolean accepts) {
+    public record Local(boolean accepts, List<RouteSpec> routes) {
         /** Nothing else. */
-        public static final Local USUAL = new Local(true);
+        public static final Local USUAL = new Local(true, List.of());
+
+        public Local {
+            routes = List.copyOf(routes);
+        }
     }
 
     /** As usual on this machine. */

@@ -4,15 +4,19 @@ import static io.ballast.takeover.wire.Wire.await;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ballast.core.config.NodeSpec.Cidr;
+import io.ballast.core.config.VirtualRouterSpec.RouteSpec;
 import io.ballast.linux.NativeSocket;
 import io.ballast.linux.NetworkNamespace;
 import io.ballast.linux.neighbour.ArpProbe;
 import io.ballast.linux.netlink.Address;
 import io.ballast.linux.netlink.Link;
 import io.ballast.linux.netlink.MacAddress;
+import io.ballast.linux.netlink.Prefix;
+import io.ballast.linux.netlink.Route;
 import io.ballast.linux.netlink.RouteNetlink;
 import io.ballast.linux.netlink.TrafficControl;
 import io.ballast.takeover.address.Announcements;
+import io.ballast.takeover.address.VirtualRoutes;
 import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.track.Tracking;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
@@ -34,8 +38,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -70,6 +76,16 @@ class LocalAddressesTest {
     private static boolean has(RouteNetlink netlink) throws IOException {
         return netlink.addresses().stream()
                 .anyMatch(address -> address.address().equals(VIP));
+    }
+
+    /** The tables that have a route to 10.0.0.0/8. */
+    private static Set<Integer> routes(RouteNetlink netlink) throws IOException {
+        return netlink.routes().stream()
+                .filter(route -> route.destination().length() == 8
+                        && route.destination().address() instanceof Inet4Address
+                        && !route.destination().address().isLoopbackAddress())
+                .map(Route::table)
+                .collect(Collectors.toSet());
     }
 
     private static boolean reaches(NetworkNamespace from, ServerSocket server) throws Exception {
@@ -133,13 +149,36 @@ class LocalAddressesTest {
 
                 try (ServerSocket server = wire.left.call(() -> new ServerSocket(0))) {
                     await("it is reached", () -> reaches(wire.right, server));
-                    takeover.become(List.of(member.with(new Membership.Local(false))));
+                    takeover.become(List.of(member.with(new Membership.Local(false, List.of()))));
                     await("it is reached no more", () -> !reaches(wire.right, server));
                     assertThat(wire.right.call(() -> ArpProbe.whoElseHas(far, Set.of(VIP), Duration.ofMillis(300))))
                             .hasSize(1);
                     takeover.become(List.of(member));
                     await("it is reached again", () -> reaches(wire.right, server));
                 }
+
+                Cidr far10 = new Cidr(InetAddress.ofLiteral("10.0.0.0"), 8);
+                InetAddress next = InetAddress.ofLiteral("192.0.2.2");
+                RouteSpec route = new RouteSpec(far10, Optional.of(next), Optional.empty(), 254, 7, Optional.of(VIP));
+                RouteSpec other = new RouteSpec(far10, Optional.of(next), Optional.of("eth0"), 99, 0, Optional.empty());
+                takeover.become(List.of(member.with(new Membership.Local(true, List.of(route, other)))));
+                await("both are there", () -> routes(wire.ofLeft).equals(Set.of(254, 99)));
+                takeover.become(List.of(member.with(new Membership.Local(true, List.of(route)))));
+                await("one has gone", () -> routes(wire.ofLeft).equals(Set.of(254)));
+                assertThat(has(wire.ofLeft)).isTrue();
+                takeover.manners(Map.of("front", Manner.WITHDRAWN));
+                await("the other goes with the address", () -> routes(wire.ofLeft).isEmpty());
+                // As somebody else has it, and as a killed daemon has left it.
+                Route theirOwn = Route.to(new Prefix(far10.address(), 8), near.index(), next)
+                        .withMetric(7);
+                wire.ofLeft.add(theirOwn);
+                wire.ofLeft.add(theirOwn.withMetric(8).withProtocol(VirtualRoutes.PROTOCOL));
+                takeover.manners(Map.of());
+                await("it is said", () -> notes.all.stream().anyMatch(note -> note.contains("somebody else's")));
+                notes.all.removeIf(note -> note.contains("somebody else's"));
+                wire.ofLeft.remove(theirOwn);
+                wire.left.call(() -> VirtualRoutes.open()).close();
+                assertThat(routes(wire.ofLeft)).isEmpty();
             } finally {
                 takeover.close();
             }

@@ -279,7 +279,8 @@ final class VirtualRouterSchema {
                     HOOKS,
                     TRACK,
                     GROUP,
-                    ACCEPT),
+                    ACCEPT,
+                    RoutesSchema.ROUTES),
             VirtualRouterSchema::virtualRouter);
 
     private VirtualRouterSchema() {}
@@ -312,12 +313,14 @@ final class VirtualRouterSchema {
                 v.find(HOOKS).orElse(HOOKS_DEFAULT),
                 v.find(TRACK).orElse(List.of()),
                 v.find(GROUP),
-                v.get(ACCEPT));
+                v.get(ACCEPT),
+                List.copyOf(v.find(RoutesSchema.ROUTES).orElse(List.of())));
         protocol(v, spec);
         nodes(v, spec);
         if (!v.broken(ADDRESSES) && !v.broken(NODES)) {
             onTheirInterfaces(v, spec);
             TrackSchema.check(v.scope(), spec, v.at(TRACK));
+            RoutesSchema.check(v, addresses);
             if (!v.scope().problems().anyErrorSince(mark)) {
                 hardlyMeant(v, spec);
             }

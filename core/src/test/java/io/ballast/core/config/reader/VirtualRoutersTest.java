@@ -84,7 +84,7 @@ class VirtualRoutersTest {
                         + " preemptDelay=PT0S, unicast=false, virtualMac=false, checksum=PSEUDO_HEADER, password=none,"
                         + " authenticationHeader=false, hmac=none, lookAhead=PT0.5S, announcements=5, announceAgain=PT5S, hooks=NotifySpec[master=Optional.empty,"
                         + " backup=Optional.empty, fault=Optional.empty, stop=Optional.empty, fifo=Optional.empty], track=[],"
-                        + " group=none, accept=true]");
+                        + " group=none, accept=true, routes=[]]");
     }
 
     @Test
@@ -199,6 +199,28 @@ class VirtualRoutersTest {
         VirtualRouterSpec front = router(closed.replace("servers: [www]", "servers: [www], engine: xdp"));
         assertThat(front.accept()).isFalse();
         assertThat(router(NODES + ROUTER + SERVICE).accept()).isTrue();
+    }
+
+    @Test
+    void routesGoWithTheAddresses() {
+        VirtualRouterSpec front = router(NODES
+                + ROUTER
+                + "    routes: [{ to: 0.0.0.0/0, via: 192.0.2.9, source: 192.0.2.240 },"
+                + " { to: 10.0.0.0/8, interface: eth1, table: 7, metric: 3 }]\n"
+                + SERVICE);
+        assertThat(front.routes())
+                .hasToString("[0.0.0.0/0 via 192.0.2.9 src 192.0.2.240, 10.0.0.0/8 dev eth1 table 7 metric 3]");
+        for (List<String> each : List.of(
+                List.of("{ to: 10.0.0.1/8 }", "routes.0.to", "write 10.0.0.0/8, or /32 for that alone"),
+                List.of("{ to: 10.0.0.0/8, via: \"fe80::1\" }", "routes.0.via", "is of another family"),
+                List.of("{ to: \"::/0\" }", "front.routes", "goes with no address"))) {
+            assertThat(new DescriptionReader()
+                            .read("t", NODES + ROUTER + "    routes: [" + each.getFirst() + "]\n" + SERVICE)
+                            .errors())
+                    .singleElement()
+                    .asString()
+                    .contains(each.get(2));
+        }
     }
 
     @Test
