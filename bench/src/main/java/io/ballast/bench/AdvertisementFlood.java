@@ -3,19 +3,14 @@ package io.ballast.bench;
 import io.ballast.bench.Wiring.Place;
 import io.ballast.cli.Failure;
 import io.ballast.linux.bpf.BpfProgram;
-import io.ballast.linux.bpf.TestRun;
 import io.ballast.takeover.vrrp.Advertisement;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.AdvertisementCodec.Checksum;
 import io.ballast.takeover.vrrp.Authentication;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.net.InetAddress;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -43,7 +38,6 @@ final class AdvertisementFlood {
             throws IOException, Failure, InterruptedException {
         try (Programs programs = new Programs();
                 Wiring wiring = Wiring.open(programs);
-                Arena arena = Arena.ofConfined();
                 BpfProgram passing = BpfProgram.passing()) {
             var directors = new Directors.Ballast(
                     programs, wiring, new Directors.Plan(List.of(List.of(shared)), priorities, interval));
@@ -51,15 +45,12 @@ final class AdvertisementFlood {
             directors.start(Place.B);
             TakeoverArea.awaitBackup(directors);
             InetAddress master = Place.A.address();
-            List<MemorySegment> frames = new ArrayList<>();
-            for (byte[] frame : List.of(
+            List<byte[]> frames = List.of(
                     frame(message(master, shared, 1), master, FAR),
                     frame(changed(message(master, shared, 1), 6), master, NEAR),
                     frame(shortened(message(master, shared, 1)), master, NEAR),
                     frame(message(master, shared, 77), master, NEAR),
-                    frame(message(STRANGER, shared, 1), STRANGER, NEAR))) {
-                frames.add(arena.allocateFrom(ValueLayout.JAVA_BYTE, frame));
-            }
+                    frame(message(STRANGER, shared, 1), STRANGER, NEAR));
             int link = wiring.link(Place.B).index();
             flood(wiring, passing, frames, link, WARM_SECONDS);
             long pid = directors.daemon(Place.B).pid();
@@ -80,17 +71,17 @@ final class AdvertisementFlood {
     }
 
     /** How many there were. */
-    private static long flood(Wiring wiring, BpfProgram program, List<MemorySegment> frames, int link, int seconds)
+    private static long flood(Wiring wiring, BpfProgram program, List<byte[]> frames, int link, int seconds)
             throws IOException, InterruptedException {
         int lot = A_SECOND * STEP / 1000 / frames.size();
         long sent = 0;
         long begun = System.nanoTime();
         for (long step = 0; step < seconds * 1000L / STEP; step++) {
-            for (MemorySegment frame : frames) {
-                var _ = wiring.in(
-                        Place.B,
-                        () -> program.testRun(
-                                TestRun.of(frame).from(link, 0).times(lot).live(0)));
+            for (byte[] frame : frames) {
+                var _ = wiring.in(Place.B, () -> {
+                    program.inject(frame, link, lot);
+                    return true;
+                });
                 sent += lot;
             }
             long left = begun + (step + 1) * STEP * 1_000_000L - System.nanoTime();

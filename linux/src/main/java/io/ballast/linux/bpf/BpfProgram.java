@@ -123,6 +123,17 @@ public final class BpfProgram implements AutoCloseable {
         }
     }
 
+    /**
+     * Lets copies of a frame, from its Ethernet header on, come in as from an interface of the calling thread's network
+     * namespace, through this XDP program (kernel 5.18 and newer). Needs CAP_BPF and CAP_NET_ADMIN.
+     */
+    public void inject(byte[] frame, int ifindex, int count) throws IOException {
+        try (Kernel kernel = Kernel.open()) {
+            MemorySegment packet = kernel.allocateFrom(ValueLayout.JAVA_BYTE, frame);
+            var _ = testRun(TestRun.of(packet).from(ifindex, 0).times(count).live(0));
+        }
+    }
+
     /** Runs an XDP program on a frame. Needs CAP_BPF and CAP_NET_ADMIN. */
     public TestRun.Result testRun(TestRun run) throws IOException {
         try (Kernel kernel = Kernel.open()) {

@@ -2,6 +2,7 @@ package io.ballast.takeover.wire;
 
 import io.ballast.linux.Descriptor;
 import io.ballast.linux.ProtocolSocket;
+import io.ballast.takeover.lease.Sieve;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.AuthenticationHeader;
 import io.ballast.takeover.vrrp.Discard;
@@ -69,7 +70,9 @@ final class Ear implements AutoCloseable {
     /** Hears what is for these from now on, and for no others. */
     void admit(Collection<Membership> members) throws IOException {
         if (sieve != null) {
-            sieve.admit(members);
+            sieve.admit(members.stream()
+                    .map(member -> new Sieve.Router(member.routerId(), member.peers(), member.authentication()))
+                    .toList());
         }
     }
 

@@ -1,9 +1,8 @@
-package io.ballast.takeover.wire;
+package io.ballast.takeover.lease;
 
 import io.ballast.linux.bpf.BpfMap;
 import io.ballast.linux.bpf.BpfObject;
 import io.ballast.linux.bpf.BpfProgram;
-import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.vrrp.AdvertisementCodec;
 import io.ballast.takeover.vrrp.Authentication;
 import io.ballast.takeover.vrrp.Discard;
@@ -35,7 +34,7 @@ import java.util.Set;
  *
  * <p>Not thread-safe.
  */
-final class Sieve implements AutoCloseable {
+public final class Sieve implements AutoCloseable {
     /** As {@code enum reason}. */
     private static final List<Discard> REASONS = List.of(
             Discard.CROWDED,
@@ -71,6 +70,13 @@ final class Sieve implements AutoCloseable {
     /** Those of them that the description names. */
     private Set<Sender> peers = Set.of();
 
+    /**
+     * A virtual router of this node.
+     *
+     * @param peers all who may send to it; empty for everybody on the link
+     */
+    public record Router(int routerId, List<InetAddress> peers, Authentication authentication) {}
+
     private record Sender(int routerId, InetAddress address) {}
 
     private Sieve(BpfObject object, BpfMap senders, BpfProgram program) throws IOException {
@@ -86,7 +92,7 @@ final class Sieve implements AutoCloseable {
      * @throws FileNotFoundException this build has no such object, since clang was absent
      * @throws IOException the kernel refuses it; the message says why
      */
-    static Sieve load(boolean ipv6) throws IOException {
+    public static Sieve load(boolean ipv6) throws IOException {
         BpfObject object = BpfObject.open("sieve", object());
         try {
             object.set("ipv6", ipv6 ? 1 : 0);
@@ -115,24 +121,24 @@ final class Sieve implements AutoCloseable {
     }
 
     /** What a socket's filter is made of. */
-    int fd() {
+    public int fd() {
         return program.fd();
     }
 
     /** Lets what is for these virtual routers through from now on, and for no others. */
-    void admit(Collection<Membership> members) throws IOException {
+    public void admit(Collection<Router> described) throws IOException {
         int[] flags = new int[ROUTERS];
         Set<Sender> wanted = new HashSet<>();
-        for (Membership member : members) {
-            Authentication by = member.authentication();
-            int id = member.routerId();
+        for (Router router : described) {
+            Authentication by = router.authentication();
+            int id = router.routerId();
             flags[id] = OURS
-                    | (member.peers().isEmpty() ? ON_LINK : PEERS)
+                    | (router.peers().isEmpty() ? ON_LINK : PEERS)
                     | (by.password().isEmpty() ? 0 : PASSWORD)
                     | (by.refusesUnsigned() ? SIGNED : 0);
             byte[] password = AdvertisementCodec.padded(by.password());
             MemorySegment.copy(password, 0, routers, ValueLayout.JAVA_BYTE, id * ROUTER + PASSWORD_AT, password.length);
-            member.peers().forEach(peer -> wanted.add(new Sender(id, peer)));
+            router.peers().forEach(peer -> wanted.add(new Sender(id, peer)));
         }
         for (Sender peer : wanted) {
             know(peer.routerId(), peer.address());
@@ -149,7 +155,7 @@ final class Sieve implements AutoCloseable {
     }
 
     /** One who has been understood: others cannot push its advertisements aside, unless in its name. */
-    void know(int routerId, InetAddress sender) throws IOException {
+    public void know(int routerId, InetAddress sender) throws IOException {
         Sender one = new Sender(routerId, sender);
         if (!known.contains(one)) {
             senders.update(key(one), new byte[Long.BYTES]);
@@ -158,7 +164,7 @@ final class Sieve implements AutoCloseable {
     }
 
     /** What did not come through and was for a virtual router, by what is wrong with it, since this was loaded. */
-    Map<Discard, Long> dropped(int routerId) {
+    public Map<Discard, Long> dropped(int routerId) {
         Map<Discard, Long> dropped = new EnumMap<>(Discard.class);
         for (int i = 0; i < REASONS.size(); i++) {
             long count = (long) LONG.getVolatile(routers, routerId * ROUTER + DROPPED + 8L * i);
