@@ -29,10 +29,16 @@ final class WatchdogDuty implements AutoCloseable {
         Device open(WatchdogSpec spec) throws IOException;
     }
 
+    /** Hears what is worth the journal. */
+    @FunctionalInterface
+    interface Journal {
+        void happened(Severity severity, String type, String message);
+    }
+
     /** Of its time, after which those who have not answered count as dead, and a quarter of which goes by between two writes. */
     private static final int PARTS = 4;
 
-    private final EventLog events;
+    private final Journal journal;
     private final Opening opening;
     /** Threads that have to answer. */
     private final Map<String, Executor> threads;
@@ -43,11 +49,14 @@ final class WatchdogDuty implements AutoCloseable {
     private String reset = "";
 
     WatchdogDuty(EventLog events, Map<String, Executor> threads) {
-        this(events, threads, WatchdogDuty::device);
+        this(
+                (severity, type, message) -> events.happened(severity, type, "watchdog", message, Map.of()),
+                threads,
+                WatchdogDuty::device);
     }
 
-    WatchdogDuty(EventLog events, Map<String, Executor> threads, Opening opening) {
-        this.events = events;
+    WatchdogDuty(Journal journal, Map<String, Executor> threads, Opening opening) {
+        this.journal = journal;
         this.threads = Map.copyOf(threads);
         this.opening = opening;
     }
@@ -97,7 +106,7 @@ final class WatchdogDuty implements AutoCloseable {
     }
 
     private void tell(Severity severity, String type, String message) {
-        var _ = events.happened(severity, type, "watchdog", message, Map.of());
+        journal.happened(severity, type, message);
     }
 
     /** The machine must not go on: nothing is written any more. */
