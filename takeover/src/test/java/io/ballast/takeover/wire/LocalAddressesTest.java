@@ -167,7 +167,9 @@ class LocalAddressesTest {
                 await("one has gone", () -> routes(wire.ofLeft).equals(Set.of(254)));
                 assertThat(has(wire.ofLeft)).isTrue();
                 takeover.manners(Map.of("front", Manner.WITHDRAWN));
-                await("the other goes with the address", () -> routes(wire.ofLeft).isEmpty());
+                await(
+                        "the other goes with the address",
+                        () -> routes(wire.ofLeft).isEmpty());
                 // As somebody else has it, and as a killed daemon has left it.
                 Route theirOwn = Route.to(new Prefix(far10.address(), 8), near.index(), next)
                         .withMetric(7);
