@@ -42,10 +42,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** For how long addresses stay that another is taking: to add and announce one takes 1 to 5 ms. */
     private static final long OVERLAP = 20_000_000;
 
-    /** How often it is said that a node leaves where something depends on it, and how far apart. */
+    /** How often it is said that a node leaves where something depends on it, and how far apart: all in one lease. */
     private static final int TIMES = 3;
 
-    private static final long AGAIN = 120_000_000;
+    private static final long AGAIN = 30_000_000;
 
     private static final long NEVER = Long.MAX_VALUE;
 
@@ -535,6 +535,7 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             wires.listener().note(false, member, "no more: " + over);
         }
         if (now >= party.nextWord(this)) {
+            wires.ownership().live(); // or the gate lets nothing leave that is said here
             try {
                 queue(now, now, encode(nothing()));
             } catch (IOException e) {
@@ -629,6 +630,9 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     /** Once; or a few times, where something else depends on that it is heard. */
     private void tell(Advertisement advertisement, long now) {
         long until = party.tells() ? now + AGAIN * (TIMES - 1) : now;
+        if (!holds) {
+            wires.ownership().live();
+        }
         try {
             for (long at = now; at <= until; at += AGAIN) {
                 queue(at, now, encode(advertisement));
