@@ -15,10 +15,12 @@ import io.ballast.health.state.ProbeResult;
 import io.ballast.health.state.RiseFall;
 import io.ballast.health.state.ServerHealth.CheckHealth;
 import io.ballast.node.http.Response;
+import io.ballast.takeover.group.ResourceGroup;
 import io.ballast.takeover.quorum.Quorum;
 import io.ballast.takeover.track.Tracking.Standing;
 import io.ballast.takeover.vrrp.Discard;
 import io.ballast.takeover.vrrp.VirtualRouter.Role;
+import io.ballast.takeover.wire.GroupCondition;
 import io.ballast.takeover.wire.Jitter;
 import io.ballast.takeover.wire.RouterStatus;
 import java.io.BufferedWriter;
@@ -99,6 +101,7 @@ final class Metrics {
         List<RouterStatus> routers = takeover.status();
         Optional<ConnectionSync.Status> known = sync.status();
         Optional<Quorum.Status> majority = takeover.majority();
+        List<GroupCondition.View> groups = takeover.resources().views();
         return Response.stream(200, TYPE, out -> {
             try (Writer text = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8), 8192)) {
                 writeServices(text, services);
@@ -116,6 +119,9 @@ final class Metrics {
                 }
                 if (majority.isPresent()) {
                     writeQuorum(text, majority.get());
+                }
+                if (!groups.isEmpty()) {
+                    writeGroups(text, groups);
                 }
             }
         });
@@ -203,6 +209,14 @@ final class Metrics {
                 line(text, "ballast_takeover_role", labels, router.role() == role ? 1 : 0);
             }
         }
+        head(
+                text,
+                "ballast_takeover_holds",
+                "gauge",
+                "Whether this node has the addresses: a master may wait for them.");
+        for (RouterStatus router : routers) {
+            line(text, "ballast_takeover_holds", labels(router), router.holds() ? 1 : 0);
+        }
         head(text, "ballast_takeover_priority", "gauge", "The priority of this node now.");
         for (RouterStatus router : routers) {
             line(text, "ballast_takeover_priority", labels(router), router.priority());
@@ -284,6 +298,21 @@ final class Metrics {
             }
             line(text, name + "_sum", labels(router), jitter.sum() / 1e9);
             line(text, name + "_count", labels(router), count);
+        }
+    }
+
+    private static void writeGroups(Writer text, List<GroupCondition.View> groups) throws IOException {
+        head(text, "ballast_resource_group_state", "gauge", "1 for how a resource group stands on this node, else 0.");
+        for (GroupCondition.View group : groups) {
+            for (ResourceGroup.Phase phase : ResourceGroup.Phase.values()) {
+                String labels = "group=\"" + escape(group.name()) + "\",state=\"" + ResourceDuty.word(phase) + "\"";
+                line(text, "ballast_resource_group_state", labels, group.phase() == phase ? 1 : 0);
+            }
+        }
+        head(text, "ballast_resource_group_failures", "gauge", "How often it has failed here since it was last well.");
+        for (GroupCondition.View group : groups) {
+            String labels = "group=\"" + escape(group.name()) + "\"";
+            line(text, "ballast_resource_group_failures", labels, group.failures());
         }
     }
 
