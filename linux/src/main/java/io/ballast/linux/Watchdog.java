@@ -40,9 +40,9 @@ public final class Watchdog {
             Watchdog opened = new Watchdog(device, seconds);
             MemorySegment time = kernel.allocateFrom(ValueLayout.JAVA_INT, seconds);
             int result = kernel.ioctl(fd, SET_TIMEOUT, time);
-            // What is no watchdog, as a pipe in tests, has no time to set; a watchdog says what it made of it.
             if (result == -Errno.ENOTTY.number()) {
-                return opened;
+                device.close(); // a file of somebody's, into which nothing may be written
+                throw new IOException(path + " is no watchdog: write the device of one, such as /dev/watchdog");
             }
             int granted = time.get(ValueLayout.JAVA_INT, 0);
             if (result < 0 || granted < seconds) {

@@ -6,6 +6,7 @@ import io.ballast.core.config.Addresses;
 import io.ballast.core.config.Description;
 import io.ballast.core.config.QuorumSpec;
 import io.ballast.core.event.Event.Severity;
+import io.ballast.takeover.lease.LeaseGate;
 import io.ballast.takeover.quorum.MajorityLease;
 import io.ballast.takeover.quorum.Quorum;
 import io.ballast.takeover.track.Tracking.State;
@@ -25,7 +26,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** This node's part in who decides about addresses: its voice, if it has one, and its leases. */
@@ -38,10 +38,13 @@ final class QuorumDuty implements AutoCloseable {
     private final EventLog events;
     private final String node;
     private final Consumer<Map<String, State>> tracked;
+    /** Why the kernel of this machine does not end leases. */
+    private final List<String> unguarded = LeaseGate.missing();
+
     private final Map<List<String>, MajorityLease> leases = new HashMap<>();
     private @Nullable QuorumSpec spec;
     private @Nullable Quorum quorum;
-    /** What was in the file last. */
+    /** What was read last; of who calls {@link #become}. */
     private Optional<String> secret = Optional.empty();
 
     /** @param tracked hears whether most voters are reached, on the thread that asks them, which must not wait for it */
@@ -52,8 +55,7 @@ final class QuorumDuty implements AutoCloseable {
     }
 
     /** The settings of a node, where it is a voter or shares addresses that need a majority. */
-    static Optional<Quorum.Settings> settings(
-            Description description, String node, Function<QuorumSpec, String> secret) {
+    static Optional<Quorum.Settings> settings(Description description, String node, String secret) {
         return description.quorum().flatMap(quorum -> {
             boolean isCandidate = description.virtualRouters().values().stream()
                     .anyMatch(router -> router.nodes().containsKey(node) && quorum.covers(router.name()));
@@ -62,41 +64,44 @@ final class QuorumDuty implements AutoCloseable {
                             node,
                             quorum.voters(),
                             quorum.port(),
-                            secret.apply(quorum),
+                            secret,
                             quorum.lease().toNanos(),
                             isCandidate))
                     : Optional.empty();
         });
     }
 
-    /**
-     * The secret, or that of before where a file cannot be read any more. Where there was none, one that nobody else has: who
-     * cannot ask the voters has nothing.
-     */
-    static String secret(QuorumSpec spec, Optional<String> known, Consumer<String> troubles) {
+    /** The secret, or that of before where a file cannot be read any more; nothing where there was none. */
+    static Optional<String> secret(QuorumSpec spec, Optional<String> known, Consumer<String> troubles) {
         if (spec.keyFile().isEmpty()) {
-            return spec.key().orElseThrow();
+            return spec.key();
         }
         try {
-            return HexFormat.of()
-                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get())));
+            return Optional.of(HexFormat.of()
+                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get()))));
         } catch (IOException e) {
             troubles.accept((known.isEmpty()
                             ? "the voters cannot be asked: "
                             : "goes on with the key of the quorum that it has: ")
                     + e.getMessage() + ", then ballast reload");
-            byte[] nobodys = new byte[32];
-            new SecureRandom().nextBytes(nobodys);
-            return known.orElseGet(() -> HexFormat.of().formatHex(nobodys));
+            return known;
         }
     }
 
-    /** Brings it to a description. */
-    synchronized void become(Description description) {
-        Optional<Quorum.Settings> next = settings(
-                description,
-                node,
-                quorum -> secret(quorum, secret, trouble -> {
+    /** One that nobody else has: who cannot ask the voters has nothing. */
+    static String nobodys() {
+        byte[] secret = new byte[32];
+        new SecureRandom().nextBytes(secret);
+        return HexFormat.of().formatHex(secret);
+    }
+
+    /** Brings it to a description; one after another. */
+    void become(Description description) {
+        // Before the lock, for which the thread of virtual routers may wait.
+        secret = description
+                .quorum()
+                .filter(_ -> settings(description, node, "").isPresent())
+                .flatMap(quorum -> secret(quorum, secret, trouble -> {
                     var _ = events.happened(
                             secret.isEmpty() ? Severity.ERROR : Severity.WARNING,
                             "quorum.note",
@@ -104,9 +109,10 @@ final class QuorumDuty implements AutoCloseable {
                             trouble,
                             Map.of());
                 }));
-        secret = next.filter(
-                        settings -> description.quorum().orElseThrow().keyFile().isPresent())
-                .map(Quorum.Settings::secret);
+        become(description, settings(description, node, secret.orElseGet(QuorumDuty::nobodys)));
+    }
+
+    private synchronized void become(Description description, Optional<Quorum.Settings> next) {
         spec = next.isEmpty() ? null : description.quorum().orElseThrow();
         Quorum running = quorum;
         if (next.isEmpty()) {
@@ -160,9 +166,27 @@ final class QuorumDuty implements AutoCloseable {
         if (resources.isEmpty()) {
             return List.of();
         }
+        if (!unguarded.isEmpty()) {
+            return List.of(new Unenforced(String.join("; ", unguarded)));
+        }
         MajorityLease lease = leases.computeIfAbsent(resources, _ -> new MajorityLease(running, resources));
         lease.listen(changed);
         return List.of(lease);
+    }
+
+    /** Addresses that nothing takes away from a daemon that hangs or is killed are not to be had by a lease. */
+    private record Unenforced(String why) implements OwnershipCondition {
+        @Override
+        public void wanted(String because) {}
+
+        @Override
+        public void given(String because) {}
+
+        @Override
+        public Standing standing() {
+            return new Standing(
+                    OwnershipCondition.State.FAILED, "nothing here ends a lease of addresses in time: " + why, false);
+        }
     }
 
     /** As GET /v1/takeover has it; nothing where this node has no part in it. */

@@ -272,7 +272,9 @@ final class ResourceDuty implements AutoCloseable {
                     "the resource group " + group.name() + " is " + word,
                     Map.of("group", group.name()));
             if (phase == Phase.STUCK && of.spec().reboots()) {
-                reset.accept("the resource group " + group.name() + " could not be stopped");
+                // It may wait for a thread that waits for this one.
+                String why = "the resource group " + group.name() + " could not be stopped";
+                var _ = Thread.ofVirtual().name("reset").start(() -> reset.accept(why));
             }
         }
     }

@@ -23,6 +23,11 @@ import java.util.concurrent.CountDownLatch;
 public final class Witness {
     private Witness() {}
 
+    /** What was read last; by one thread after another. */
+    private static final class Known {
+        volatile Optional<String> secret = Optional.empty();
+    }
+
     /** Why it cannot be one. */
     public static final class RefusedException extends Exception {
         private static final long serialVersionUID = 1;
@@ -41,7 +46,8 @@ public final class Witness {
             throws RefusedException, InterruptedException {
         Description first = read(file, out);
         String voter = name.isPresent() ? name.get() : guess(first, Daemon.hostName());
-        Quorum.Settings settings = settings(first, voter, Optional.empty(), out);
+        Known known = new Known();
+        Quorum.Settings settings = settings(first, voter, known, out);
         CountDownLatch end = new CountDownLatch(1);
         try (Quorum quorum = new Quorum(settings, new Quorum.Listener() {
             @Override
@@ -54,7 +60,7 @@ public final class Witness {
         })) {
             Signal.TERM.watch(_ -> end.countDown());
             Signal.INT.watch(_ -> end.countDown());
-            Signal.HUP.watch(_ -> reload(file, voter, settings.secret(), quorum, out));
+            Signal.HUP.watch(_ -> reload(file, voter, known, quorum, out));
             say(
                     out,
                     "votes as " + voter + " at UDP port " + settings.port() + " of "
@@ -83,9 +89,9 @@ public final class Witness {
         out.println("ballast witness: " + text);
     }
 
-    private static void reload(Path file, String voter, String secret, Quorum quorum, PrintStream out) {
+    private static void reload(Path file, String voter, Known known, Quorum quorum, PrintStream out) {
         try {
-            quorum.configure(settings(read(file, out), voter, Optional.of(secret), out));
+            quorum.configure(settings(read(file, out), voter, known, out));
             say(out, "has read " + file + " again");
         } catch (RefusedException e) {
             say(out, "goes on as it was: " + e.getMessage());
@@ -123,18 +129,20 @@ public final class Witness {
                         () -> new RefusedException("the description has no quorum, so there is nothing to vote about"));
     }
 
-    private static Quorum.Settings settings(
-            Description description, String voter, Optional<String> known, PrintStream out) throws RefusedException {
+    private static Quorum.Settings settings(Description description, String voter, Known known, PrintStream out)
+            throws RefusedException {
         QuorumSpec quorum = quorum(description);
         if (!quorum.voters().containsKey(voter)) {
             throw new RefusedException(voter + " is no voter; there are "
                     + String.join(", ", quorum.voters().keySet()));
         }
+        known.secret = QuorumDuty.secret(quorum, known.secret, trouble -> say(out, "warning: " + trouble));
+        String secret = known.secret.orElseGet(QuorumDuty::nobodys);
         return new Quorum.Settings(
                 voter,
                 new LinkedHashMap<>(quorum.voters()),
                 quorum.port(),
-                QuorumDuty.secret(quorum, known, trouble -> say(out, "warning: " + trouble)),
+                secret,
                 quorum.lease().toNanos(),
                 false);
     }

@@ -63,6 +63,7 @@ public final class Others {
     public void said(long at) {
         said = spoke ? Math.max(said, at) : at;
         spoke = true;
+        fenced.clear(); // who was off then may have come back, and heard this
     }
 
     /** How a node stands. */

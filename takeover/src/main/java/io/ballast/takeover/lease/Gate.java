@@ -185,7 +185,7 @@ final class Gate implements AutoCloseable {
         for (Guarded address : some) {
             Integer number = numbers.get(address);
             if (number != null) {
-                LONG.setVolatile(states, number * STATE + UNTIL, time);
+                LONG.setVolatile(states, number * STATE + UNTIL, Math.max(0, time)); // unsigned there
             }
         }
     }

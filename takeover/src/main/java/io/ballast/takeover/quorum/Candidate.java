@@ -90,6 +90,9 @@ final class Candidate {
         /** When what it has answered was sent. */
         long heard = Long.MIN_VALUE;
 
+        /** For how long it grants; 0 where it has not said so. */
+        long lease;
+
         Judgement judgement = Judgement.STRANGER;
     }
 
@@ -128,6 +131,10 @@ final class Candidate {
     private Settings settings;
     private long sequence;
     private long pingAt;
+    /** Until then, answers count for longer than a lease. */
+    private long patience = Long.MIN_VALUE;
+
+    private long patient;
     private long releaseAt = NEVER;
 
     Candidate(Settings settings, Output output, RandomGenerator random, long now) {
@@ -141,7 +148,11 @@ final class Candidate {
 
     /** Other voters, or another length; what this node has stays, as far as it still has most voices. */
     void configure(Settings next, long now) {
+        // Who was asked at longer intervals is not silent for that.
+        patience = Math.max(patience, now + settings.lease() + next.lease());
+        patient = Math.max(settings.lease(), next.lease());
         settings = next;
+        pingAt = now;
         links.keySet().retainAll(next.voters());
         next.voters().forEach(voter -> links.computeIfAbsent(voter, _ -> new Link()));
         for (Claim claim : claims.values()) {
@@ -176,6 +187,9 @@ final class Candidate {
         }
         link.judgement = answer.judgement();
         link.heard = Math.max(link.heard, round.sentAt);
+        if (answer.judgement() == Judgement.JUDGED) {
+            link.lease = answer.lease();
+        }
         if (answer.judgement() == Judgement.STRANGER && answer.sequence() > link.begun) {
             sequence++;
             link.begun = sequence;
@@ -260,7 +274,7 @@ final class Candidate {
         release(now);
         if (!asked.isEmpty() || now >= pingAt) {
             send(false, asked, now);
-            pingAt = now + settings.lease() / RENEWALS;
+            pingAt = now + shortest() / RENEWALS;
         }
     }
 
@@ -273,7 +287,7 @@ final class Candidate {
 
     private long pause(Claim claim, long now) {
         if (claim.isHeld()) {
-            return settings.lease() / RENEWALS;
+            return shortest() / RENEWALS;
         }
         long wanted = now - claim.since;
         long pause = settings.lease()
@@ -281,6 +295,17 @@ final class Candidate {
                         ? FIRST_ATTEMPTS
                         : wanted < 2 * settings.lease() ? ATTEMPTS : LATER_ATTEMPTS);
         return pause / 2 + random.nextLong(pause);
+    }
+
+    /** Of the leases that voters grant: until all have read the same description, some are shorter. */
+    private long shortest() {
+        long shortest = settings.lease();
+        for (Link link : links.values()) {
+            if (link.lease > 0) {
+                shortest = Math.min(shortest, link.lease);
+            }
+        }
+        return shortest;
     }
 
     private void release(long now) {
@@ -339,7 +364,8 @@ final class Candidate {
     Set<String> heard(long now) {
         Set<String> heard = new TreeSet<>();
         links.forEach((voter, link) -> {
-            if (link.heard != Long.MIN_VALUE && now - link.heard <= settings.lease()) {
+            long good = now < patience ? Math.max(patient, settings.lease()) : settings.lease();
+            if (link.heard != Long.MIN_VALUE && now - link.heard <= good) {
                 heard.add(voter);
             }
         });
@@ -375,6 +401,9 @@ final class Candidate {
         List<String> reasons = new ArrayList<>();
         Set<String> holders = new TreeSet<>(claim.refused.values());
         boolean silence = holders.remove("");
+        if (holders.remove(settings.name())) {
+            reasons.add("an earlier life of this node has it");
+        }
         if (!holders.isEmpty()) {
             reasons.add(String.join(", ", holders) + (holders.size() == 1 ? " has it" : " have voices for it"));
         }

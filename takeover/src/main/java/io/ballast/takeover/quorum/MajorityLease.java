@@ -75,7 +75,7 @@ public final class MajorityLease implements OwnershipCondition {
         List<Held> held = all;
         return held == null
                 ? Long.MAX_VALUE
-                : held.stream().mapToLong(one -> one.until).min().orElse(Long.MAX_VALUE);
+                : Math.max(0, held.stream().mapToLong(one -> one.until).min().orElse(Long.MAX_VALUE));
     }
 
     @Override

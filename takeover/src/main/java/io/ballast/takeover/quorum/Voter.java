@@ -135,7 +135,11 @@ final class Voter {
         if (known == null && (now < silentUntil || grants.size() >= RESOURCES)) {
             return new Verdict(false, "");
         }
-        grants.put(resource, new Grant(request.from(), request.life(), now + lease(request)));
+        long until = now + lease(request);
+        // What was said stays said, also where leases have become shorter.
+        grants.put(
+                resource,
+                new Grant(request.from(), request.life(), known == null ? until : Math.max(known.until, until)));
         return new Verdict(true, "");
     }
 

@@ -35,16 +35,32 @@ final class Claims {
         advance();
     }
 
-    /** Asks for what is next, or gives back what came after what is lost. */
+    /**
+     * Asks for what is next, and gives back what came after what is lost: the last first, and each when what came after it is
+     * gone, or will not go.
+     */
     void advance() {
         boolean all = wanted;
+        int kept = 0;
         for (OwnershipCondition condition : conditions) {
-            if (all && asked.add(condition)) {
-                condition.wanted(why);
-            } else if (!all && asked.remove(condition)) {
-                condition.given("what it needs is lost");
+            if (!all) {
+                break;
             }
-            all = all && condition.standing().state() == OwnershipCondition.State.GRANTED;
+            if (asked.add(condition)) {
+                condition.wanted(why);
+            }
+            kept++;
+            all = condition.standing().state() == OwnershipCondition.State.GRANTED;
+        }
+        for (OwnershipCondition condition :
+                conditions.subList(kept, conditions.size()).reversed()) {
+            if (asked.remove(condition)) {
+                condition.given(wanted ? "what it needs is lost" : why);
+            }
+            OwnershipCondition.State state = condition.standing().state();
+            if (!state.isFree() && state != OwnershipCondition.State.STUCK) {
+                break;
+            }
         }
     }
 
@@ -65,10 +81,13 @@ final class Claims {
     /** They are not; the addresses have been dropped. */
     void give(String because) {
         if (wanted || !told) {
+            if (!told) {
+                asked.addAll(conditions);
+            }
             wanted = false;
             told = true;
-            asked.clear();
-            conditions.forEach(condition -> condition.given(because));
+            why = because;
+            advance();
         }
     }
 

@@ -82,6 +82,8 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
     private boolean holds;
     /** Until when it may. */
     private long mayHold = NEVER;
+    /** Whether it was said that it waits for them. */
+    private boolean waited;
     /** When it lets go of addresses that another has taken. */
     private long letGo = NEVER;
 
@@ -687,6 +689,11 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             silences.late(wires.now() - masterHeard);
         }
         party.elected(this, wires.now());
+        if (!holds) {
+            waited = true;
+            wires.listener()
+                    .note(false, member, "has no addresses yet, waits for: " + String.join("; ", party.waitsFor()));
+        }
     }
 
     /** What the addresses depend on is there, until then. */
@@ -702,6 +709,10 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             return;
         }
         holds = true;
+        if (waited) {
+            waited = false;
+            wires.listener().note(false, member, "has its addresses");
+        }
         wires.ownership().acquire(member, now);
         wires.ownership().alone(member, role() == Role.MASTER);
         wires.listener().holding(member, true);
@@ -715,6 +726,14 @@ final class Instance implements VirtualRouter.Output, AutoCloseable {
             wires.ownership().alone(member, false);
             wires.ownership().release(member, now);
             wires.listener().holding(member, false);
+            if (elected) {
+                waited = true;
+                wires.listener()
+                        .note(
+                                true,
+                                member,
+                                "has no addresses any more, waits for: " + String.join("; ", party.waitsFor()));
+            }
         }
     }
 

@@ -31,6 +31,9 @@ final class Misled {
     /** More in one look wait for the next. */
     static final int AT_ONCE = 16;
 
+    /** Of one virtual router's; who sends from ever new Ethernet addresses must not fill the memory. */
+    static final int MOST = 4096;
+
     /** Who is told so often and goes on does not listen. */
     private static final int STUBBORN = 5;
 
@@ -111,6 +114,9 @@ final class Misled {
     }
 
     private static boolean see(Gone gone, Sender sender, long count, long now, List<Sender> due) {
+        if (gone.neighbours.size() >= MOST && !gone.neighbours.containsKey(sender)) {
+            return false; // so many at once are none
+        }
         Neighbour neighbour = gone.neighbours.computeIfAbsent(sender, _ -> new Neighbour());
         if (count < neighbour.counted) {
             neighbour.counted = 0; // forgotten meanwhile, for want of room

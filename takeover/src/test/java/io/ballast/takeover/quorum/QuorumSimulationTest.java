@@ -97,6 +97,7 @@ class QuorumSimulationTest {
             whole = true;
             loss = 0;
             nodes.forEach(Node::heal);
+            nodes.forEach(node -> node.become(lease));
             List<Node> candidates =
                     nodes.stream().filter(node -> node.candidates).toList();
             Node one = candidates.get(random.nextInt(candidates.size()));
@@ -116,7 +117,7 @@ class QuorumSimulationTest {
 
         private void happen() {
             Node node = nodes.get(random.nextInt(nodes.size()));
-            switch (random.nextInt(8)) {
+            switch (random.nextInt(9)) {
                 case 0 -> node.beginAnew();
                 case 1 -> node.standStill(random.nextLong(2 * lease));
                 case 2 -> nodes.forEach(each -> each.island = random.nextInt(2));
@@ -127,6 +128,7 @@ class QuorumSimulationTest {
                         recorded.get(random.nextInt(recorded.size())).run();
                     }
                 }
+                case 6 -> node.become(node.lease == lease ? lease / 4 : lease);
                 default -> node.want(true);
             }
         }
@@ -175,6 +177,8 @@ class QuorumSimulationTest {
             int life;
             boolean wants;
             boolean still;
+            /** By its description now. */
+            long lease = World.this.lease;
 
             @Nullable
             Voter voter;
@@ -212,8 +216,25 @@ class QuorumSimulationTest {
                 still = false;
                 wants = false;
                 unread.clear();
+                lease = World.this.lease; // the longer one: with the shorter one it would not wait for what it said
                 trace.add(time.now() / MS + " " + name + " begins anew");
                 begin();
+            }
+
+            /** Reads another description. */
+            void become(long other) {
+                if (still) {
+                    return;
+                }
+                lease = other;
+                trace.add(time.now() / MS + " " + name + " has leases of " + lease / MS + " ms now");
+                if (voter != null) {
+                    voter.configure(new Voter.Settings(name, lease, 7), now());
+                }
+                if (candidate != null) {
+                    candidate.configure(new Candidate.Settings(name, electorate, lease, 7), now());
+                    plan();
+                }
             }
 
             void want(boolean wanted) {

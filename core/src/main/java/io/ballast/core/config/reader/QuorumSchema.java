@@ -92,8 +92,15 @@ final class QuorumSchema {
                         VOTERS,
                         name + " has the address of " + other
                                 + ", and a machine has one voice: give it its own, or leave it" + " out");
-            } else if (address.isAnyLocalAddress() || address.isMulticastAddress()) {
-                v.error(VOTERS, Addresses.print(address) + " of " + name + " is no machine's address");
+            } else if (address.isAnyLocalAddress()
+                    || address.isMulticastAddress()
+                    || address.isLoopbackAddress()
+                    || address.isLinkLocalAddress()
+                    || Addresses.print(address).equals("255.255.255.255")) {
+                v.error(
+                        VOTERS,
+                        Addresses.print(address) + " of " + name
+                                + " is no address of one machine that all others reach");
             }
         });
         return new QuorumSpec(
