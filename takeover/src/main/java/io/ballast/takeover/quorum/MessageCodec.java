@@ -91,7 +91,8 @@ final class MessageCodec {
 
     /** Nothing where it is not from one of those who have the secret. */
     Optional<Message> decode(byte[] datagram, int length) {
-        if (length <= SEAL) {
+        // Before the seal, which costs more than to drop what a stranger sends.
+        if (length <= SEAL || length > LONGEST || ByteBuffer.wrap(datagram).getInt() != MAGIC) {
             return Optional.empty();
         }
         mac.update(datagram, 0, length - SEAL);

@@ -84,6 +84,12 @@ final class QuorumSchema {
                             + ", so nothing may fail; name three, for example both directors and a machine beside them that"
                             + " runs `ballast witness`");
         }
+        if (voters.size() > FEWEST && voters.size() % 2 == 0) {
+            v.warning(
+                    VOTERS,
+                    "of " + voters.size() + " voters no more may fail than of " + (voters.size() - 1)
+                            + "; leave one out, or add one");
+        }
         Map<InetAddress, String> seen = new HashMap<>();
         voters.forEach((name, address) -> {
             String other = seen.putIfAbsent(address, name);
