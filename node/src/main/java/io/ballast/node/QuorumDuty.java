@@ -13,8 +13,6 @@ import io.ballast.takeover.track.Tracking.State;
 import io.ballast.takeover.track.Tracking.Tracked;
 import io.ballast.takeover.wire.Membership;
 import io.ballast.takeover.wire.OwnershipCondition;
-import java.io.IOException;
-import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.HashMap;
@@ -73,19 +71,13 @@ final class QuorumDuty implements AutoCloseable {
 
     /** The secret, or that of before where a file cannot be read any more; nothing where there was none. */
     static Optional<String> secret(QuorumSpec spec, Optional<String> known, Consumer<String> troubles) {
-        if (spec.keyFile().isEmpty()) {
-            return spec.key();
-        }
-        try {
-            return Optional.of(HexFormat.of()
-                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get()))));
-        } catch (IOException e) {
-            troubles.accept((known.isEmpty()
-                            ? "the voters cannot be asked: "
-                            : "goes on with the key of the quorum that it has: ")
-                    + e.getMessage() + ", then ballast reload");
-            return known;
-        }
+        return RouterKeys.shared(
+                spec.key(),
+                spec.keyFile(),
+                known,
+                "the voters cannot be asked: ",
+                "goes on with the key of the quorum that it has: ",
+                troubles);
     }
 
     /** One that nobody else has: who cannot ask the voters has nothing. */

@@ -14,7 +14,9 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /**
  * What the nodes of a virtual router know each other by, with its secrets from their files.
@@ -63,6 +65,32 @@ record RouterKeys(Authentication authentication, String refused) {
         };
         boolean fresh = spec.replay() == HmacSpec.Replay.TIME;
         return new RouterKeys(Authentication.of(new Authentication.Hmac(keys, mode, fresh, (int) window)), "");
+    }
+
+    /**
+     * A secret that several nodes have, written in the description or in a file: where that cannot be read any more, the one
+     * that is known is as good as it was.
+     *
+     * @param without what it means that there is none, before the reason
+     * @param with what it means that the known one goes on, before the reason
+     * @param troubles hear why a file cannot be read
+     */
+    static Optional<String> shared(
+            Optional<String> key,
+            Optional<String> file,
+            Optional<String> known,
+            String without,
+            String with,
+            Consumer<String> troubles) {
+        if (file.isEmpty()) {
+            return key;
+        }
+        try {
+            return Optional.of(HexFormat.of().formatHex(secret(Path.of(file.get()))));
+        } catch (IOException e) {
+            troubles.accept((known.isEmpty() ? without : with) + e.getMessage() + ", then ballast reload");
+            return known;
+        }
     }
 
     /**

@@ -10,12 +10,9 @@ import io.ballast.director.sync.ConnectionSync;
 import io.ballast.director.sync.ConnectionTable;
 import io.ballast.director.xdp.XdpOnDemand;
 import io.ballast.takeover.wire.Preparation;
-import java.io.IOException;
 import java.net.InetAddress;
-import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -103,19 +100,13 @@ final class SyncDuty implements Preparation, AutoCloseable {
      * before is as good as it was.
      */
     static Optional<String> secret(ConnectionSyncSpec spec, Optional<String> known, Consumer<String> troubles) {
-        if (spec.keyFile().isEmpty()) {
-            return spec.key();
-        }
-        try {
-            return Optional.of(HexFormat.of()
-                    .formatHex(RouterKeys.secret(Path.of(spec.keyFile().get()))));
-        } catch (IOException e) {
-            troubles.accept((known.isEmpty()
-                            ? "directors do not tell each other of connections: "
-                            : "goes on with the key of connection-sync that it has: ")
-                    + e.getMessage() + ", then ballast reload");
-            return known;
-        }
+        return RouterKeys.shared(
+                spec.key(),
+                spec.keyFile(),
+                known,
+                "directors do not tell each other of connections: ",
+                "goes on with the key of connection-sync that it has: ",
+                troubles);
     }
 
     /** The interfaces by which clients of shared addresses come in. */

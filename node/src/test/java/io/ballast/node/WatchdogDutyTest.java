@@ -81,8 +81,8 @@ class WatchdogDutyTest {
     void itStarvesWhereAThreadHangs() throws InterruptedException {
         WatchdogDuty duty = duty(_ -> {}, true);
         duty.become(Optional.of(SPEC));
-        while (!told.contains("watchdog.starving")) {
-            Thread.sleep(10);
+        for (long end = System.nanoTime() + 30_000_000_000L; !told.contains("watchdog.starving"); Thread.sleep(10)) {
+            assertThat(System.nanoTime() - end).as("that it is told").isNegative();
         }
         int before = fed.get();
         Thread.sleep(700); // more than one turn
